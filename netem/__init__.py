@@ -1,0 +1,1 @@
+"""The emulated network, and the words everyone shares: randomness, clock, events, errors."""

@@ -1,0 +1,63 @@
+"""Pure: the narrow interface through which everything reaches time and timers.
+
+Node code uses `now_ns`, `call_at` and trio's own sleeps and deadlines, nothing else, so that the two clocks (`real_time`,
+`virtual_time`) run the same code and a faster virtual kernel can replace ours later.
+
+A timer is never cancelled: a callback that is no longer wanted finds that out for itself. Callbacks are synchronous, may
+not wait, and run in (time, order of `call_at`) order.
+
+Source: DESIGN section 3.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from typing import Any, Protocol
+
+S = 10**9  # nanoseconds in a second
+
+
+class Clock(Protocol):
+    """What a node may ask of time."""
+
+    virtual: bool
+
+    def now_ns(self) -> int:
+        """Return the present time in nanoseconds since the Unix epoch; it never steps back."""
+        ...
+
+    def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
+        """Run `callback(*args)` at `when_ns`, or as soon as possible if that has passed."""
+        ...
+
+    async def run(self) -> None:
+        """Fire timers until cancelled; exactly one task per process runs this."""
+        ...
+
+
+Timer = tuple[int, int, Callable[..., None], tuple[Any, ...]]
+
+
+class TimerHeap:
+    """Timers ordered by (time, order of arrival)."""
+
+    def __init__(self) -> None:
+        self.heap: list[Timer] = []
+        self._order = itertools.count()
+
+    def push(self, when_ns: int, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
+        """Add a timer."""
+        heapq.heappush(self.heap, (when_ns, next(self._order), callback, args))
+
+    def fire_until(self, limit_ns: int, *, most: int) -> int:
+        """Run at most `most` timers due by `limit_ns`, in order; return how many ran."""
+        heap = self.heap
+        pop = heapq.heappop
+        fired = 0
+        while heap and heap[0][0] <= limit_ns and fired < most:
+            _, _, callback, args = pop(heap)
+            callback(*args)
+            fired += 1
+        return fired

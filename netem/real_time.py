@@ -1,0 +1,60 @@
+"""trio: wall-clock time and the departure scheduler of a process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from netem.clock import TimerHeap
+from netem.timerfd import open_alarm
+
+COALESCE_NS = 50_000  # what is due within this is fired together: a wake-up costs more than a timer
+MOST_PER_WAKE = 512  # so that sockets and tasks get their turn under load
+
+
+class RealTime:
+    """Time that passes by itself; timers fire from one heap and one kernel timer."""
+
+    virtual = False
+
+    def __init__(self) -> None:
+        self._base_ns = time.time_ns() - time.monotonic_ns()
+        self._timers = TimerHeap()
+        self._alarm = open_alarm()
+        self._armed_ns: int | None = None
+        self._firing = False
+
+    def now_ns(self) -> int:
+        """Return Unix nanoseconds that never step: the wall clock at the start plus monotonic time since."""
+        return self._base_ns + time.monotonic_ns()
+
+    def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
+        """Schedule a callback (see `Clock.call_at`)."""
+        self._timers.push(when_ns, callback, args)
+        if not self._firing and (self._armed_ns is None or when_ns < self._armed_ns - COALESCE_NS):
+            self._arm(when_ns)
+
+    def _arm(self, when_ns: int) -> None:
+        self._armed_ns = when_ns
+        self._alarm.arm(when_ns - self._base_ns)
+
+    async def run(self) -> None:
+        """Fire timers until cancelled, then free the kernel timer."""
+        heap = self._timers.heap
+        try:
+            while True:
+                self._firing = True
+                fired = self._timers.fire_until(self.now_ns() + COALESCE_NS, most=MOST_PER_WAKE)
+                self._firing = False
+                if fired:
+                    await trio.lowlevel.checkpoint()
+                    continue
+                self._armed_ns = None
+                if heap:
+                    self._arm(heap[0][0])
+                await self._alarm.wait()
+        finally:
+            self._alarm.close()

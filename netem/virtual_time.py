@@ -1,0 +1,97 @@
+"""trio: virtual time, integer nanoseconds that jump from event to event, and deterministic scheduling.
+
+The same seed gives the same run whatever the hash seed or the load of the machine. That needs two private names of trio,
+which `schedule_deterministically` alone touches; `tests/netem/test_virtual_time.py` tells when a release breaks it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import trio
+import trio.testing
+
+from netem.clock import TimerHeap
+from netem.errors import LocalProtocolError
+
+VIRTUAL_EPOCH_NS = 1_700_000_000 * 10**9  # fixed, so that two runs have equal timestamps
+_FOREVER_S = 10.0**9
+_EVENTS_PER_POLL = 256  # how often a busy pump lets trio look for Ctrl-C
+
+
+class VirtualTime(trio.abc.Clock):
+    """A trio clock that stands still until `run` moves it to the next timer or trio deadline.
+
+    Invariant: time advances only while every task is blocked.
+    """
+
+    virtual = True
+
+    def __init__(self) -> None:
+        self._elapsed_ns = 0
+        self._timers = TimerHeap()
+
+    def start_clock(self) -> None:
+        """Do nothing: virtual time starts at zero (part of trio's Clock interface)."""
+
+    def current_time(self) -> float:
+        """Return virtual seconds since the start (part of trio's Clock interface)."""
+        return self._elapsed_ns / 1e9
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Return 0 for a deadline that has come, else for ever (part of trio's Clock interface)."""
+        return 0 if deadline <= self.current_time() else _FOREVER_S
+
+    def now_ns(self) -> int:
+        """Return virtual Unix nanoseconds."""
+        return VIRTUAL_EPOCH_NS + self._elapsed_ns
+
+    def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
+        """Schedule a callback (see `Clock.call_at`)."""
+        self._timers.push(max(when_ns - VIRTUAL_EPOCH_NS, self._elapsed_ns), callback, args)
+
+    async def run(self) -> None:
+        """Move time from event to event until cancelled.
+
+        Raises:
+            LocalProtocolError: every task waits and no timer or deadline is left, so nothing could ever happen again.
+        """
+        heap = self._timers.heap
+        statistics = trio.lowlevel.current_statistics
+        await trio.testing.wait_all_tasks_blocked()
+        fired = 0
+        while True:
+            fired += self._timers.fire_until(self._elapsed_ns, most=_EVENTS_PER_POLL)
+            state = statistics()
+            if state.tasks_runnable or fired >= _EVENTS_PER_POLL:
+                fired = 0
+                await trio.testing.wait_all_tasks_blocked()
+                continue
+            deadline_s = state.seconds_to_next_deadline
+            until_ns = math.inf if deadline_s == math.inf else self._elapsed_ns + max(0, math.ceil(deadline_s * 1e9))
+            if heap and heap[0][0] <= until_ns:
+                self._elapsed_ns = max(self._elapsed_ns, heap[0][0])
+            elif until_ns == math.inf:
+                raise LocalProtocolError("virtual time stands still: every task waits and no timer is set")
+            else:
+                # +1 ns when rounding left the deadline a hair in the future.
+                self._elapsed_ns = max(int(until_ns), self._elapsed_ns + 1)
+                await trio.testing.wait_all_tasks_blocked()
+
+
+def schedule_deterministically(run_seed: int) -> None:
+    """Make trio order runnable tasks by creation and a seeded shuffle, not by address.
+
+    There is no public way: trio keeps the switch for Hypothesis. Call before `trio.run`; it lasts for the process.
+
+    Raises:
+        LocalProtocolError: this trio release has no such switch, so virtual runs would not repeat.
+    """
+    from trio._core import _run
+
+    if not hasattr(_run, "_ALLOW_DETERMINISTIC_SCHEDULING") or not hasattr(_run, "_r"):
+        raise LocalProtocolError(f"trio {trio.__version__} has no deterministic scheduling switch")
+    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # noqa: SLF001
+    _run._r.seed(run_seed)  # noqa: SLF001
