@@ -7,6 +7,7 @@ which `schedule_deterministically` alone touches; `tests/netem/test_virtual_time
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,17 +33,19 @@ class VirtualTime(trio.abc.Clock):
     def __init__(self) -> None:
         self._elapsed_ns = 0
         self._timers = TimerHeap()
+        self._released_s = math.inf  # on the wall clock: when `run` ended
 
     def start_clock(self) -> None:
         """Do nothing: virtual time starts at zero (part of trio's Clock interface)."""
 
     def current_time(self) -> float:
         """Return virtual seconds since the start (part of trio's Clock interface)."""
-        return self._elapsed_ns / 1e9
+        return self._elapsed_ns / 1e9 + max(0.0, time.monotonic() - self._released_s)
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Return 0 for a deadline that has come, else for ever (part of trio's Clock interface)."""
-        return 0 if deadline <= self.current_time() else _FOREVER_S
+        remaining_s = deadline - self.current_time()
+        return 0 if remaining_s <= 0 else _FOREVER_S if math.isinf(self._released_s) else remaining_s
 
     def now_ns(self) -> int:
         """Return virtual Unix nanoseconds."""
@@ -53,11 +56,17 @@ class VirtualTime(trio.abc.Clock):
         self._timers.push(max(when_ns - VIRTUAL_EPOCH_NS, self._elapsed_ns), callback, args)
 
     async def run(self) -> None:
-        """Move time from event to event until cancelled.
+        """Move time from event to event until cancelled; after that it passes by itself, so that clean-up may wait.
 
         Raises:
             LocalProtocolError: every task waits and no timer or deadline is left, so nothing could ever happen again.
         """
+        try:
+            await self._jump_along()
+        finally:
+            self._released_s = time.monotonic()
+
+    async def _jump_along(self) -> None:
         heap = self._timers.heap
         statistics = trio.lowlevel.current_statistics
         await trio.testing.wait_all_tasks_blocked()

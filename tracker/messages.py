@@ -18,12 +18,14 @@ from msgspec import Meta
 PIECE_BYTES = 256 * 1024
 BLOCK_BYTES = 1024
 MAX_FILES = 65_536
+EVERYBODY = bytes(8)  # the `to` of a frame that is for whoever gets it
 
 NodeId = Annotated[bytes, Meta(min_length=8, max_length=8)]
 DownloadId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 FileIndex = Annotated[int, Meta(ge=0, lt=MAX_FILES)]
 PieceIndex = Annotated[int, Meta(ge=0, lt=2**24)]
+Run = tuple[PieceIndex, Annotated[int, Meta(ge=0, lt=256)], Annotated[int, Meta(ge=1, le=256)]]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Credits = Annotated[int, Meta(ge=0, lt=2**53)]
 Bytes = Annotated[int, Meta(ge=0, lt=2**53)]
@@ -50,7 +52,7 @@ class Join(Message, frozen=True):
 
 
 class Welcome(Message, frozen=True):
-    """The tracker's answer to `Join`: who it is, the session key's other half, and the node's balance."""
+    """The tracker's answer to `Join`: the session key's other half and the node's balance. Signed, as no key is shared yet."""
 
     sign_key: Key
     exchange_key: Key
@@ -249,7 +251,7 @@ class Request(Message, frozen=True):
 
     download: DownloadId
     index: FileIndex
-    runs: list[tuple[PieceIndex, Annotated[int, Meta(ge=0, lt=256)], Annotated[int, Meta(ge=1, le=256)]]]
+    runs: list[Run]
     order: bytes = b""
 
 
@@ -304,5 +306,5 @@ TYPES: tuple[type[Message], ...] = (
 )
 """Message types by number. Append only: a number is part of the wire format."""
 
-SIGNED: frozenset[type[Message]] = frozenset({Join, Order, Odds, Close, Receipt})
+SIGNED: frozenset[type[Message]] = frozenset({Join, Welcome, Order, Odds, Close, Receipt})
 """Money, receipts, offers and odds are signed; everything else carries a session tag."""

@@ -1,0 +1,35 @@
+# The two commands of the README are `make demo` and `make test`; each does its own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+
+.PHONY: demo test test-slow lint clean
+
+demo: $(READY)
+	$(BIN)/swarmbed run flash-crowd --nodes 20 --set loss=0.05
+
+test: $(READY_DEV) lint
+	$(BIN)/python -m pytest -m "not slow"
+
+# pytest ends with 5 when nothing is marked slow yet; that is no failure.
+test-slow: $(READY_DEV)
+	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]
+
+lint: $(READY_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(READY_DEV): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

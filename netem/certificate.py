@@ -1,0 +1,135 @@
+"""Pure: the certificate: did the emulated network do what it was configured to do?
+
+All quantities of all links are judged as one family at level 1e-4 (Bonferroni): an honest run fails at most once in
+10,000 times.
+
+Source: DESIGN section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netem.clock import S
+from netem.fates import Cause
+from netem.judge import LinkCount, Quantity, delay_law, judge_delay, judge_loss
+from netem.latency import LatencyHistogram
+
+FAMILY_LEVEL = 1e-4
+MAX_LAG_NS = 10_000_000
+MAX_LATE_NS = 10_000_000
+MAX_KERNEL_SHARE = 1e-4
+
+__all__ = ["Certificate", "Conservation", "LinkCount", "Quantity", "certify"]
+
+
+@dataclass(frozen=True)
+class Conservation:
+    """The run's packets, counted at the endpoints: sent + copies = delivered + dropped + in flight.
+
+    `dropped` is indexed by `Cause` and includes the kernel's drops.
+    """
+
+    sent: int
+    copies: int
+    delivered: int
+    dropped: tuple[int, ...]
+    in_flight: int
+
+    @property
+    def missing(self) -> int:
+        """Packets without a fate; negative if there are more fates than packets."""
+        return self.sent + self.copies - self.delivered - sum(self.dropped) - self.in_flight
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The verdict on a run's network: `valid`, or void for `reasons`.
+
+    `loss` is per packet that met the impairments; `delay_s` is the mean of the impairments' own delay. `host_ns` holds
+    quantiles of timer lateness and event-loop lag. `delays_unjudged` counts links whose delay was changed live.
+    """
+
+    valid: bool
+    reasons: tuple[str, ...]
+    loss: Quantity
+    delay_s: Quantity
+    conservation: Conservation
+    links: int
+    delays_unjudged: int
+    host_ns: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for result.json."""
+        kept = self.conservation
+        return {
+            "valid": self.valid,
+            "reasons": list(self.reasons),
+            "loss": self.loss.to_dict(),
+            "delay_s": self.delay_s.to_dict(),
+            "links": self.links,
+            "delays_unjudged": self.delays_unjudged,
+            "sent": kept.sent,
+            "copies": kept.copies,
+            "delivered": kept.delivered,
+            "in_flight": kept.in_flight,
+            "missing": kept.missing,
+            "dropped": {cause.name.lower(): kept.dropped[cause] for cause in Cause},
+            **{f"{name}_s": value / S for name, value in self.host_ns.items()},
+        }
+
+
+def certify(
+    links: Sequence[LinkCount], *, conservation: Conservation, lateness: LatencyHistogram, lag: LatencyHistogram
+) -> Certificate:
+    """Judge a run.
+
+    Args:
+        links: every directed link that carried anything.
+        conservation: the endpoints' own counts.
+        lateness: how late departures were, one entry a departure.
+        lag: how late the event loop woke up, sampled evenly over the run.
+    """
+    links = [count for count in links if count.packets]
+    steady = [
+        count
+        for count in links
+        if count.received and len({delay_law(exposure.config) for exposure in count.exposures}) == 1
+    ]
+    level = FAMILY_LEVEL / max(len(links) + len(steady) + 2, 1)
+    loss, loss_reasons = judge_loss(links, level=level, kernel_drops=conservation.dropped[Cause.KERNEL])
+    delay_s, delay_reasons = judge_delay(steady, level=level, lateness=lateness, lag=lag)
+    host_ns = {
+        f"{name}_p{percent}": histogram.quantile_ns(percent / 100)
+        for name, histogram in (("lateness", lateness), ("lag", lag))
+        for percent in (50, 99)
+    }
+    reasons = (*_host_reasons(host_ns, conservation), *loss_reasons, *delay_reasons)
+    return Certificate(
+        valid=not reasons,
+        reasons=reasons,
+        loss=loss,
+        delay_s=delay_s,
+        conservation=conservation,
+        links=len(links),
+        delays_unjudged=len(links) - len(steady),
+        host_ns=host_ns,
+    )
+
+
+def _host_reasons(host_ns: dict[str, int], conservation: Conservation) -> list[str]:
+    reasons = []
+    if host_ns["lag_p99"] > MAX_LAG_NS:
+        reasons.append(f"the event loop lagged: p99 {host_ns['lag_p99'] / S:.4f} s, allowed {MAX_LAG_NS / S} s")
+    if host_ns["lateness_p99"] > MAX_LATE_NS:
+        reasons.append(f"departures late: p99 {host_ns['lateness_p99'] / S:.4f} s, allowed {MAX_LATE_NS / S} s")
+    kernel_drops = conservation.dropped[Cause.KERNEL]
+    if kernel_drops > MAX_KERNEL_SHARE * conservation.sent:
+        reasons.append(
+            f"the kernel dropped {kernel_drops} of {conservation.sent} packets, allowed {MAX_KERNEL_SHARE:.2%}"
+        )
+    if conservation.missing:
+        reasons.append(f"packets are not conserved: {conservation.missing} without a fate")
+    return reasons

@@ -1,0 +1,145 @@
+"""Pure: the fates of one link's packets, decided a block at a time from keyed uniforms.
+
+Blocks have 64, 128, ... 4096, 4096, ... packets: small first, as most links carry few.
+
+Source: DESIGN section 3 (decisions in blocks).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from netem.impairments.base import Columns, Impairment
+from netem.randomness import BlockUniforms
+
+_FIRST_BLOCK = 64
+_LAST_BLOCK = 4096
+_DOUBLINGS = 6
+_BEFORE_LAST = _LAST_BLOCK - _FIRST_BLOCK  # packets in all blocks smaller than the last size
+_NO_UNIFORMS = np.empty((0, 0))
+
+Instance = tuple[str, int]
+
+
+class FateBlocks:
+    """Fates for a window of packet numbers, moved on by `advance`.
+
+    Args:
+        impairments: what decides.
+        source: name of the sending host.
+        target: name of the receiving host.
+        uniforms: the run's block generator.
+        number: the first packet to decide.
+        states: states to go on from, by impairment name and occurrence (see `states_at`); others start afresh.
+
+    Attributes:
+        fixed_ns: the delay of every packet if nothing is left to chance (then there is no window), else -1.
+        begin: the window is `begin <= number < end`.
+        end: see `begin`.
+        fates: one element a packet of the window, see `Columns.fates`.
+        copies: likewise, see `Columns.copies`; empty if the window has none.
+
+    Invariant: a packet's uniforms depend on run seed, source, target, name and occurrence of the impairment, and the
+    packet's number alone.
+    """
+
+    __slots__ = ("_copying", "_stages", "_uniforms", "begin", "copies", "end", "fates", "fixed_ns")
+
+    def __init__(
+        self,
+        impairments: tuple[Impairment, ...],
+        *,
+        source: str,
+        target: str,
+        uniforms: BlockUniforms,
+        number: int = 0,
+        states: dict[Instance, int] | None = None,
+    ) -> None:
+        self._uniforms = uniforms
+        self._stages: dict[Instance, _Stage] = {}
+        for instance, impairment in _instances(impairments):
+            state = (states or {}).get(instance, impairment.start())
+            self._stages[instance] = _Stage(
+                impairment, key=uniforms.key("link", source, target, *instance), state=state
+            )
+        self._copying = any(impairment.copy_rate() > 0.0 for impairment in impairments)
+        self.begin = self.end = number
+        self.fates: list[int] = []
+        self.copies: list[int] = []
+        self.fixed_ns = self._constant_ns()
+
+    def advance(self, number: int) -> None:
+        """Move the window on, block by block, until it holds packet `number`."""
+        while number >= self.end:
+            self.begin = self.end
+            _, first, packets = _block_of(self.begin)
+            self.end = first + packets
+            columns = Columns(self.end - self.begin, copying=self._copying)
+            for stage in self._stages.values():
+                stage.before = stage.after
+                stage.after = self._decide(stage, columns)
+            self.fates = columns.fates()
+            self.copies = columns.copies()
+
+    def states_at(self, number: int) -> dict[Instance, int]:
+        """Return each impairment's state before packet `number`, which must not lie before the window."""
+        if self.fixed_ns >= 0:
+            return {}
+        if number > self.end:
+            self.advance(number - 1)
+        if number == self.end:
+            return {instance: stage.after for instance, stage in self._stages.items()}
+        part = number - self.begin
+        return {instance: self._decide(stage, Columns(part, copying=False)) for instance, stage in self._stages.items()}
+
+    def _constant_ns(self) -> int:
+        if any(stage.impairment.is_random() for stage in self._stages.values()):
+            return -1
+        columns = Columns(1, copying=False)
+        for stage in self._stages.values():
+            stage.impairment.decide(columns, _NO_UNIFORMS, stage.before)
+        return columns.fates()[0]
+
+    def _decide(self, stage: _Stage, columns: Columns) -> int:
+        """Let one stage decide the window's first packets, as many as `columns` has; return its state after them."""
+        impairment = stage.impairment
+        uniforms = _NO_UNIFORMS
+        if impairment.is_random():
+            block, first, packets = _block_of(self.begin)
+            # Uniforms fill row by row, so leaving the copies' rows out does not change the others.
+            rows = impairment.rows + (impairment.copy_rows if columns.copying else 0)
+            block_uniforms = self._uniforms.draw(stage.key, block=block, shape=(rows, packets))
+            skip = self.begin - first
+            uniforms = block_uniforms[:, skip : skip + len(columns.lost)]
+        return impairment.decide(columns, uniforms, stage.before)
+
+
+class _Stage:
+    """An impairment at work: its key, and its state before and after the window."""
+
+    __slots__ = ("after", "before", "impairment", "key")
+
+    def __init__(self, impairment: Impairment, *, key: bytes, state: int) -> None:
+        self.impairment = impairment
+        self.key = key
+        self.before = self.after = state
+
+
+def _instances(impairments: tuple[Impairment, ...]) -> Iterator[tuple[Instance, Impairment]]:
+    """Yield each impairment with its name and its occurrence among those of that name."""
+    seen: Counter[str] = Counter()
+    for impairment in impairments:
+        yield (impairment.name, seen[impairment.name]), impairment
+        seen[impairment.name] += 1
+
+
+def _block_of(number: int) -> tuple[int, int, int]:
+    """Return the index, first packet and length of the block that packet `number` belongs to."""
+    if number < _BEFORE_LAST:
+        block = (number // _FIRST_BLOCK + 1).bit_length() - 1
+        return block, _FIRST_BLOCK * ((1 << block) - 1), _FIRST_BLOCK << block
+    later = (number - _BEFORE_LAST) // _LAST_BLOCK
+    return _DOUBLINGS + later, _BEFORE_LAST + later * _LAST_BLOCK, _LAST_BLOCK

@@ -1,0 +1,202 @@
+"""Pure: what became of each packet: causes of loss, and the receivers' columnar log.
+
+One fate costs three list appends (an array's append takes twice as long); every 65,536 fates, or when somebody asks,
+numpy folds them into per-link sums.
+
+Source: DESIGN section 3.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from netem.latency import LatencyHistogram
+
+FOLD_PACKETS = 65_536
+_NUMBER_BITS = 40
+_UNSEEN_NS = np.iinfo(np.int64).max
+
+
+class Cause(enum.IntEnum):
+    """Why a packet did not arrive; `-cause` is the verdict of a link that drops it."""
+
+    LOSS = 1
+    LINK_QUEUE = 2
+    UPLINK_QUEUE = 3
+    DOWNLINK_QUEUE = 4
+    PARTITION = 5
+    SEND_BUFFER = 6
+    KERNEL = 7
+    DESTINATION_DOWN = 8
+    SOURCE_DOWN = 9
+
+
+_COUNTERS = max(Cause) + 1
+
+
+def no_drops() -> list[int]:
+    """Return a fresh counter of drops, to be indexed by `Cause` (index 0 stays 0)."""
+    return [0] * _COUNTERS
+
+
+@dataclass(frozen=True, eq=False)
+class LinkFates:
+    """What receivers saw per link: one array element a link id; int64 but for the float64 sum of squares.
+
+    `received` counts all copies; `duplicates` those whose number was seen among the last 65,536 or more fates;
+    `distinct` is the difference. `reordered` counts distinct packets whose number is lower than one seen before on the
+    link. `delay_min_ns` and `delay_max_ns` mean something only where `received` is not 0.
+    """
+
+    received: np.ndarray
+    distinct: np.ndarray
+    duplicates: np.ndarray
+    reordered: np.ndarray
+    delay_sum_ns: np.ndarray
+    delay_sum_squares_ns2: np.ndarray
+    delay_min_ns: np.ndarray
+    delay_max_ns: np.ndarray
+
+
+@dataclass(frozen=True)
+class FateTotals:
+    """The sums of `LinkFates` over all links."""
+
+    received: int
+    distinct: int
+    duplicates: int
+    reordered: int
+    delay_sum_ns: int
+
+
+class FateLog:
+    """Record every received packet, and fold the records into sums per link.
+
+    Args:
+        links: how many link ids to make room for; more are added as they appear.
+
+    `late(lateness_ns)` feeds the histogram `lateness` with how late each departure was.
+    Invariant: the integer sums do not depend on when folds happened.
+    """
+
+    __slots__ = (
+        "_delays",
+        "_highest",
+        "_links",
+        "_newer",
+        "_numbers",
+        "_older",
+        "_squares",
+        "_sums",
+        "late",
+        "lateness",
+    )
+
+    def __init__(self, links: int = 64) -> None:
+        self._links: list[int] = []
+        self._numbers: list[int] = []
+        self._delays: list[int] = []
+        # Rows: received, duplicates, reordered, delay sum, minimum, maximum.
+        self._sums = np.zeros((6, 0), dtype=np.int64)
+        self._squares = np.zeros(0)
+        self._highest = np.zeros(0, dtype=np.int64)
+        self._older = self._newer = np.zeros(0, dtype=np.int64)
+        self.lateness = LatencyHistogram()
+        self.late: Callable[[int], None] = self.lateness.add
+        self._grow(links)
+
+    def received(self, link_id: int, number: int, delay_ns: int) -> None:
+        """Record one received datagram: its link (small int), its number on that link (0 .. 2^40), its delay."""
+        self._links.append(link_id)
+        self._numbers.append(number)
+        self._delays.append(delay_ns)
+        if len(self._delays) >= FOLD_PACKETS:
+            self._fold()
+
+    def per_link(self) -> LinkFates:
+        """Return all sums so far, one element a link id."""
+        self._fold()
+        received, duplicates, reordered, delay_sum, low, high = self._sums.copy()
+        return LinkFates(
+            received=received,
+            distinct=received - duplicates,
+            duplicates=duplicates,
+            reordered=reordered,
+            delay_sum_ns=delay_sum,
+            delay_sum_squares_ns2=self._squares.copy(),
+            delay_min_ns=low,
+            delay_max_ns=high,
+        )
+
+    def totals(self) -> FateTotals:
+        """Return the sums over all links so far."""
+        self._fold()
+        received, duplicates, reordered, delay_sum = (int(row.sum()) for row in self._sums[:4])
+        return FateTotals(received, received - duplicates, duplicates, reordered=reordered, delay_sum_ns=delay_sum)
+
+    def _fold(self) -> None:
+        if not self._links:
+            return
+        links, numbers, delays = (np.array(column, dtype=np.int64) for column in self._columns())
+        for column in self._columns():
+            column.clear()
+        self._grow(int(links.max()) + 1)
+        # Group by link; a stable sort keeps the order of arrival within one.
+        order = np.argsort(links, kind="stable")
+        links, numbers, delays = links[order], numbers[order], delays[order]
+        starts = np.flatnonzero(np.diff(links, prepend=-1))
+        seen = links[starts]
+        again = self._seen_before((links << _NUMBER_BITS) | numbers)
+        late = self._below_highest(links, numbers) & ~again
+        received, duplicates, reordered, delay_sum, low, high = self._sums
+        received[seen] += np.diff(starts, append=len(links))
+        duplicates[seen] += np.add.reduceat(again, starts, dtype=np.int64)
+        reordered[seen] += np.add.reduceat(late, starts, dtype=np.int64)
+        delay_sum[seen] += np.add.reduceat(delays, starts)
+        low[seen] = np.minimum(low[seen], np.minimum.reduceat(delays, starts))
+        high[seen] = np.maximum(high[seen], np.maximum.reduceat(delays, starts))
+        self._squares[seen] += np.add.reduceat(delays.astype(np.float64) ** 2, starts)
+        self._highest[seen] = np.maximum(self._highest[seen], np.maximum.reduceat(numbers, starts))
+
+    def _columns(self) -> tuple[list[int], list[int], list[int]]:
+        return self._links, self._numbers, self._delays
+
+    def _seen_before(self, keys: np.ndarray) -> np.ndarray:
+        """Mark packets (by link and number) seen earlier in this fold or in the window, and move the window on."""
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        again = np.zeros(len(keys), dtype=bool)
+        again[order[1:]] = ordered[1:] == ordered[:-1]
+        for window in (self._older, self._newer):
+            if len(window):
+                place = np.searchsorted(window, keys)
+                place[place == len(window)] = 0
+                again |= window[place] == keys
+        self._newer = np.sort(np.concatenate((self._newer, ordered)), kind="stable")
+        if len(self._newer) >= FOLD_PACKETS:
+            self._older, self._newer = self._newer, np.zeros(0, dtype=np.int64)
+        return again
+
+    def _below_highest(self, links: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Mark packets whose number is lower than one before on the same link; both arrays are grouped by link."""
+        # The link in the high bits makes one running maximum start anew at every group.
+        base = links << _NUMBER_BITS
+        highest = np.maximum.accumulate(base | numbers)
+        before = np.concatenate(([-1], highest[:-1])) - base
+        below: np.ndarray = numbers < np.maximum(before, self._highest[links])
+        return below
+
+    def _grow(self, links: int) -> None:
+        have = len(self._squares)
+        if links <= have:
+            return
+        more = max(links, 2 * have) - have
+        fresh = np.zeros((6, more), dtype=np.int64)
+        fresh[4] = _UNSEEN_NS
+        self._sums = np.concatenate((self._sums, fresh), axis=1)
+        self._squares = np.concatenate((self._squares, np.zeros(more)))
+        self._highest = np.concatenate((self._highest, np.full(more, -1, dtype=np.int64)))

@@ -1,0 +1,180 @@
+"""trio: a host of the emulated network, and its UDP endpoints and TCP streams.
+
+Node code sees only these two classes and trio's own streams; whether bytes cross real sockets or memory is not theirs
+to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import trio
+
+from netem.clock import Clock
+from netem.errors import LocalProtocolError
+from netem.fates import Cause, FateLog, no_drops
+from netem.rate_queue import RateQueue
+from netem.route import HEADER, HEADER_BYTES, MAX_DATAGRAM_BYTES, Address, Route, Wire
+
+OnDatagram = Callable[[bytes, Address], None]
+StreamHandler = Callable[[trio.abc.Stream], Awaitable[None]]
+
+
+class Backbone(Protocol):
+    """What a host asks of the network it is part of."""
+
+    wire: Wire
+    fates: FateLog
+    owners: dict[Address, Host]  # of every UDP address ever opened
+    foreign: int
+    clock: Clock
+
+    def make_route(self, source: Host, target: Host) -> Route:
+        """Make the route of a pair of hosts that has none yet."""
+        ...
+
+    async def listen(self, host: Host, handler: StreamHandler, *, nursery: trio.Nursery, port: int) -> Address:
+        """See `Host.listen_tcp`."""
+        ...
+
+    async def connect(self, host: Host, address: Address) -> trio.abc.Stream:
+        """See `Host.connect_tcp`."""
+        ...
+
+
+class Host:
+    """One machine: an address, a shared access link, sockets; `up` is False between a crash and a restart.
+
+    Rates are bytes/s of datagrams with their netem header (UDP and IP headers are not counted) and of stream bytes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ip: str,
+        *,
+        backbone: Backbone,
+        upload_bytes_per_s: float,
+        download_bytes_per_s: float,
+        queue_bytes: int,
+    ) -> None:
+        self.name = name
+        self.ip = ip
+        self.up = True
+        self.upload_bytes_per_s = upload_bytes_per_s
+        self.download_bytes_per_s = download_bytes_per_s
+        self.uplink = RateQueue(upload_bytes_per_s, queue_bytes)
+        self.downlink = RateQueue(download_bytes_per_s, queue_bytes)
+        self.routes: dict[Host, Route] = {}  # by target
+        self.endpoints: list[Endpoint] = []
+        self.sent = 0
+        self.unrouted = no_drops()  # drops before any link was chosen, by cause
+        self.backbone = backbone
+
+    def open_udp(self, on_datagram: OnDatagram, *, port: int = 0) -> Endpoint:
+        """Open a UDP socket; `on_datagram(data, source_address)` is called for each datagram and may not wait.
+
+        Raises:
+            ConfigError: the port is taken.
+            LocalProtocolError: the host is down.
+        """
+        self.require_up()
+        return Endpoint(self, on_datagram, port=port)
+
+    async def listen_tcp(self, handler: StreamHandler, *, nursery: trio.Nursery, port: int = 0) -> Address:
+        """Accept TCP connections until the nursery is cancelled or the host crashes; return the address.
+
+        `handler(stream)` runs as a task of `nursery` per connection; the stream is closed when it returns. A reset of
+        that stream reaches it as trio.BrokenResourceError, which it need not catch: it ends the handler and nothing else.
+
+        Raises:
+            ConfigError: the port is taken.
+            LocalProtocolError: the host is down.
+        """
+        self.require_up()
+        return await self.backbone.listen(self, handler, nursery=nursery, port=port)
+
+    async def connect_tcp(self, address: Address) -> trio.abc.Stream:
+        """Connect after one round trip of the links; a partition stalls it until healed, as a lost SYN is sent again.
+
+        Raises:
+            ConnectionRefusedError: nobody listens there, or that host is down.
+            TimeoutError: too many handshake segments in a row were lost.
+            LocalProtocolError: this host is down.
+        """
+        self.require_up()
+        return await self.backbone.connect(self, address)
+
+    def require_up(self) -> None:
+        """Raise LocalProtocolError when the host is down."""
+        if not self.up:
+            raise LocalProtocolError(f"host {self.name} is down")
+
+
+class Endpoint:
+    """A UDP socket of a host."""
+
+    __slots__ = ("_backbone", "_now_ns", "_on_datagram", "_owners", "_received", "address", "host", "in_flight", "open")
+
+    def __init__(self, host: Host, on_datagram: OnDatagram, *, port: int) -> None:
+        self.host = host
+        self.open = True
+        self.in_flight = 0  # packets of ours that are still under way
+        self._on_datagram = on_datagram
+        self._backbone = host.backbone
+        self._owners = host.backbone.owners
+        self._received = host.backbone.fates.received
+        self._now_ns = host.backbone.clock.now_ns
+        self.address: Address = (host.ip, port)
+        self._backbone.wire.open(self, port=port)
+        self._owners[self.address] = host
+        host.endpoints.append(self)
+
+    def send(self, data: bytes, target: Address) -> None:
+        """Send a datagram; what becomes of it is counted by cause, never raised.
+
+        Raises:
+            LocalProtocolError: data and the 12-byte netem header exceed 1200 bytes; nothing was sent or counted.
+        """
+        if len(data) > MAX_DATAGRAM_BYTES - HEADER_BYTES:
+            raise LocalProtocolError(f"a datagram of {len(data)} bytes; at most {MAX_DATAGRAM_BYTES - HEADER_BYTES}")
+        host = self.host
+        host.sent += 1
+        owner = self._owners.get(target)
+        if not self.open:
+            host.unrouted[Cause.SOURCE_DOWN] += 1
+        elif owner is None:
+            host.unrouted[Cause.DESTINATION_DOWN] += 1
+        else:
+            route = host.routes.get(owner) or self._backbone.make_route(host, owner)
+            route.offer(self, data, target)
+
+    def receive(self, frame: bytes, source: Address) -> None:
+        """Take a frame off the wire: record its fate and call the handler without the header."""
+        if self.record(frame, source):
+            self._on_datagram(frame[HEADER_BYTES:], source)
+
+    def record(self, frame: bytes, source: Address) -> bool:
+        """Record the fate of a frame; False (and counted) when it is foreign."""
+        route = self.route_from(frame, source)
+        if route is None:
+            self._backbone.foreign += 1
+            return False
+        number, sent_ns = HEADER.unpack_from(frame)
+        self._received(route.link_id, number, self._now_ns() - sent_ns)
+        return True
+
+    def route_from(self, frame: bytes, source: Address) -> Route | None:
+        """Return the route a frame came by; None for a foreign one: too short, or from no socket of ours."""
+        owner = self._owners.get(source)
+        if owner is None or len(frame) < HEADER_BYTES:
+            return None
+        return owner.routes.get(self.host)
+
+    def close(self) -> None:
+        """Close the socket; packets in flight from here still travel, those to here will find nobody. Idempotent."""
+        if self.open:
+            self.open = False
+            self.host.endpoints.remove(self)
+            self._backbone.wire.close(self)

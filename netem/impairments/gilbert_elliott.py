@@ -1,0 +1,104 @@
+"""Pure: bursty loss from a two-state Markov chain.
+
+Source: tc-netem `loss gemodel`; Gilbert 1960, Elliott 1963.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from netem import tc_units
+from netem.errors import ConfigError
+from netem.impairments.base import Columns, Impairment, check_probability
+from netem.loss_chain import LossChain
+
+
+@dataclass(frozen=True, slots=True)
+class GilbertElliott(Impairment):
+    """Lose packets with probability `good` or `bad`, by the state of a chain that steps once a packet.
+
+    `p` is P(good to bad), `r` is P(bad to good); `bad` is tc's 1-h, `good` is tc's 1-k. The chain starts good; the
+    state before the step decides the packet's loss. Long-run loss rate (r good + p bad) / (p + r); with bad = 1 and
+    good = 0 the mean burst is 1/r. A copy meets the same state as its original, with a uniform of its own (tc-netem
+    steps the chain once more for it, which would shift all later fates).
+    """
+
+    name: ClassVar[str] = "gilbert_elliott"
+    tc: ClassVar[tuple[str, ...]] = ("loss", "gemodel")
+    rows: ClassVar[int] = 2
+    copy_rows: ClassVar[int] = 1
+
+    p: float
+    r: float
+    bad: float = 1.0
+    good: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in ("p", "r", "bad", "good"):
+            check_probability(f"loss gemodel {field}", getattr(self, field))
+        if self.p + self.r == 0.0:
+            raise ConfigError("loss gemodel p, r", (self.p, self.r), "not both 0")
+
+    @classmethod
+    def from_loss(cls, rate: float, mean_burst: float) -> Self:
+        """Make the chain with bad = 1, good = 0 that loses `rate` (0..1) in bursts of `mean_burst` (>= 1) packets.
+
+        Raises:
+            ConfigError: no chain does that: rate <= mean_burst / (mean_burst + 1) must hold.
+        """
+        if not mean_burst >= 1.0:
+            raise ConfigError("mean burst", mean_burst, "at least 1 packet")
+        if not 0.0 <= rate <= mean_burst / (mean_burst + 1.0):
+            raise ConfigError("loss", rate, "0 to mean burst / (mean burst + 1)")
+        return cls(p=min(rate / (mean_burst * (1.0 - rate)), 1.0), r=1.0 / mean_burst)
+
+    @classmethod
+    def from_tc(cls, arguments: Sequence[str]) -> Self:
+        """Read `P [R [1-H [1-K]]]`; R defaults to 1 - P."""
+        values = tc_units.arguments("loss gemodel", arguments, allowed="P [R [1-H [1-K]]]", least=1, most=4)
+        return cls(*values) if len(values) > 1 else cls(values[0], 1.0 - values[0])
+
+    def to_tc(self) -> str:
+        """Return `loss gemodel P% R% 1-H% 1-K%`."""
+        values = (self.p, self.r, self.bad, self.good)
+        return "loss gemodel " + " ".join(tc_units.format_percent(value) for value in values)
+
+    def is_random(self) -> bool:
+        """Say yes: the chain always steps."""
+        return True
+
+    def decide(self, columns: Columns, uniforms: np.ndarray, state: int) -> int:
+        """Step the chain by row 0; lose packets by row 1 and copies by row 2."""
+        states = self._states(uniforms[0], state)
+        risk = np.where(states[:-1], self.bad, self.good)
+        columns.lost |= uniforms[1] < risk
+        if columns.copying:
+            columns.copy_lost |= uniforms[2] < risk
+        return int(states[-1])
+
+    def _states(self, uniforms: np.ndarray, state: int) -> np.ndarray:
+        """Return the states (bool, True is bad) before each packet, and after the last."""
+        from_good = uniforms < self.p
+        from_bad = uniforms < 1.0 - self.r
+        # Both agree: the chain forgets its past. Otherwise it stays, or (only if p + r > 1) it changes sides.
+        value = np.concatenate(([bool(state)], from_good))
+        forgets = np.concatenate(([True], from_good == from_bad))
+        last = np.maximum.accumulate(np.where(forgets, np.arange(len(value)), 0))
+        states: np.ndarray = value[last]
+        if self.p + self.r > 1.0:
+            changes = np.cumsum(np.concatenate(([False], from_good & ~from_bad)))
+            states = states ^ ((changes - changes[last]) % 2 == 1)
+        return states
+
+    def loss_chain(self) -> LossChain:
+        """Return the chain of the states good and bad."""
+        p, r = self.p, self.r
+        return LossChain(
+            transition=np.array([[1.0 - p, p], [r, 1.0 - r]]),
+            loss=np.array([self.good, self.bad]),
+            stationary=np.array([r, p]) / (p + r),
+        )

@@ -1,0 +1,83 @@
+"""Pure: a histogram of lateness or loop lag with log-spaced bins, exact count, sum and maximum.
+
+Source: DESIGN section 3 (timer lateness and event-loop lag are measured).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_FOLD = 65_536
+# Eight bins an octave from 1 us to 134 s: a quantile is at most 9 % too high.
+_EDGES_NS = 1000.0 * 2.0 ** (np.arange(8 * 27 + 1) / 8)
+
+
+class LatencyHistogram:
+    """Count durations in nanoseconds; a negative one (early) counts as 0.
+
+    Invariant: `count`, `sum_ns` and `max_ns` are exact.
+    """
+
+    __slots__ = ("_bins", "_count", "_max_ns", "_pending", "_sum_ns")
+
+    def __init__(self) -> None:
+        self._pending: list[int] = []
+        self._bins = np.zeros(len(_EDGES_NS) + 1, dtype=np.int64)
+        self._count = self._sum_ns = self._max_ns = 0
+
+    def add(self, duration_ns: int) -> None:
+        """Count one duration."""
+        self._pending.append(duration_ns)
+        if len(self._pending) >= _FOLD:
+            self._fold()
+
+    @property
+    def count(self) -> int:
+        """How many durations were added."""
+        return self._count + len(self._pending)
+
+    @property
+    def max_ns(self) -> int:
+        """The longest duration so far, 0 if there is none."""
+        self._fold()
+        return self._max_ns
+
+    @property
+    def mean_ns(self) -> float:
+        """The mean duration, 0 if there is none."""
+        self._fold()
+        return self._sum_ns / self._count if self._count else 0.0
+
+    def quantile_ns(self, share: float) -> int:
+        """Return a duration that at least `share` (0..1) of all do not exceed: at most 9 % (or 1 us) too high."""
+        self._fold()
+        if not self._count:
+            return 0
+        rank = min(max(int(np.ceil(share * self._count)), 1), self._count)
+        return int(self._tops()[int(np.searchsorted(np.cumsum(self._bins), rank))])
+
+    def worst_mean_ns(self, share: float) -> float:
+        """Return an upper bound on the mean of any `share` (0..1] of the durations: the mean of the longest ones."""
+        self._fold()
+        if not self._count:
+            return 0.0
+        wanted = max(share * self._count, 1.0)
+        longest_first = self._bins[::-1]
+        before = np.cumsum(longest_first) - longest_first
+        taken = np.clip(wanted - before, 0, longest_first)
+        return float(taken @ self._tops()[::-1] / wanted)
+
+    def _tops(self) -> np.ndarray:
+        """The highest duration that each bin may hold."""
+        tops: np.ndarray = np.minimum(np.append(_EDGES_NS, np.inf), self._max_ns)
+        return tops
+
+    def _fold(self) -> None:
+        if not self._pending:
+            return
+        durations = np.maximum(np.array(self._pending, dtype=np.int64), 0)
+        self._pending.clear()
+        self._bins += np.bincount(np.searchsorted(_EDGES_NS, durations), minlength=len(self._bins))
+        self._count += len(durations)
+        self._sum_ns += int(durations.sum())
+        self._max_ns = max(self._max_ns, int(durations.max()))

@@ -1,0 +1,221 @@
+"""Pure: one directed link: it judges packets one by one, from fates decided in blocks.
+
+Order for each packet: partition, then impairments (loss, delay, duplicate), then the link's rate and queue.
+
+Source: DESIGN section 3; tc-netem for the order and the rate.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+from netem.errors import ConfigError
+from netem.fate_blocks import FateBlocks
+from netem.fates import Cause, no_drops
+from netem.impairments.base import LOST, NO_COPY, Impairment
+from netem.loss_chain import LossChain
+from netem.randomness import BlockUniforms
+from netem.rate_queue import RateQueue
+
+_LOSS = int(Cause.LOSS)
+_LINK_QUEUE = int(Cause.LINK_QUEUE)
+_PARTITION = int(Cause.PARTITION)
+
+
+@dataclass(frozen=True)
+class LinkConfig:
+    """What one directed link does to its packets.
+
+    Args:
+        impairments: their order does not matter.
+        rate_bytes_per_s: > 0; infinity means none. A link with a rate keeps packets in order.
+        queue_bytes: > 0, bytes waiting for the rate.
+    """
+
+    impairments: tuple[Impairment, ...] = ()
+    rate_bytes_per_s: float = math.inf
+    queue_bytes: int = 64 * 1024
+
+    def __post_init__(self) -> None:
+        if not self.rate_bytes_per_s > 0.0:
+            raise ConfigError("rate_bytes_per_s", self.rate_bytes_per_s, "above 0")
+        if self.queue_bytes <= 0:
+            raise ConfigError("queue_bytes", self.queue_bytes, "above 0")
+
+    def loss_chain(self) -> LossChain:
+        """Return the law of transmissions (packets and copies) lost per packet offered, queues apart."""
+        chains = (impairment.loss_chain() for impairment in self.impairments)
+        lost = functools.reduce(LossChain.beside, chains, LossChain.independent(0.0))
+        return lost.with_copies(1.0 - math.prod(1.0 - impairment.copy_rate() for impairment in self.impairments))
+
+    def loss_rate(self) -> float:
+        """Return the long-run number of transmissions lost per packet offered."""
+        return self.loss_chain().rate()
+
+    def loss_variance(self, packets: int) -> float:
+        """Return the variance of the loss rate measured over `packets` packets."""
+        return self.loss_chain().variance(packets)
+
+    def mean_delay_s(self) -> float:
+        """Return the expected delay, without queueing and serialisation."""
+        return math.fsum(impairment.mean_delay_s() for impairment in self.impairments)
+
+    def delay_sd_s(self) -> float:
+        """Return (a bound on) the standard deviation of the delay, without queueing and serialisation."""
+        return math.hypot(*(impairment.delay_sd_s() for impairment in self.impairments))
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How many packets were exposed to a configuration's impairments (those stopped by a partition were not)."""
+
+    config: LinkConfig
+    packets: int
+
+
+class Link:
+    """The directed link from `source` to `target`.
+
+    Args:
+        config: what it does; see `reconfigure`.
+        source: name of the sending host; with `target` it keys the link's randomness.
+        target: name of the receiving host.
+        uniforms: the run's block generator.
+        link_id: the small integer by which receivers log this link.
+
+    Attributes:
+        number: packets offered so far; the packet just judged has number `number - 1`.
+        open: False while partitioned in this direction.
+        dropped: drops by `Cause`, copies included.
+        duplicated: copies made (those then lost are also in `dropped`).
+        delay_ns: the impairments' part of the last arrival; the rest is rate and queue.
+        copy_at: arrival (ns) of the copy of the packet just judged, 0 if it has none; set even if the packet itself is
+            dropped by the queue.
+        copy_delay_ns: the impairments' part of the last `copy_at`.
+
+    Packet k's fate depends on the run seed, source, target, each impairment's name and occurrence, and k alone.
+    """
+
+    __slots__ = (
+        "_blocks",
+        "_exposed",
+        "_past",
+        "_queue",
+        "_uniforms",
+        "config",
+        "copy_at",
+        "copy_delay_ns",
+        "delay_ns",
+        "dropped",
+        "duplicated",
+        "link_id",
+        "number",
+        "open",
+        "source",
+        "target",
+    )
+
+    def __init__(self, config: LinkConfig, *, source: str, target: str, uniforms: BlockUniforms, link_id: int) -> None:
+        self.config = config
+        self.source = source
+        self.target = target
+        self.link_id = link_id
+        self.number = 0
+        self.open = True
+        self.dropped = no_drops()
+        self.duplicated = 0
+        self.delay_ns = 0
+        self.copy_at = 0
+        self.copy_delay_ns = 0
+        self._uniforms = uniforms
+        self._blocks = FateBlocks(config.impairments, source=source, target=target, uniforms=uniforms)
+        self._queue: RateQueue | None = None
+        self._set_rate()
+        self._past: list[Exposure] = []
+        self._exposed = 0
+
+    @property
+    def offered(self) -> int:
+        """Packets offered so far."""
+        return self.number
+
+    def verdict(self, now_ns: int, size_bytes: int) -> int:
+        """Judge the next packet: return its arrival (ns), or -cause; its copy's arrival is left in `copy_at`."""
+        number = self.number
+        self.number = number + 1
+        self.copy_at = 0
+        if not self.open:
+            self.dropped[_PARTITION] += 1
+            return -_PARTITION
+        blocks = self._blocks
+        delay_ns = blocks.fixed_ns
+        if delay_ns < 0:
+            if number >= blocks.end:
+                blocks.advance(number)
+            delay_ns = blocks.fates[number - blocks.begin]
+            if delay_ns < 0:
+                self.dropped[_LOSS] += 1
+                return -_LOSS
+        self.delay_ns = delay_ns
+        arrival_ns = now_ns + delay_ns
+        if self._queue is not None:
+            arrival_ns = self._serialise(arrival_ns, size_bytes)
+        if blocks.copies and (copy_ns := blocks.copies[number - blocks.begin]) != NO_COPY:
+            self._copy(now_ns, copy_ns, size_bytes)
+        return arrival_ns
+
+    def reconfigure(self, config: LinkConfig) -> None:
+        """Change the link between two packets.
+
+        An impairment whose kind stays keeps its state and goes on with its own uniforms, whatever else changes. Arrivals
+        already given stand.
+        """
+        self._past[:] = self.exposures()
+        self._exposed = self._judged()
+        self.config = config
+        self._blocks = FateBlocks(
+            config.impairments,
+            source=self.source,
+            target=self.target,
+            uniforms=self._uniforms,
+            number=self.number,
+            states=self._blocks.states_at(self.number),
+        )
+        self._set_rate()
+
+    def exposures(self) -> tuple[Exposure, ...]:
+        """Return how many packets met which configuration, in order; configurations that met none are left out."""
+        present = Exposure(self.config, self._judged() - self._exposed)
+        return (*self._past, present) if present.packets else tuple(self._past)
+
+    def _judged(self) -> int:
+        return self.number - self.dropped[_PARTITION]
+
+    def _set_rate(self) -> None:
+        config = self.config
+        if self._queue is not None:
+            self._queue.rate_bytes_per_s = config.rate_bytes_per_s
+            self._queue.limit_bytes = config.queue_bytes
+        elif config.rate_bytes_per_s != math.inf:
+            self._queue = RateQueue(config.rate_bytes_per_s, config.queue_bytes)
+
+    def _serialise(self, entry_ns: int, size_bytes: int) -> int:
+        assert self._queue is not None
+        arrival_ns = self._queue.admit(entry_ns, size_bytes)
+        if arrival_ns < 0:
+            self.dropped[_LINK_QUEUE] += 1
+            return -_LINK_QUEUE
+        return arrival_ns
+
+    def _copy(self, now_ns: int, delay_ns: int, size_bytes: int) -> None:
+        self.duplicated += 1
+        if delay_ns == LOST:
+            self.dropped[_LOSS] += 1
+            return
+        self.copy_delay_ns = delay_ns
+        arrival_ns = now_ns + delay_ns
+        if self._queue is not None:
+            arrival_ns = max(self._serialise(arrival_ns, size_bytes), 0)
+        self.copy_at = arrival_ns

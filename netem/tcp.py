@@ -1,0 +1,189 @@
+"""trio: TCP between hosts: listening, connecting, crashing, over real sockets or memory.
+
+A connection takes one round trip of the lanes (a lost SYN is sent again); then both ends are `ShapedStream`s.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from netem.host import Host, StreamHandler
+from netem.memory import port_taken, refused
+from netem.route import Address
+from netem.streams import Lane, ShapedStream
+
+Announce = Callable[[Address], None]
+
+
+class Listener(Protocol):
+    """Where streams come in."""
+
+    address: Address
+
+    async def accept(self) -> tuple[trio.abc.HalfCloseableStream, Address]:
+        """Wait for a stream and its client's address. Raises trio.ClosedResourceError once closed."""
+        ...
+
+    def close(self) -> None:
+        """Refuse further streams. Idempotent."""
+        ...
+
+
+class StreamWire(Protocol):
+    """What carries streams: memory under virtual time, real sockets under real time."""
+
+    async def listen(self, ip: str, port: int) -> Listener:
+        """Listen; port 0 picks one. Raises ConfigError when the port is taken."""
+        ...
+
+    async def connect(self, ip: str, address: Address, announce: Announce) -> trio.abc.HalfCloseableStream:
+        """Connect from `ip`; announce the client's address before the server can see it. Raises OSError."""
+        ...
+
+
+class SocketListener:
+    """Incoming streams of a real listening socket (a `Listener`)."""
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        self.address: Address = sock.getsockname()
+        self._listener = trio.SocketListener(sock)
+
+    async def accept(self) -> tuple[trio.SocketStream, Address]:
+        """Wait for the next stream (see `Listener.accept`)."""
+        while True:
+            stream = await self._listener.accept()
+            try:
+                return stream, stream.socket.getpeername()
+            except OSError:  # the client reset it before we looked
+                stream.socket.close()
+
+    def close(self) -> None:
+        """Refuse further streams. Idempotent."""
+        self._listener.socket.close()
+
+
+class SocketStreams:
+    """Streams over real sockets (a `StreamWire`)."""
+
+    async def listen(self, ip: str, port: int) -> SocketListener:
+        """Open a listening socket (see `StreamWire.listen`)."""
+        sock = trio.socket.socket()
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart must not wait for TIME_WAIT
+            await sock.bind((ip, port))
+            sock.listen(1024)
+        except OSError as error:
+            sock.close()
+            raise port_taken(ip, port) from error
+        return SocketListener(sock)
+
+    async def connect(self, ip: str, address: Address, announce: Announce) -> trio.SocketStream:
+        """Connect from the host's own address (see `StreamWire.connect`)."""
+        sock = trio.socket.socket()
+        try:
+            await sock.bind((ip, 0))
+            announce(sock.getsockname())
+            await sock.connect(address)
+        except BaseException:
+            sock.close()
+            raise
+        return trio.SocketStream(sock)
+
+
+class Switchboard:
+    """All TCP of a network.
+
+    Args:
+        wire: what carries the streams.
+        lane: returns the lane of an ordered pair of hosts.
+
+    Invariant: every stream in `_streams` is closed when `run` ends.
+    """
+
+    def __init__(self, wire: StreamWire, *, lane: Callable[[Host, Host], Lane]) -> None:
+        self._wire = wire
+        self._lane = lane
+        self._listeners: dict[Address, tuple[Host, Listener]] = {}
+        self._clients: dict[Address, Host] = {}
+        self._streams: dict[ShapedStream, tuple[Host, Host]] = {}
+        self._to_runner, self._started = trio.open_memory_channel[ShapedStream](math.inf)
+
+    async def run(self) -> None:
+        """Run every stream's writer until cancelled; then close what is left."""
+        try:
+            async with trio.open_nursery() as nursery:
+                async for stream in self._started:
+                    nursery.start_soon(stream.run)
+        finally:
+            for stream in list(self._streams):
+                await stream.abandon()
+
+    async def listen(self, host: Host, handler: StreamHandler, *, nursery: trio.Nursery, port: int) -> Address:
+        """Listen (see `Host.listen_tcp`)."""
+        listener = await self._wire.listen(host.ip, port)
+        self._listeners[listener.address] = (host, listener)
+        nursery.start_soon(self._accept, host, listener, handler, nursery)
+        return listener.address
+
+    async def _accept(self, host: Host, listener: Listener, handler: StreamHandler, nursery: trio.Nursery) -> None:
+        try:
+            while True:
+                transport, address = await listener.accept()
+                client = self._clients.pop(address, None)
+                if client is None or not client.up:
+                    await trio.aclose_forcefully(transport)  # a stranger, or the client crashed meanwhile
+                else:
+                    nursery.start_soon(_serve, handler, self._shape(transport, host, client))
+        except trio.ClosedResourceError:
+            return  # the host crashed
+        finally:
+            listener.close()
+            self._listeners.pop(listener.address, None)
+
+    async def connect(self, host: Host, address: Address) -> ShapedStream:
+        """Connect (see `Host.connect_tcp`)."""
+        if address not in self._listeners:
+            raise refused()
+        server = self._listeners[address][0]
+        for lane in (self._lane(host, server), self._lane(server, host)):
+            await lane.arrive(await lane.depart(0))
+        transport = await self._wire.connect(host.ip, address, lambda client: self._announce(client, host))
+        if host.up:
+            return self._shape(transport, host, server)
+        await trio.aclose_forcefully(transport)
+        raise refused()  # the host crashed meanwhile
+
+    def _announce(self, client: Address, host: Host) -> None:
+        self._clients[client] = host
+
+    def _shape(self, transport: trio.abc.HalfCloseableStream, here: Host, there: Host) -> ShapedStream:
+        stream = ShapedStream(transport, self._lane(here, there), on_end=self._ended)
+        self._streams[stream] = (here, there)
+        self._to_runner.send_nowait(stream)
+        return stream
+
+    def _ended(self, stream: ShapedStream) -> None:
+        self._streams.pop(stream, None)
+
+    def crash(self, host: Host) -> None:
+        """Close the host's listeners and reset every stream with an end on it."""
+        for owner, listener in list(self._listeners.values()):
+            if owner is host:
+                listener.close()
+        for stream, ends in list(self._streams.items()):
+            if host in ends:
+                stream.reset()
+
+
+async def _serve(handler: StreamHandler, stream: ShapedStream) -> None:
+    async with stream:
+        try:
+            await handler(stream)
+        except* trio.BrokenResourceError:
+            if not stream.broken:
+                raise  # another stream's reset is the handler's own affair

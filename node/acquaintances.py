@@ -1,0 +1,90 @@
+"""Pure: the sessions a node has with other nodes, one per (node, epoch), shared by both directions of trade.
+
+Source: DESIGN section 4 (session tags, epochs).
+"""
+
+from __future__ import annotations
+
+from netem.errors import BadFrame
+from tracker import messages as m
+from tracker.identity import Identity, node_id
+from tracker.session import Session
+from tracker.wire import open_signed, peek, unverified
+
+
+class Acquaintances:
+    """Find or make the session with a peer, from what the tracker said about it.
+
+    Args:
+        identity: this node's keys, for this boot.
+        tracker_key: orders must be signed with it.
+    """
+
+    def __init__(self, identity: Identity, *, tracker_key: bytes) -> None:
+        self._identity = identity
+        self._tracker_key = tracker_key
+        self._tracker = node_id(tracker_key)
+        self._sessions: dict[bytes, Session] = {}
+
+    def of_server(self, server: m.Server) -> Session:
+        """Return the session with a server that the tracker named."""
+        return self._session(server.node, server.sign_key, server.exchange_key, epoch=server.epoch)
+
+    def open(self, frame: bytes, *, board: int) -> m.Message:
+        """Return the message of a frame from a node we already know.
+
+        Raises:
+            BadFrame: `unknown-sender`, or what `Session.open` raises.
+        """
+        session = self._sessions.get(peek(frame).sender)
+        if session is None:
+            raise BadFrame("unknown-sender")
+        return session.open(frame, board=board)
+
+    def open_request(self, frame: bytes, *, board: int) -> tuple[m.Request, m.Order | None, Session]:
+        """Return a request, the order it shows (or None) and the session it came over.
+
+        A first request comes from a stranger: its keys are in the order, which the tracker signed, so the order is
+        checked before the request's own tag.
+
+        Raises:
+            BadFrame: forged, replayed, expired, unexpected, or a stranger without an order; no session was made.
+        """
+        claimed = unverified(frame)
+        if not isinstance(claimed, m.Request):
+            raise BadFrame("unexpected", type(claimed).__name__)
+        order = self._order(claimed.order) if claimed.order else None
+        sender = peek(frame).sender
+        if order is None:
+            session = self._sessions.get(sender)
+            if session is None:
+                raise BadFrame("unknown-sender")
+        elif order.downloader != sender or order.download != claimed.download:
+            raise BadFrame("misdirected", "the order is for somebody or something else")
+        else:
+            session = self._session(order.downloader, order.sign_key, order.exchange_key, epoch=order.epoch)
+        request = session.open(frame, board=board)
+        assert isinstance(request, m.Request)
+        return request, order, session
+
+    def _order(self, frame: bytes) -> m.Order:
+        if peek(frame).sender != self._tracker:
+            raise BadFrame("forged", "an order by somebody else than the tracker")
+        order = open_signed(frame, self._tracker_key)
+        if not isinstance(order, m.Order) or node_id(order.sign_key) != order.downloader:
+            raise BadFrame("unexpected", type(order).__name__)
+        return order
+
+    def _session(self, node: bytes, sign_key: bytes, exchange_key: bytes, *, epoch: int) -> Session:
+        known = self._sessions.get(node)
+        if known is not None and known.peer_epoch >= epoch:
+            return known
+        session = Session(
+            self._identity,
+            peer=node,
+            peer_sign_key=sign_key,
+            peer_exchange_key=exchange_key,
+            peer_epoch=epoch,
+        )
+        self._sessions[node] = session
+        return session

@@ -1,0 +1,297 @@
+"""trio: the downloading side of a node: one download from open to close, over all the file's servers at once.
+
+The deciding part is `node/swarm.py`; this module moves its requests, blocks and receipts. Blocks are handled synchronously.
+
+Source: huberman-wu, section 2; DESIGN section 4 (blocks, receipts, settlement).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from netem.clock import S, Clock
+from netem.errors import BadFrame, Rejection
+from netem.events import Event
+from netem.host import Address, Endpoint
+from netem.randomness import keyed_bytes
+from node.acquaintances import Acquaintances
+from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
+from node.store import PartialFile, Store
+from node.swarm import Accepted, Progress, Swarm
+from node.tracker_link import TrackerLink
+from tracker import messages as m
+from tracker.session import Session
+from tracker.settlement import EMPTY_ROOT, chain_root
+from tracker.wire import block_flow, flow_id, open_block
+
+RECEIPT_BYTES = 64 * 1024  # a server learns of its credit at least this often ...
+RECEIPT_NS = 2 * S  # ... or this often
+REFRESH_S = 1.0  # how often the list of servers is asked for
+LONELY_S = 60.0  # a download without any server for so long is given up
+CLOSE_S = 15.0  # how long an ending download tries to reach the tracker
+
+
+@dataclass(slots=True)
+class _Source:
+    """How to reach one server of a download."""
+
+    session: Session
+    address: Address
+    flow: bytes
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class _Credit:
+    """What one server was told that we accepted from it; it outlives the server's departure."""
+
+    total_bytes: int = 0
+    count: int = 0
+    root: bytes = EMPTY_ROOT
+    receipted_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Download:
+    """A download under way."""
+
+    download: bytes
+    index: int
+    manifest: m.Manifest
+    swarm: Swarm
+    file: PartialFile
+    order: bytes
+    sources: dict[bytes, _Source] = field(default_factory=dict)
+    credits: dict[bytes, _Credit] = field(default_factory=dict)
+    blocks: int = 0
+    receipts_due_ns: int = 0
+    check_ns: int | None = None
+    over: trio.Event = field(default_factory=trio.Event)
+
+
+class Downloader:
+    """Fetch files for one node.
+
+    Args:
+        run_seed: keys the download ids and the order of pieces, with the node's id and epoch.
+        emit: takes the events.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        clock: Clock,
+        acquaintances: Acquaintances,
+        *,
+        node: bytes,
+        epoch: int,
+        link: TrackerLink,
+        store: Store,
+        run_seed: int,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._acquaintances = acquaintances
+        self._node = node
+        self._epoch = epoch
+        self._link = link
+        self._store = store
+        self._run_seed = run_seed
+        self._emit = emit
+        self._started = 0
+        self._flows: dict[bytes, tuple[Download, bytes]] = {}
+        self._downloads: dict[bytes, Download] = {}
+
+    # -- one download, start to end -----------------------------------------------------------------------------------
+
+    async def fetch(self, index: int) -> m.Manifest:
+        """Download a file into the store, pay for it, and return its manifest.
+
+        Cancelling closes the download for what was accepted so far: servers are paid for it, the rest is refunded.
+
+        Raises:
+            Rejection: the tracker will not open it (`insufficient` credit, `unknown-file`), or there was nobody to fetch
+                from for a minute (`no-servers`); what was accepted is settled.
+        """
+        download = await self._open(index)
+        reason = "stopped"
+        try:
+            reason = await self._until_over(download)
+        finally:
+            self._end(download, reason)
+            # The fee is held: whatever happens to this task, what was accepted must be settled.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
+                await self._link.ask(_close_message(download), m.Closed)
+        if reason != "finished":
+            raise Rejection(reason)
+        return download.manifest
+
+    async def _open(self, index: int) -> Download:
+        manifest = await self._link.ask(m.GetManifest(index), m.Manifest)
+        self._started += 1
+        name = keyed_bytes(self._run_seed, "download", self._node, self._epoch, self._started, size=16)
+        opened = await self._link.ask(m.Open(name, index), m.Opened)
+        file = self._store.begin(manifest)
+        swarm = Swarm(manifest, shuffle=int.from_bytes(name[:8], "little"), have=file.have)
+        download = Download(name, index, manifest, swarm, file, opened.order)
+        download.receipts_due_ns = self._clock.now_ns() + RECEIPT_NS
+        self._downloads[name] = download
+        self._emit(DownloadStarted(self._node, name, index, len(opened.servers)))
+        self._use(download, opened.servers)
+        return download
+
+    async def _until_over(self, download: Download) -> str:
+        lonely_since = trio.current_time()
+        while not download.swarm.done:
+            with trio.move_on_after(REFRESH_S):
+                await download.over.wait()
+                continue
+            servers = await self._link.ask(m.GetServers(download.index), m.Servers)
+            self._use(download, servers.servers)
+            if download.sources:
+                lonely_since = trio.current_time()
+            elif trio.current_time() - lonely_since > LONELY_S:
+                return "no-servers"
+        return "finished"
+
+    def _end(self, download: Download, reason: str) -> None:
+        now_ns = self._clock.now_ns()
+        self._send_receipts(download, now_ns, final=True)
+        del self._downloads[download.download]
+        for source in download.sources.values():
+            self._flows.pop(source.flow, None)
+        if reason == "finished":
+            path = download.file.finish()
+            digest = hashlib.sha256(path.read_bytes()).digest()
+            wasted = sum(download.swarm.ignored.values())
+            self._emit(DownloadFinished(self._node, download.download, download.index, digest, download.blocks, wasted))
+        else:
+            self._emit(DownloadStopped(self._node, download.download, download.index, reason, download.blocks))
+
+    # -- servers ----------------------------------------------------------------------------------------------------
+
+    def _use(self, download: Download, servers: list[m.Server]) -> None:
+        """Start using new servers of a file, and stop using those that are gone."""
+        named = {server.node for server in servers}
+        for node in [known for known in download.sources if known not in named]:
+            self._drop(download, node)
+        for server in servers:
+            source = download.sources.get(server.node)
+            renewed = source is not None and source.session.peer_epoch < server.epoch
+            if server.node in download.swarm.banned or (source is not None and not renewed):
+                continue
+            if renewed:
+                self._drop(download, server.node)
+            flow = flow_id(download.download, server.node)
+            session = self._acquaintances.of_server(server)
+            download.sources[server.node] = _Source(session, (server.host, server.port), flow)
+            self._flows[flow] = (download, server.node)
+            download.swarm.add_server(server.node)
+        self._check(download)
+
+    def _drop(self, download: Download, node: bytes) -> None:
+        source = download.sources.pop(node)
+        self._flows.pop(source.flow, None)
+        download.swarm.remove_server(node)
+
+    # -- requests ---------------------------------------------------------------------------------------------------
+
+    def _check(self, download: Download) -> None:
+        """Ask for whatever the swarm wants now, and set the timer for its next look."""
+        if download.download not in self._downloads:
+            return
+        now_ns = self._clock.now_ns()
+        for server, runs in download.swarm.requests(now_ns):
+            self._request(download, server, runs)
+        if now_ns >= download.receipts_due_ns:
+            self._send_receipts(download, now_ns, final=True)
+        when_ns = min(download.swarm.next_check_ns(), download.receipts_due_ns)
+        if download.check_ns is None or when_ns < download.check_ns or download.check_ns <= now_ns:
+            download.check_ns = when_ns
+            self._clock.call_at(when_ns, self._on_timer, download, when_ns)
+
+    def _on_timer(self, download: Download, set_for_ns: int) -> None:
+        if download.check_ns == set_for_ns:  # else a nearer look took its place
+            download.check_ns = None
+            self._check(download)
+
+    def _request(self, download: Download, server: bytes, runs: list[m.Run]) -> None:
+        source = download.sources[server]
+        order = b"" if source.answered else download.order
+        request = m.Request(download.download, download.index, runs, order)
+        self._endpoint.send(source.session.seal(request, board=self._link.board), source.address)
+
+    # -- datagrams --------------------------------------------------------------------------------------------------
+
+    def on_block(self, datagram: bytes) -> None:
+        """Take a block.
+
+        Raises:
+            BadFrame: it belongs to no download of ours, or its tag is bad (line noise); nothing changed.
+        """
+        known = self._flows.get(block_flow(datagram))
+        if known is None:
+            raise BadFrame("unknown-flow")
+        download, server = known
+        source = download.sources[server]
+        piece, block, data = open_block(datagram, source.session.key)
+        source.answered = True
+        download.blocks += 1
+        now_ns = self._clock.now_ns()
+        swarm = download.swarm
+        progress = swarm.on_block(server, piece, block, data=data, now_ns=now_ns)
+        if progress >= Progress.CHECKED:
+            self._accept(download, swarm.take_finished(), now_ns)
+            if swarm.done:
+                download.over.set()
+            else:
+                self._check(download)
+        elif runs := swarm.requests_for(server, now_ns):
+            self._request(download, server, runs)
+
+    def on_refusal(self, refusal: m.Refusal, *, sender: bytes) -> None:
+        """Show the order again to a server that has not seen it; stop using one that will not serve."""
+        download = self._downloads.get(refusal.download)
+        if download is None or sender not in download.sources:
+            return
+        if refusal.reason == "no-order":
+            download.sources[sender].answered = False
+        else:
+            self._drop(download, sender)
+            self._check(download)
+
+    def _accept(self, download: Download, finished: list[Accepted], now_ns: int) -> None:
+        for accepted in finished:
+            download.file.write_piece(accepted.piece, accepted.data)
+            for server, nbytes in accepted.sources:
+                credit = download.credits.setdefault(server, _Credit())
+                credit.total_bytes += nbytes
+                credit.count += 1
+                credit.root = chain_root(credit.root, accepted.piece, nbytes)
+            self._emit(PieceAccepted(self._node, download.download, download.index, accepted.piece, list(accepted.sources)))
+        for server in [used for used in download.sources if used in download.swarm.banned]:
+            self._emit(ServerBanned(self._node, download.download, server, download.swarm.banned[server]))
+            self._drop(download, server)
+        self._send_receipts(download, now_ns, final=False)
+
+    def _send_receipts(self, download: Download, now_ns: int, *, final: bool) -> None:
+        """Sign for what was accepted: to servers owed a good deal, or (`final`) to all that are owed anything."""
+        if final:
+            download.receipts_due_ns = now_ns + RECEIPT_NS
+        for server, credit in download.credits.items():
+            owed = credit.total_bytes - credit.receipted_bytes
+            source = download.sources.get(server)
+            if source is None or owed < (1 if final else RECEIPT_BYTES):
+                continue
+            receipt = m.Receipt(download.download, server, credit.total_bytes, credit.count, credit.root)
+            self._endpoint.send(source.session.seal(receipt, board=self._link.board), source.address)
+            credit.receipted_bytes = credit.total_bytes
+
+
+def _close_message(download: Download) -> m.Close:
+    return m.Close(download.download, [(s, nbytes) for s, nbytes in sorted(download.swarm.totals.items()) if nbytes])

@@ -1,0 +1,229 @@
+"""trio: one peer: joins, serves what it holds under a bandwidth policy, downloads what it is asked to.
+
+Source: huberman-wu, sections 2 and 3; DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from netem.clock import Clock
+from netem.errors import BadFrame, RemoteProtocolError
+from netem.events import Event
+from netem.host import Address, Endpoint, Host
+from netem.randomness import keyed_bytes
+from node.acquaintances import Acquaintances
+from node.beliefs.base import Beliefs
+from node.content import make_manifest
+from node.downloader import Downloader
+from node.policies.base import Policy
+from node.store import Store
+from node.tracker_link import TrackerLink
+from node.uploader import Uploader
+from tracker import messages as m
+from tracker.events import FramesDropped
+from tracker.identity import Identity
+from tracker.odds import OddsView
+from tracker.session import open_broadcast
+from tracker.wire import is_block, peek
+
+HEARTBEAT_S = 1.0
+BIDS_PER_HEARTBEAT = 100  # as many as surely fit a datagram
+CONTROL_RESERVE = 0.04  # of the upload: requests, receipts and heartbeats need room beside the reserved rates
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """What makes one peer; see the scenario's parameters for ranges and defaults."""
+
+    upload_bytes_per_s: float
+    policy: Policy
+    beliefs: Beliefs
+    run_seed: int
+    tracker: Address
+    tracker_key: bytes
+
+
+class Peer:
+    """One node of the market on one host, for one boot.
+
+    Args:
+        host: where its sockets live.
+        store: its files; kept over a restart.
+        emit: takes the events.
+
+    Invariant: the reserved rates b_ij add up to at most the upload rate.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        clock: Clock,
+        identity: Identity,
+        *,
+        store: Store,
+        config: PeerConfig,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._host = host
+        self._clock = clock
+        self._identity = identity
+        self._store = store
+        self._config = config
+        self._emit = emit
+        self._roots: dict[int, bytes] = {}
+        self._split: dict[int, float] = {}
+        self._odds = OddsView()
+        self.node = identity.node
+        self.dropped: Counter[str] = Counter()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Take part until cancelled; started once the tracker has welcomed this node."""
+        endpoint = self._host.open_udp(self._on_datagram)
+        try:
+            self._open_sides(endpoint)
+            await self._link.connect()
+            task_status.started()
+            await self._beat(endpoint)
+        finally:
+            endpoint.close()
+            await self._link.leave()
+            if self.dropped:
+                self._emit(FramesDropped(self.node.hex(), sorted(self.dropped.items())))
+
+    def _open_sides(self, endpoint: Endpoint) -> None:
+        host, port = endpoint.address
+        config, identity = self._config, self._identity
+        join = m.Join(identity.sign_key, identity.exchange_key, host, port, config.upload_bytes_per_s)
+        self._link = TrackerLink(
+            self._host, identity, tracker=config.tracker, tracker_key=config.tracker_key, join=join
+        )
+        self._acquaintances = Acquaintances(identity, tracker_key=config.tracker_key)
+        self._uploader = Uploader(
+            endpoint,
+            self._clock,
+            self._acquaintances,
+            node=self.node,
+            store=self._store,
+            roots=self._roots,
+            on_customer=config.beliefs.observe,
+        )
+        self._downloader = Downloader(
+            endpoint,
+            self._clock,
+            self._acquaintances,
+            node=self.node,
+            epoch=identity.epoch,
+            link=self._link,
+            store=self._store,
+            run_seed=config.run_seed,
+            emit=self._emit,
+        )
+
+    # -- what a scenario asks of a peer -----------------------------------------------------------------------------
+
+    async def publish(self, name: str, source: Path) -> int:
+        """Offer a file from disk under `name`; it is served in place. Return its catalogue index."""
+        manifest = make_manifest(name, source)
+        published = await self._link.ask(m.Publish(manifest), m.Published)
+        self._store.adopt(manifest, source)
+        await self._hold(published.index, manifest)
+        return published.index
+
+    async def fetch(self, index: int) -> m.Manifest:
+        """Download a file, then serve it (see `Downloader.fetch` for errors)."""
+        manifest = await self._downloader.fetch(index)
+        await self._hold(index, manifest)
+        return manifest
+
+    async def balance(self) -> m.Balance:
+        """Return this node's balance at the bank."""
+        return await self._link.ask(m.GetBalance(), m.Balance)
+
+    def holds(self, index: int) -> bool:
+        """Tell whether this node holds (and serves) a file."""
+        return index in self._roots
+
+    def close(self) -> None:
+        """Close the store's open files."""
+        self._store.close()
+
+    async def _hold(self, index: int, manifest: m.Manifest) -> None:
+        await self._link.ask(m.Hold(index, holds=True), m.Ok)
+        self._roots[index] = manifest.root
+        self._uploader.queues.offer(index, manifest.size_bytes)
+        self._rebid()
+
+    # -- bidding ----------------------------------------------------------------------------------------------------
+
+    async def _beat(self, endpoint: Endpoint) -> None:
+        """Tell the tracker every second that this node is alive, what it bids and what it was receipted for."""
+        phase = int.from_bytes(keyed_bytes(self._config.run_seed, "heartbeat", self.node, size=4), "little") / 2**32
+        next_s = trio.current_time() + phase * HEARTBEAT_S
+        while True:
+            await trio.sleep_until(next_s)
+            next_s += HEARTBEAT_S
+            for message in (*self._heartbeats(), *self._uploader.deposits()):
+                self._send(endpoint, message)
+            self._uploader.forget_expired()
+
+    def _heartbeats(self) -> list[m.Heartbeat]:
+        bids = sorted(self._split.items())
+        size = BIDS_PER_HEARTBEAT
+        parts = [bids[i : i + size] for i in range(0, len(bids), size)] or [[]]
+        return [m.Heartbeat(page, len(parts), part) for page, part in enumerate(parts)]
+
+    def _send(self, endpoint: Endpoint, message: m.Message) -> None:
+        if self._link.session is not None:
+            endpoint.send(self._link.session.seal(message, board=self._link.board), self._config.tracker)
+
+    def _rebid(self) -> None:
+        """Split the upload anew: on a new board, and when the set of held files changes."""
+        odds = self._odds.shares
+        files = max([len(odds), *(index + 1 for index in self._roots)])
+        self._split = self._config.policy.split(
+            held=sorted(self._roots),
+            odds=odds,
+            beliefs=self._config.beliefs.probabilities(files),
+            own=self._split,
+        )
+        usable = self._config.upload_bytes_per_s * (1 - CONTROL_RESERVE)
+        self._uploader.set_rates({index: share * usable for index, share in self._split.items()})
+
+    # -- datagrams --------------------------------------------------------------------------------------------------
+
+    def _on_datagram(self, data: bytes, source: Address) -> None:
+        try:
+            if is_block(data):
+                self._downloader.on_block(data)
+            else:
+                self._on_control(data, source)
+        except RemoteProtocolError as fault:
+            self.dropped[fault.kind] += 1
+
+    def _on_control(self, data: bytes, source: Address) -> None:
+        kind = peek(data).type
+        board = self._link.board
+        if kind is m.Odds:
+            self._on_odds(data)
+        elif kind is m.Request:
+            self._uploader.on_request(data, source, board=board)
+        elif kind is m.Receipt:
+            self._uploader.on_receipt(data, board=board)
+        elif kind is m.Refusal:
+            refusal = self._acquaintances.open(data, board=board)
+            assert isinstance(refusal, m.Refusal)
+            self._downloader.on_refusal(refusal, sender=peek(data).sender)
+        else:
+            raise BadFrame("unexpected", kind.__name__)
+
+    def _on_odds(self, data: bytes) -> None:
+        board, page = open_broadcast(data, self._config.tracker_key)
+        if self._odds.add(board, page):
+            self._link.board = max(self._link.board, self._odds.board)
+            self._rebid()

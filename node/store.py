@@ -1,0 +1,217 @@
+"""trio: a node's files on disk, by blocking calls made inline: they read and write the page cache, and nothing waits.
+
+Files live under the hash of their manifest, never under a name from the network. A file being downloaded ends in `.part`
+until all of it is verified; one atomic rename makes it whole. What was written survives a kill of the process, not of the
+machine: nothing is flushed to the platter, because a run's files can always be fetched again.
+
+Source: DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+from netem.errors import LocalProtocolError, SwarmbedError
+from node.content import piece_bytes
+from tracker.messages import BLOCK_BYTES, PIECE_BYTES, Manifest
+
+_ROOT_DIGITS = 64
+_PART = ".part"
+
+
+class StoreError(SwarmbedError):
+    """Report a disk that is full, gone or not ours to use; nothing half-written counts as whole."""
+
+
+class Descriptors:
+    """Keep at most `limit` files open for reading, closing the least recently used.
+
+    Stores of one process may share one, so that their number does not matter.
+    """
+
+    def __init__(self, limit: int = 8) -> None:
+        self._limit = limit
+        self._open: OrderedDict[str, int] = OrderedDict()
+
+    def get(self, path: str) -> int:
+        """Return a descriptor open for reading; it is valid until the next call.
+
+        Raises:
+            StoreError: the file cannot be opened.
+        """
+        descriptor = self._open.get(path)
+        if descriptor is not None:
+            self._open.move_to_end(path)
+            return descriptor
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StoreError(f"cannot open {path}: {error.strerror}") from error
+        self._open[path] = descriptor
+        if len(self._open) > self._limit:
+            os.close(self._open.popitem(last=False)[1])
+        return descriptor
+
+    def close(self, path: str) -> None:
+        """Close one file, if it is open."""
+        descriptor = self._open.pop(path, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class PartialFile:
+    """A file being downloaded.
+
+    Attributes:
+        have: indices of the pieces that are verified and written, in no particular order.
+    """
+
+    def __init__(self, store: Store, manifest: Manifest) -> None:
+        self._store = store
+        self._manifest = manifest
+        self._path = store.directory / (manifest.root.hex() + _PART)
+        self.have: set[int] = set()
+        try:
+            self._open()
+        except OSError as error:
+            raise StoreError(f"cannot begin {self._path}: {error.strerror}") from error
+
+    def _open(self) -> None:
+        fresh = not self._path.exists()
+        with self._path.open("ab") as file:
+            file.truncate(self._manifest.size_bytes)
+        if fresh:
+            return
+        # A crash may have left a piece half written, so that only its hash says whether it is there.
+        with self._path.open("rb") as file:
+            for index, digest in enumerate(self._manifest.pieces):
+                if hashlib.sha256(file.read(PIECE_BYTES)).digest() == digest:
+                    self.have.add(index)
+
+    def write_piece(self, index: int, data: bytes) -> None:
+        """Write a piece that the caller has verified.
+
+        Raises:
+            LocalProtocolError: the data has not the piece's length; nothing was written.
+            StoreError: the disk is full or gone; the piece does not count as held.
+        """
+        if len(data) != piece_bytes(self._manifest.size_bytes, index):
+            raise LocalProtocolError(f"piece {index} of {len(data)} bytes")
+        try:
+            with self._path.open("r+b", buffering=0) as file:
+                file.seek(index * PIECE_BYTES)
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) :]
+        except OSError as error:
+            raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
+        self.have.add(index)
+
+    def finish(self) -> Path:
+        """Make the file whole by one atomic rename and return its path; the store holds it from now on.
+
+        Raises:
+            LocalProtocolError: pieces are missing; the file stays partial.
+            StoreError: the rename failed; the file stays partial.
+        """
+        if len(self.have) != len(self._manifest.pieces):
+            raise LocalProtocolError(f"{len(self._manifest.pieces) - len(self.have)} pieces are missing")
+        whole = self._path.with_suffix("")
+        try:
+            self._path.replace(whole)
+        except OSError as error:
+            raise StoreError(f"cannot finish {whole}: {error.strerror}") from error
+        self._store.keep(self._manifest.root, whole)
+        return whole
+
+
+class Store:
+    """One node's files.
+
+    Args:
+        directory: made if missing; whole files left there by an earlier store are held at once.
+        descriptors: the open files, possibly shared with other stores.
+
+    Raises:
+        StoreError: the directory cannot be made or read.
+    """
+
+    def __init__(self, directory: Path, descriptors: Descriptors | None = None) -> None:
+        self.directory = directory
+        self._descriptors = descriptors or Descriptors()
+        self._paths: dict[bytes, str] = {}
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for path in sorted(directory.iterdir()):
+                if len(path.name) == _ROOT_DIGITS:
+                    self._paths[bytes.fromhex(path.name)] = str(path)
+        except OSError as error:
+            raise StoreError(f"cannot use {directory}: {error.strerror}") from error
+
+    def adopt(self, manifest: Manifest, source: Path) -> None:
+        """Serve a published file in place, read-only and without a copy.
+
+        Raises:
+            StoreError: the file is not there or has changed its size since the manifest was made.
+        """
+        try:
+            size_bytes = source.stat().st_size
+        except OSError as error:
+            raise StoreError(f"cannot open {source}: {error.strerror}") from error
+        if size_bytes != manifest.size_bytes:
+            raise StoreError(f"{source} has {size_bytes} bytes, published were {manifest.size_bytes}")
+        self.keep(manifest.root, source)
+
+    def begin(self, manifest: Manifest) -> PartialFile:
+        """Begin or resume a download; pieces already on disk are verified again by their hashes.
+
+        Raises:
+            LocalProtocolError: the file is held already.
+            StoreError: the disk is full or gone.
+        """
+        if self.holds(manifest.root):
+            raise LocalProtocolError(f"{manifest.root.hex()} is held already")
+        return PartialFile(self, manifest)
+
+    def keep(self, root: bytes, path: Path) -> None:
+        """Hold the whole file at `path` under its root."""
+        self._paths[root] = str(path)
+
+    def holds(self, root: bytes) -> bool:
+        """Say whether the whole file is held."""
+        return root in self._paths
+
+    def path(self, root: bytes) -> Path:
+        """Return where a held file lies.
+
+        Raises:
+            LocalProtocolError: it is not held.
+        """
+        return Path(self._path(root))
+
+    def read_block(self, root: bytes, piece: int, block: int) -> bytes:
+        """Read one block of a held file; empty outside the file, short at its end.
+
+        Raises:
+            LocalProtocolError: the file is not held.
+            StoreError: it cannot be read.
+        """
+        path = self._path(root)
+        try:
+            return os.pread(self._descriptors.get(path), BLOCK_BYTES, piece * PIECE_BYTES + block * BLOCK_BYTES)
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Close this store's open files; what is on disk stays."""
+        for path in self._paths.values():
+            self._descriptors.close(path)
+
+    def _path(self, root: bytes) -> str:
+        try:
+            return self._paths[root]
+        except KeyError:
+            raise LocalProtocolError(f"{root.hex()} is not held") from None

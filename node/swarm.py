@@ -1,0 +1,267 @@
+"""Pure: the download of one file from all its servers at once, as a state machine.
+
+The driver feeds it blocks and time and sends the requests it returns. Which piece comes from whom is `node/pieces.py`, the
+pipeline to one server `node/server_flow.py`, the end `node/endgame.py`, and blame for mixed pieces `node/smart_ban.py`.
+
+Source: DESIGN section 4; protocol notes 5.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from netem.randomness import keyed_generator
+from node.content import BLOCKS_PER_PIECE, block_count
+from node.endgame import arrivals, worth_asking
+from node.pieces import Piece, Pieces
+from node.server_flow import NEVER_NS, ServerFlow
+from node.smart_ban import Suspects
+from tracker.messages import BLOCK_BYTES, Manifest
+
+Runs = list[tuple[int, int, int]]
+RESCAN_NS = 10_000_000
+LOOK_NS = 1_000_000_000
+MAX_RUNS = 64
+
+
+class Progress(IntEnum):
+    """What a block did."""
+
+    IGNORED = 0  # counted in `Swarm.ignored`
+    KEPT = 1
+    CHECKED = 2  # it completed a piece: see `take_finished` and `banned`, and call `requests`
+    DONE = 3  # it completed the file: see `take_finished`
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A verified piece: its index, its bytes, and (server, bytes) for each that sent part of it, by server."""
+
+    piece: int
+    data: bytes
+    sources: tuple[tuple[bytes, int], ...]
+
+
+class Swarm:
+    """Fetch one file from servers that all hold all of it.
+
+    Args:
+        manifest: a checked manifest.
+        have: pieces that are verified and stored already.
+        shuffle: keys the order of pieces, so that different downloaders spread.
+
+    Attributes:
+        ignored: blocks that were of no use, by kind: `banned`, `unknown-server`, `unrequested`, `wrong-size`, `duplicate`.
+        banned: servers that certainly sent wrong blocks, with the first piece that proved it.
+        totals: bytes in verified pieces by server.
+
+    Invariants: no input from the network raises; `totals` sums to the bytes of the pieces accepted here; a server that
+    sent no wrong block is never banned.
+    """
+
+    def __init__(self, manifest: Manifest, *, shuffle: int, have: Iterable[int] = ()) -> None:
+        self._manifest = manifest
+        stored = set(have)
+        order = [index for index in range(len(manifest.pieces)) if index not in stored]
+        sizes = {index: block_count(manifest.size_bytes, index) for index in order}
+        keyed_generator(shuffle, "pieces").shuffle(order)
+        self._pieces = Pieces(order, sizes)
+        self._active = self._pieces.active
+        self._flows: dict[bytes, ServerFlow] = {}
+        self._missing = sum(sizes.values())
+        self._last_key = (max(manifest.size_bytes, 1) - 1) // BLOCK_BYTES
+        self._last_bytes = manifest.size_bytes - self._last_key * BLOCK_BYTES
+        self._rate = 0.0  # the sum of all flows' rates, in blocks per ns
+        self._finished: list[Accepted] = []
+        self._checked_ns = 0
+        self._rescan_ns = 0
+        self.ignored: Counter[str] = Counter()
+        self.banned: dict[bytes, int] = {}
+        self.totals: dict[bytes, int] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether every piece is verified."""
+        return self._missing == 0
+
+    def add_server(self, server: bytes) -> None:
+        """Use a server from now on; call `requests` next. Idempotent, and a banned server stays banned."""
+        if server not in self.banned and server not in self._flows:
+            self._flows[server] = ServerFlow(server)
+            self._regroup_stranded()
+
+    def remove_server(self, server: bytes) -> None:
+        """Stop using a server; what it was asked for is free at once: call `requests` next. Its blocks are kept."""
+        flow = self._flows.pop(server, None)
+        if flow is not None:
+            self._rate -= flow.rate
+            self._give_back(flow.give_up())
+            self._pieces.release(flow)
+            self._regroup_stranded()
+
+    def on_block(self, server: bytes, piece: int, block: int, *, data: bytes, now_ns: int) -> Progress:
+        """Take a block that carries the server's good tag, and say what it did."""
+        flow = self._flows.get(server)
+        if flow is None:
+            return self._ignore("banned" if server in self.banned else "unknown-server")
+        key = piece * BLOCKS_PER_PIECE + block if 0 <= block < BLOCKS_PER_PIECE else -1  # -1 is never asked
+        if len(data) != (self._last_bytes if key == self._last_key else BLOCK_BYTES):
+            return self._ignore("wrong-size")
+        rate, outstanding = flow.rate, key in flow.outstanding
+        lost = flow.answer(key, now_ns)
+        if lost is None:
+            return self._ignore("unrequested")
+        self._rate += flow.rate - rate
+        if lost:
+            self._give_back(lost)
+        state = self._active.get(piece)
+        if state is None or not state.put(block, data, sender=server, outstanding=outstanding):
+            return self._ignore("duplicate")
+        self._missing -= 1
+        if state.missing:
+            return Progress.KEPT
+        self._check(state)
+        return Progress.CHECKED if self._missing else Progress.DONE
+
+    def requests_for(self, server: bytes, now_ns: int) -> Runs:
+        """Return runs (piece, first block, count), at most 64, to ask of a server; cheap, call it after each of its blocks."""
+        flow = self._flows.get(server)
+        if flow is None or len(flow.outstanding) > flow.refill_at:
+            return []
+        return self._fill(flow, now_ns)
+
+    def requests(self, now_ns: int) -> list[tuple[bytes, Runs]]:
+        """Return what to ask of whom now, giving up what has timed out; call it at `next_check_ns` and after changes."""
+        self._checked_ns = now_ns
+        self._rescan_ns = now_ns
+        for flow in self._flows.values():
+            if flow.deadline_ns() <= now_ns:
+                self._rate -= flow.rate
+                self._give_back(flow.timed_out())
+        asked = [(server, self._fill(flow, now_ns)) for server, flow in self._flows.items()]
+        return [(server, runs) for server, runs in asked if runs]
+
+    def next_check_ns(self) -> int:
+        """Return when to call `requests` if nothing happens before: within a second of the last call."""
+        flows = self._flows.values()
+        earliest_ns = min((flow.deadline_ns() for flow in flows), default=NEVER_NS)
+        earliest_ns = min(earliest_ns, self._checked_ns + LOOK_NS)
+        if any(not flow.outstanding for flow in flows):
+            # An idle server may step in as soon as another's answer is overdue: look often when the end is near.
+            earliest_ns = min(earliest_ns, self._checked_ns + max(RESCAN_NS, int(min(self._remaining_ns() / 8, LOOK_NS))))
+        return earliest_ns
+
+    def take_finished(self) -> list[Accepted]:
+        """Return the pieces verified since the last call, in order of completion."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def _ignore(self, kind: str) -> Progress:
+        self.ignored[kind] += 1
+        return Progress.IGNORED
+
+    def _remaining_ns(self) -> float:
+        """Estimate how long the download will last."""
+        return self._missing / self._rate if self._rate > 0.0 else float("inf")
+
+    def _fill(self, flow: ServerFlow, now_ns: int) -> Runs:
+        """Choose and note what to ask of a server now."""
+        remaining_ns = self._missing / self._rate if self._rate > 0.0 else float("inf")
+        window = min(
+            flow.window(remaining_ns), -(-self._missing // len(self._flows)) if not flow.rate else self._missing
+        )
+        flow.refill_at = window - max(1, window // 4)
+        room = window - len(flow.outstanding)
+        if room <= 0:
+            return []
+        keys = self._pieces.pick(flow, room, flows=self._flows)
+        if not keys and now_ns >= self._rescan_ns and len(self._flows) > 1:
+            keys = self._again(flow, room, now_ns)
+        runs, asked = _runs(keys)
+        self._give_back(keys[asked:])
+        flow.ask(keys[:asked], now_ns)
+        return runs
+
+    def _again(self, flow: ServerFlow, room: int, now_ns: int) -> list[int]:
+        """Choose blocks asked elsewhere that would come too late."""
+        late = arrivals(self._flows.values(), self._active, now_ns)
+        keys = worth_asking(flow, room, late=late, active=self._active, now_ns=now_ns)
+        for key in keys:
+            self._active[key // BLOCKS_PER_PIECE].copies[key % BLOCKS_PER_PIECE] += 1
+        if not keys:
+            self._rescan_ns = now_ns + RESCAN_NS
+        return keys
+
+    def _give_back(self, keys: Sequence[int]) -> None:
+        for key in reversed(keys):
+            state = self._active.get(key // BLOCKS_PER_PIECE)
+            if state is not None:
+                state.give_back(key % BLOCKS_PER_PIECE)
+
+    def _check(self, piece: Piece) -> None:
+        """Verify a complete piece; ban whoever is certainly to blame for a wrong one."""
+        blocks = [block for block in piece.blocks if block is not None]
+        data = b"".join(blocks)
+        owner = self._flows.get(piece.owner) if piece.owner is not None else None
+        if hashlib.sha256(data).digest() != self._manifest.pieces[piece.index]:
+            self._reject(piece, blocks, owner)
+            return
+        sent: Counter[bytes] = Counter()
+        for sender, block in zip(piece.senders, blocks, strict=True):
+            sent[sender] += len(block)
+        for sender, n_bytes in sent.items():
+            self.totals[sender] = self.totals.get(sender, 0) + n_bytes
+        self._finished.append(Accepted(piece.index, data, tuple(sorted(sent.items()))))
+        self._pieces.finish(piece, owner)
+        if piece.suspects is not None:
+            for server in piece.suspects.guilty(blocks):
+                self._ban(server, piece.index)
+
+    def _reject(self, piece: Piece, blocks: list[bytes], owner: ServerFlow | None) -> None:
+        senders = sorted(set(piece.senders))
+        suspects = piece.suspects or Suspects()
+        suspects.failed(piece.senders, blocks)
+        self._missing += len(blocks)
+        for flow in self._flows.values():
+            flow.withdraw(range(piece.base, piece.base + BLOCKS_PER_PIECE))
+        self._pieces.retry(piece, owner)
+        if len(senders) == 1:
+            self._ban(senders[0], piece.index)
+        else:
+            piece.suspects = suspects
+        if piece.suspects is not None and self._flows:
+            piece.suspects.regroup(self._fastest())
+
+    def _ban(self, server: bytes, index: int) -> None:
+        """Never use a server again, nor the blocks of it that are not verified."""
+        self.banned.setdefault(server, index)
+        self.remove_server(server)
+        for piece in self._active.values():
+            self._missing += piece.drop(server)
+
+    def _regroup_stranded(self) -> None:
+        """Let others try a suspect piece when all of its group are gone."""
+        for piece in self._active.values():
+            if piece.suspects is not None and self._flows and not any(map(piece.allows, self._flows)):
+                piece.suspects.regroup(self._fastest())
+
+    def _fastest(self) -> list[bytes]:
+        return sorted(self._flows, key=lambda server: (-self._flows[server].rate, server))
+
+
+def _runs(keys: Sequence[int]) -> tuple[Runs, int]:
+    """Join consecutive keys of a piece into at most `MAX_RUNS` runs; return them and how many keys they cover."""
+    runs: Runs = []
+    start = 0
+    for end in range(1, len(keys) + 1):
+        if end < len(keys) and keys[end] == keys[end - 1] + 1 and keys[end] % BLOCKS_PER_PIECE:
+            continue
+        runs.append((keys[start] // BLOCKS_PER_PIECE, keys[start] % BLOCKS_PER_PIECE, end - start))
+        start = end
+        if len(runs) == MAX_RUNS:
+            break
+    return runs, start

@@ -1,0 +1,140 @@
+"""trio: a node's control connection to the tracker: join, ask, reconnect.
+
+Source: DESIGN section 4 (TCP: join, catalogue, manifests, open, close, bank).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TypeVar
+
+import trio
+
+from netem.channel import FrameChannel
+from netem.errors import BadFrame, Rejection, RemoteProtocolError
+from netem.host import Address, Host
+from tracker import messages as m
+from tracker.identity import Identity, node_id
+from tracker.session import Session
+from tracker.wire import encode_signed, open_signed, peek
+
+RETRY_S = 1.0
+ANSWER_S = 10.0  # a connection that is silent for longer is given up and made anew
+
+Answer = TypeVar("Answer", bound=m.Message)
+
+
+class TrackerLink:
+    """One node's conversation with the tracker, one request at a time.
+
+    Args:
+        host: the node's host.
+        identity: the node's keys, for this boot.
+        tracker: the tracker's control address.
+        tracker_key: the key that the tracker signs with; everything else is learned from it.
+        join: the message this node joins with.
+    """
+
+    def __init__(self, host: Host, identity: Identity, *, tracker: Address, tracker_key: bytes, join: m.Join) -> None:
+        self._host = host
+        self._identity = identity
+        self._tracker = tracker
+        self._tracker_key = tracker_key
+        self._join = join
+        self._turn = trio.Lock()
+        self._channel: FrameChannel | None = None
+        self._unread = 0  # answers still to come on this channel
+        self.session: Session | None = None
+        self.board = 0
+        self.welcome: m.Welcome | None = None
+
+    async def connect(self) -> m.Welcome:
+        """Connect and join.
+
+        Raises:
+            OSError, trio.BrokenResourceError: the tracker cannot be reached or hung up; there is no connection.
+            RemoteProtocolError: the answer was not a welcome by this tracker.
+        """
+        channel = FrameChannel(await self._host.connect_tcp(self._tracker))
+        try:
+            hello = encode_signed(self._join, identity=self._identity, to=node_id(self._tracker_key), seq=0, board=self.board)
+            await channel.send(hello)
+            frame = await channel.receive()
+            if frame is None:
+                raise trio.BrokenResourceError("the tracker hung up")
+            welcome = open_signed(frame, self._tracker_key)
+            header = peek(frame)
+            if not isinstance(welcome, m.Welcome) or header.to != self._identity.node:
+                raise BadFrame("unexpected", type(welcome).__name__)
+        except BaseException:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await channel.aclose()
+            raise
+        self._channel = channel
+        self._unread = 0
+        self.session = Session(
+            self._identity,
+            peer=header.sender,
+            peer_sign_key=self._tracker_key,
+            peer_exchange_key=welcome.exchange_key,
+            peer_epoch=header.epoch,
+        )
+        self.board = max(self.board, welcome.board)
+        self.welcome = welcome
+        return welcome
+
+    async def ask(self, message: m.Message, answer: type[Answer]) -> Answer:
+        """Send a request and return its answer, over a new connection as often as it takes.
+
+        Raises:
+            Rejection: the tracker says no.
+            RemoteProtocolError: the tracker answered with something else.
+        """
+        async with self._turn:
+            while True:
+                try:
+                    with trio.fail_after(ANSWER_S):
+                        reply = await self._exchange(message)
+                    break
+                except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+                    await self._hang_up()
+                    await trio.sleep(RETRY_S)
+        if isinstance(reply, m.Reject):
+            raise Rejection(reply.reason, reply.detail)
+        if not isinstance(reply, answer):
+            raise RemoteProtocolError("unexpected", type(reply).__name__)
+        return reply
+
+    async def _exchange(self, message: m.Message) -> m.Message:
+        if self._channel is None:
+            await self.connect()
+        channel, session = self._channel, self.session
+        assert channel is not None
+        assert session is not None
+        self._channel = None  # half a request may be on the wire if this is cancelled: then it is of no further use
+        await channel.send(session.seal(message, board=self.board))
+        self._channel = channel
+        self._unread += 1
+        while True:
+            frame = await channel.receive()
+            if frame is None:
+                raise trio.BrokenResourceError("the tracker hung up")
+            reply = session.open(frame, board=self.board)
+            self._unread -= 1
+            if not self._unread:  # else it answers a request whose asker was cancelled meanwhile
+                return reply
+
+    async def _hang_up(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await channel.aclose()
+
+    async def leave(self) -> None:
+        """Say goodbye and hang up; best effort, at most a second."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            async with self._turn:
+                if self._channel is not None and self.session is not None:
+                    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                        await self._channel.send(self.session.seal(m.Leave(), board=self.board))
+        await self._hang_up()

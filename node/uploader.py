@@ -1,0 +1,168 @@
+"""trio: the serving side of a node: paced blocks out, receipts in. Synchronous throughout; timers do the pacing.
+
+A server serves a download only on sight of the tracker's signed order. Blocks of file j leave at the reserved rate b_ij.
+
+Source: huberman-wu, section 2 (the bid b_ij is bandwidth); DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from netem.clock import Clock
+from netem.errors import BadFrame
+from netem.host import Address, Endpoint
+from node.acquaintances import Acquaintances
+from node.serving import UploadQueues
+from node.store import Store
+from tracker import messages as m
+from tracker.session import Session
+from tracker.wire import BLOCK_OVERHEAD_BYTES, NETEM_HEADER_BYTES, encode_block, flow_id, peek
+
+DEPOSIT_REPEATS = 2  # a receipt rides on this many heartbeats: one lost datagram must not hide it
+RECEIPTS_PER_DEPOSIT = 4  # as many as fit a datagram
+OVERHEAD_BYTES = BLOCK_OVERHEAD_BYTES + NETEM_HEADER_BYTES
+
+
+@dataclass(slots=True)
+class _Customer:
+    """A download that this node serves, and the newest receipt for it."""
+
+    order: m.Order
+    session: Session
+    flow: bytes
+    address: Address
+    total_bytes: int = 0
+    receipt_frame: bytes = b""
+    deposits_left: int = 0
+
+
+class Uploader:
+    """Serve blocks to whoever shows an order.
+
+    Args:
+        endpoint: where blocks leave.
+        acquaintances: the node's sessions.
+        node: this node's id.
+        store: where the files are.
+        roots: the root of each file that this node holds, by catalogue index; the caller keeps it up to date.
+        on_customer: called with the file's index and the download once per new download (beliefs learn from it).
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        clock: Clock,
+        acquaintances: Acquaintances,
+        *,
+        node: bytes,
+        store: Store,
+        roots: Mapping[int, bytes],
+        on_customer: Callable[[int, bytes], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._acquaintances = acquaintances
+        self._node = node
+        self._store = store
+        self._roots = roots
+        self._on_customer = on_customer
+        self._customers: dict[bytes, _Customer] = {}
+        self._ticking: set[int] = set()  # files whose pacing timer is set
+        self.queues = UploadQueues(overhead_bytes=OVERHEAD_BYTES)
+        self.blocks_sent = 0
+
+    def on_request(self, datagram: bytes, source: Address, *, board: int) -> None:
+        """Queue what a request asks for.
+
+        Raises:
+            BadFrame: forged, replayed, expired or malformed; nothing changed.
+        """
+        request, order, session = self._acquaintances.open_request(datagram, board=board)
+        customer = self._customers.get(request.download)
+        if customer is None:
+            if order is None:
+                self._refuse(session, request.download, "no-order", to=source, board=board)
+                return
+            customer = _Customer(order, session, flow_id(request.download, self._node), source)
+            self._customers[request.download] = customer
+            self._on_customer(order.index, order.download)
+        if customer.session is not session:
+            raise BadFrame("misdirected", "a request for somebody else's download")
+        customer.address = source
+        if self._clock.now_ns() >= customer.order.expires_ns:
+            self._refuse(session, request.download, "expired", to=source, board=board)
+        elif request.index != customer.order.index or request.index not in self._roots:
+            self._refuse(session, request.download, "not-held", to=source, board=board)
+        else:
+            self.queues.enqueue(request.index, request.download, request.runs, now_ns=self._clock.now_ns())
+            self._wake(request.index)
+
+    def on_receipt(self, datagram: bytes, *, board: int) -> None:
+        """Keep a receipt that says more than the last one of its download.
+
+        Raises:
+            BadFrame: forged, replayed or malformed, or about another server or download; nothing changed.
+        """
+        receipt = self._acquaintances.open(datagram, board=board)
+        assert isinstance(receipt, m.Receipt)
+        customer = self._customers.get(receipt.download)
+        if customer is None or receipt.server != self._node or customer.order.downloader != peek(datagram).sender:
+            raise BadFrame("misdirected", "a receipt that is not for us")
+        if receipt.total_bytes > customer.total_bytes:
+            customer.total_bytes = receipt.total_bytes
+            customer.receipt_frame = datagram
+            customer.deposits_left = DEPOSIT_REPEATS
+
+    def deposits(self) -> list[m.Deposit]:
+        """Return the receipts to forward with the next heartbeat, in datagrams."""
+        frames = []
+        for customer in self._customers.values():
+            if customer.deposits_left:
+                customer.deposits_left -= 1
+                frames.append(customer.receipt_frame)
+        size = RECEIPTS_PER_DEPOSIT
+        return [m.Deposit(frames[i : i + size]) for i in range(0, len(frames), size)]
+
+    def set_rates(self, bids_bytes_per_s: dict[int, float]) -> None:
+        """Reserve a pacing rate b_ij for each file (bytes/s on the wire)."""
+        self.queues.set_rates(bids_bytes_per_s)
+        for index in bids_bytes_per_s:
+            self._wake(index)
+
+    def forget_expired(self) -> None:
+        """Forget customers whose order has run out and whose receipt was forwarded."""
+        now_ns = self._clock.now_ns()
+        for download in [d for d, c in self._customers.items() if c.order.expires_ns < now_ns and not c.deposits_left]:
+            del self._customers[download]
+            self.queues.forget(download)
+
+    def _wake(self, index: int) -> None:
+        if index not in self._ticking:
+            self._tick(index)
+
+    def _tick(self, index: int) -> None:
+        """Send what is due of a file and set the timer for its next block, if there is one."""
+        now_ns = self._clock.now_ns()
+        while (block := self.queues.due(index, now_ns)) is not None:
+            self._send(index, *block)
+        next_ns = self.queues.next_ns(index)
+        if next_ns is None:
+            self._ticking.discard(index)
+        else:
+            self._ticking.add(index)
+            self._clock.call_at(next_ns, self._tick, index)
+
+    def _send(self, index: int, download: bytes, piece: int, block: int) -> None:
+        customer = self._customers.get(download)
+        root = self._roots.get(index)
+        if customer is None or root is None:
+            return
+        data = self._store.read_block(root, piece, block)
+        datagram = encode_block(customer.session.key, customer.flow, data, piece=piece, block=block)
+        self._endpoint.send(datagram, customer.address)
+        self.blocks_sent += 1
+
+    def _refuse(self, session: Session, download: bytes, reason: str, *, to: Address, board: int) -> None:
+        self._endpoint.send(session.seal(m.Refusal(download, reason), board=board), to)

@@ -1,0 +1,238 @@
+"""trio: run a scenario from start to result: run directory, clock, Ctrl-C, claims, invariants, digest.
+
+Source: DESIGN sections 3 (two clocks, digest), 5 and 6 (run directory, result.json, exit status).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from netem.certificate import Certificate
+from netem.errors import ConfigError
+from netem.events import EventStream
+from netem.network import Network
+from netem.real_time import RealTime
+from netem.virtual_time import VirtualTime, schedule_deterministically
+from scenarios.catalogue import Scenario
+from scenarios.claims import Claim, Record, Trace
+from scenarios.content import Shared, standard_library, user_content
+from scenarios.parameters import Params, fill
+from scenarios.progress import Progress
+from scenarios.run_directory import new_run_directory, write_json, write_run_json
+from scenarios.testbed import Bed
+from scenarios.trace_file import TraceFile
+from node.events import DownloadFinished, DownloadStopped, PieceAccepted
+from tracker.bank.audit import audit
+
+EXIT_OK, EXIT_CLAIM, EXIT_USAGE, EXIT_VOID, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+DRAIN_S = 1.0  # after the last sender has stopped, so that what is under way arrives and is counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to run, beside the scenario's own parameters."""
+
+    seed: int = 1
+    time: str = "real"
+    content: Path | None = None
+    out: Path | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a run found. `status` is the exit status of DESIGN section 6."""
+
+    scenario: str
+    seed: int
+    time: str
+    params: Params
+    claims: Sequence[Claim]
+    invariants: Mapping[str, bool]
+    certificate: Certificate
+    counts: Mapping[str, int]
+    digest: str
+    directory: Path
+    interrupted: bool
+
+    @property
+    def status(self) -> int:
+        """Return the exit status: interrupted, void, a failed claim, or 0, in this order."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        if not self.certificate.valid or not all(self.invariants.values()):
+            return EXIT_VOID
+        return EXIT_CLAIM if any(claim.ok is False for claim in self.claims) else EXIT_OK
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contents of result.json."""
+        return {
+            "scenario": self.scenario,
+            "seed": self.seed,
+            "time": self.time,
+            "params": msgspec.to_builtins(self.params),
+            "claims": [claim.to_dict() for claim in self.claims],
+            "invariants": dict(self.invariants),
+            "fidelity": self.certificate.to_dict(),
+            "counts": dict(self.counts),
+            "digest": self.digest,
+            "interrupted": self.interrupted,
+            "status": self.status,
+        }
+
+
+def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Options) -> Result:
+    """Run a scenario and write its run directory.
+
+    Args:
+        values: parameter values by key, as `fill` takes them.
+
+    Raises:
+        ConfigError: something is wrong with what was asked for; nothing was run.
+        LedgerError: the ledger could not be written; the run directory keeps what was acknowledged.
+    """
+    params = fill(scenario.params, values)
+    params.link()
+    content = user_content(options.content) if options.content else standard_library()
+    directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
+    write_run_json(directory, scenario=scenario.name, params=params, options=options, content=content)
+    clock: RealTime | VirtualTime
+    if options.time == "virtual":
+        schedule_deterministically(options.seed)
+        clock = VirtualTime()
+        run = _Run(clock, scenario, params, options=options, content=content, directory=directory)
+        trio.run(run.main, clock=clock)
+    else:
+        clock = RealTime()
+        run = _Run(clock, scenario, params, options=options, content=content, directory=directory)
+        trio.run(run.main)
+    result = run.judge()
+    write_json(directory / "result.json", result.to_dict())
+    return result
+
+
+class _Run:
+    """One run, from the first event to the verdict."""
+
+    def __init__(
+        self,
+        clock: RealTime | VirtualTime,
+        scenario: Scenario,
+        params: Params,
+        *,
+        options: Options,
+        content: Sequence[Shared],
+        directory: Path,
+    ) -> None:
+        self._clock = clock
+        self._scenario = scenario
+        self._params = params
+        self._options = options
+        self._content = content
+        self._directory = directory
+        self._trace = Trace()
+        self._events = EventStream(clock.now_ns)
+        self._events.subscribe(self._trace.fold)
+        self._network = Network(clock, run_seed=options.seed, default_link=params.link())
+        self._progress = Progress(clock, duration_s=params.duration_s, quiet=options.quiet)
+        self._events.subscribe(self._progress.fold)
+        self._started_ns = 0
+        self._bed: Bed | None = None
+
+    async def main(self) -> None:
+        """Play the scenario; on return everything is settled, stopped and closed."""
+        with TraceFile(self._directory / "events.msgpack") as file:
+            self._events.subscribe(file.fold)
+            # The clock outlives the network, and the network the services: each needs the next to end cleanly.
+            async with trio.open_nursery() as ground:
+                ground.start_soon(self._clock.run)
+                ground.start_soon(self._progress.run)
+                async with trio.open_nursery() as wires:
+                    await wires.start(self._network.run)
+                    await self._play()
+                    await trio.sleep(DRAIN_S)
+                    self._certificate = self._network.certificate()
+                    wires.cancel_scope.cancel()
+                ground.cancel_scope.cancel()
+        self._progress.close()
+
+    async def _play(self) -> None:
+        async with trio.open_nursery() as services:
+            bed = self._bed = Bed(
+                self._network,
+                self._params,
+                clock=self._clock,
+                run_seed=self._options.seed,
+                content=self._content,
+                directory=self._directory,
+                emit=self._events.emit,
+                launch=services.start,
+            )
+            try:
+                services.start_soon(self._watch_for_interrupt, bed)
+                self._started_ns = self._clock.now_ns()
+                await self._scenario.run(bed)
+                await bed.tracker.wait_settled()
+                services.cancel_scope.cancel()
+            finally:
+                pass
+        bed.close()
+
+    async def _watch_for_interrupt(self, bed: Bed) -> None:
+        with trio.open_signal_receiver(signal.SIGINT) as signals:
+            async for _ in signals:
+                bed.interrupt()
+
+    def judge(self) -> Result:
+        """Audit the ledger from disk and judge the claims."""
+        bed = self._bed
+        assert bed is not None
+        report = audit(self._directory / "ledger.sqlite")
+        record = Record(
+            params=self._params,
+            trace=self._trace,
+            started_ns=self._started_ns,
+            certificate=self._certificate,
+            facts=bed.facts,
+            ledger_ok=report.invariants,
+        )
+        shutil.rmtree(self._directory / "stores", ignore_errors=True)
+        return Result(
+            scenario=self._scenario.name,
+            seed=self._options.seed,
+            time=self._options.time,
+            params=self._params,
+            claims=self._scenario.claims(record),
+            invariants=report.invariants,
+            certificate=self._certificate,
+            counts=self._counts(),
+            digest=self._digest(report.head),
+            directory=self._directory,
+            interrupted=bed.interrupted,
+        )
+
+    def _counts(self) -> dict[str, int]:
+        ended = [e for kind in (DownloadFinished, DownloadStopped) for _, e in self._trace.of(kind)]
+        accepted = sum(n for _, e in self._trace.of(PieceAccepted) for _, n in e.sources)
+        return {
+            "blocks_delivered": sum(event.blocks for event in ended),
+            "bytes_accepted": accepted,
+            "downloads_finished": len(self._trace.of(DownloadFinished)),
+            "downloads_stopped": len(self._trace.of(DownloadStopped)),
+            "events": self._events.count,
+            **{f"datagrams_{name}": n for name, n in self._network.fate_counts().items()},
+        }
+
+    def _digest(self, journal_head: bytes) -> str:
+        """Return the run's digest: events, journal and packet fates; no wall clock, path or database byte."""
+        fates = msgspec.json.encode(sorted(self._network.fate_counts().items()))
+        return hashlib.sha256(self._events.digest() + journal_head + fates).hexdigest()

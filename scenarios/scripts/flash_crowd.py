@@ -1,0 +1,153 @@
+"""A new file appears on one server among n popular ones: how fast does the market shift bandwidth to it?
+
+Question: a file that a share p of all requests asks for is released on a single server, and whoever finishes a download
+serves it too. Do the odds π come to the request shares p, as eq. (5) and section 3.3 promise, does bandwidth for the new
+file grow by the logarithmic law of eq. (9), and is every server paid exactly for what it delivered, on a lossy network?
+
+Source: huberman-wu, sections 2 and 3.3, eq. (1), (5), (8), (9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import trio
+from msgspec import Meta
+
+from netem.errors import Rejection
+from netem.events import Event
+from node.beliefs import make_beliefs
+from node.beliefs.base import Beliefs
+from node.peer import Peer
+from scenarios.claims import Claim, Record
+from scenarios.content import Shared
+from scenarios.shared_claims import shared_claims
+from scenarios.parameters import Params as CommonParams
+from scenarios.parameters import Probability
+from scenarios.testbed import Bed
+from tracker.desk import Terms
+
+
+class Params(CommonParams, frozen=True, kw_only=True):
+    """The crowd's size and taste, and the servers' policy."""
+
+    zipf: Annotated[float, Meta(ge=0, le=5, description="exponent of the old files' popularity")] = 0.8
+    new_share: Annotated[float, Meta(gt=0, lt=1, description="share of requests for the new file, once it is out")] = 0.3
+    appear_s: Annotated[float, Meta(ge=0, le=3600, description="when the new file appears")] = 5.0
+    load: Annotated[float, Meta(gt=0, le=5, description="requested bytes/s over the upload of all nodes")] = 0.5
+    servers_share: Annotated[Probability, Meta(description="share of nodes that hold every old file at first")] = 0.5
+    policy: Annotated[
+        Literal["proportional_response", "fixed", "price_taker"], Meta(description="how servers split their upload")
+    ] = "proportional_response"
+    beliefs: Annotated[Literal["given", "learned"], Meta(description="what servers believe of p")] = "given"
+    fee_credits: Annotated[int, Meta(ge=1, le=10**12, description="flat fee per download, micro-credits")] = 1_000_000
+    endowment_credits: Annotated[int, Meta(ge=0, le=10**15, description="granted at join, micro-credits")] = 10**8
+
+
+class Arrival(Event, frozen=True):
+    """One of the crowd wants a file; `node` is who will fetch it, empty when everybody has it or is fetching it."""
+
+    index: int
+    node: bytes
+
+
+class NewFileReleased(Event, frozen=True):
+    """The new file is on its one server."""
+
+    index: int
+    size_bytes: int
+
+
+def popularity(params: Params, old_files: int) -> np.ndarray:
+    """Return p, float64 of shape (old_files + 1,): Zipf over the old files in order, the new file last."""
+    weights = np.arange(1, old_files + 1, dtype=float) ** -params.zipf
+    return np.append(weights / weights.sum() * (1 - params.new_share), params.new_share)
+
+
+async def run(bed: Bed) -> None:
+    """Play the scenario: servers publish the old files, the crowd comes, the new file appears."""
+    params: Params = bed.params
+    # The file of median size is the new one, so that its growth is typical of this content.
+    by_size = sorted(bed.content, key=lambda file: (file.size_bytes, file.name))
+    new = by_size[len(by_size) // 2]
+    old = [file for file in bed.content if file is not new]
+    p = popularity(params, len(old))
+    bed.facts.update(popularity=p, new_index=len(old), files=[*old, new])
+    terms = Terms(
+        fee_credits=params.fee_credits, endowment_credits=params.endowment_credits, hold_s=params.duration_s + 60
+    )
+
+    def beliefs() -> Beliefs:
+        # "given" is told p; "learned" starts from one pseudo-count per file.
+        return make_beliefs(params.beliefs, p if params.beliefs == "given" else ())
+
+    await bed.start(terms=terms, policy=params.policy, beliefs=beliefs)
+    servers = max(2, round(params.servers_share * params.nodes))
+    await _publish_all(bed.peers[0], old)  # the first alone, so that catalogue indices follow popularity
+    async with trio.open_nursery() as publishing:
+        for peer in bed.peers[1:servers]:
+            publishing.start_soon(_publish_all, peer, old)
+    with bed.lasting(params.duration_s):
+        async with trio.open_nursery() as crowd:
+            crowd.start_soon(_release, bed, new)
+            crowd.start_soon(_arrivals, bed, p)
+
+
+async def _publish_all(peer: Peer, files: Sequence[Shared]) -> None:
+    for file in files:
+        await peer.publish(file.name, file.path)
+
+
+async def _release(bed: Bed, new: Shared) -> None:
+    await trio.sleep(bed.params.appear_s)
+    index = await bed.peers[0].publish(new.name, new.path)
+    bed.emit(NewFileReleased(index, new.size_bytes))
+    bed.facts["released"] = True
+
+
+async def _arrivals(bed: Bed, p: np.ndarray) -> None:
+    """Let requests arrive as a Poisson stream; each picks a file by p and a random node that lacks it."""
+    params: Params = bed.params
+    mean_bytes = float(p @ [file.size_bytes for file in bed.facts["files"]])
+    per_s = params.load * params.nodes * params.upload_bytes_per_s / mean_bytes
+    chance = bed.chance("crowd")
+    fetching: set[tuple[bytes, int]] = set()
+    next_s = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        while True:
+            next_s += float(chance.exponential(1 / per_s))
+            await trio.sleep_until(next_s)
+            index = int(np.searchsorted(np.cumsum(p), chance.random(), side="right"))
+            pick = chance.random()
+            if index >= len(p) - 1 and "released" not in bed.facts:
+                continue  # nobody asks for a file that is not out
+            free = [q for q in bed.peers if not q.holds(index) and (q.node, index) not in fetching]
+            peer = free[int(pick * len(free))] if free else None
+            bed.emit(Arrival(index, peer.node if peer else b""))
+            if peer is not None:
+                fetching.add((peer.node, index))
+                nursery.start_soon(_fetch, peer, index, fetching)
+
+
+async def _fetch(peer: Peer, index: int, fetching: set[tuple[bytes, int]]) -> None:
+    try:
+        await peer.fetch(index)
+    except Rejection:
+        pass  # told by the DownloadStopped event
+    finally:
+        fetching.discard((peer.node, index))
+
+
+def claims(record: Record) -> Sequence[Claim]:
+    """Judge the run: contents, money and network as always, then the odds and the new file's growth."""
+    return shared_claims(record)
+
+
+def odds_claim(record):
+    raise NotImplementedError
+
+
+def growth_claim(record):
+    raise NotImplementedError

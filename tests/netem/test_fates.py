@@ -1,0 +1,101 @@
+"""Pure: the receivers' log counts what arrived, twice or out of order."""
+
+import random
+
+import pytest
+
+from netem import fates
+from netem.fates import Cause, FateLog, no_drops
+
+
+def slow_log(records):
+    """Count the same with dictionaries: link -> [received, distinct, duplicates, reordered, sum, low, high]."""
+    seen, highest, counts = set(), {}, {}
+    for link, number, delay in records:
+        row = counts.setdefault(link, [0, 0, 0, 0, 0, delay, delay])
+        again = (link, number) in seen
+        seen.add((link, number))
+        row[0] += 1
+        row[1] += not again
+        row[2] += again
+        row[3] += not again and number < highest.get(link, -1)
+        highest[link] = max(number, highest.get(link, -1))
+        row[4] += delay
+        row[5], row[6] = min(row[5], delay), max(row[6], delay)
+    return counts
+
+
+def some_records(count):
+    draws = random.Random(7)
+    numbers = [0] * 150
+    records = []
+    for _ in range(count):
+        link = draws.randrange(150)
+        numbers[link] += draws.choice((1, 1, 1, 0, 2))
+        records.append((link, max(0, numbers[link] - draws.choice((0, 0, 0, 3))), draws.randrange(10**9)))
+    return records
+
+
+@pytest.mark.parametrize("ask_every", [10**9, 700])
+def test_folded_counts_equal_counts_taken_one_by_one(monkeypatch, ask_every):
+    monkeypatch.setattr(fates, "FOLD_PACKETS", 5000)
+    records = some_records(12_000)
+    log = FateLog(links=4)
+    for index, record in enumerate(records):
+        log.received(*record)
+        if index % ask_every == 1:
+            log.totals()
+    result = log.per_link()
+    expected = slow_log(records)
+    for link, row in expected.items():
+        got = [
+            result.received[link],
+            result.distinct[link],
+            result.duplicates[link],
+            result.reordered[link],
+            result.delay_sum_ns[link],
+            result.delay_min_ns[link],
+            result.delay_max_ns[link],
+        ]
+        assert got == row, link
+    assert result.received.sum() == len(records)
+    assert result.received[len(expected) :].sum() == 0
+
+
+def test_totals_are_the_sums_over_links_and_asking_does_not_change_them():
+    log = FateLog()
+    for record in [(0, 0, 10), (0, 1, 20), (0, 1, 25), (3, 5, 30), (3, 4, 40)]:
+        log.received(*record)
+        log.totals()
+    assert log.totals() == fates.FateTotals(5, 4, 1, reordered=1, delay_sum_ns=125)
+
+
+def test_a_duplicate_is_recognised_however_often_somebody_asked_in_between():
+    log = FateLog()
+    log.received(1, 0, 0)
+    for number in range(1, 300):
+        log.received(1, number, 0)
+        log.totals()
+    log.received(1, 0, 0)
+    assert log.totals().duplicates == 1
+    assert log.totals().reordered == 0
+
+
+def test_the_sum_of_squares_gives_the_spread():
+    log = FateLog()
+    for number, delay in enumerate((1_000_000, 3_000_000)):
+        log.received(0, number, delay)
+    assert log.per_link().delay_sum_squares_ns2[0] == pytest.approx(10e12)
+
+
+def test_lateness_is_fed_through_the_log():
+    log = FateLog()
+    log.late(5_000_000)
+    assert log.lateness.count == 1
+    assert log.lateness.max_ns == 5_000_000
+
+
+def test_every_cause_has_its_own_counter():
+    assert len(no_drops()) == max(Cause) + 1
+    assert len({int(cause) for cause in Cause}) == len(Cause)
+    assert 0 not in set(Cause)

@@ -1,0 +1,133 @@
+"""trio: datagrams over real sockets: delay, loss, floods, and what the kernel does to them."""
+
+from __future__ import annotations
+
+import socket
+
+import trio
+
+from netem import hub
+from netem.fates import Cause
+from netem.impairments.delay import Delay
+from netem.impairments.loss import Loss
+from netem.link import LinkConfig
+from netem.real_time import COALESCE_NS
+
+
+def a_pair(network, on_datagram=lambda data, source: None):
+    sender = network.add_host("a").open_udp(lambda data, source: None)
+    return sender, network.add_host("b").open_udp(on_datagram)
+
+
+def test_datagrams_arrive_with_their_delay_and_receivers_count_the_loss(run_real):
+    arrivals_ns = []
+
+    async def program(network, nursery):
+        sender, receiver = a_pair(network, lambda data, source: arrivals_ns.append((network.clock.now_ns(), int(data))))
+        for _ in range(100):
+            for _ in range(10):
+                sender.send(b"%d" % network.clock.now_ns(), receiver.address)
+            await trio.sleep(0.003)
+        await trio.sleep(0.1)
+
+    network = run_real(program, default_link=LinkConfig((Loss(0.1), Delay(0.02))))
+    counts = network.fate_counts()
+    assert abs(counts["loss"] - 100) < 5 * (1000 * 0.1 * 0.9) ** 0.5
+    assert len(arrivals_ns) == counts["delivered"] == 1000 - counts["loss"]
+    assert min(arrived - sent for arrived, sent in arrivals_ns) >= 20_000_000 - COALESCE_NS
+    assert network.fates.lateness.count == counts["delivered"]
+    assert network.conservation().missing == 0
+    loss = network.certificate().loss
+    assert loss.ok
+    assert loss.realised == counts["loss"] / 1000
+
+
+def test_a_flood_is_dropped_by_the_kernel_and_every_packet_accounted_for(run_real, monkeypatch):
+    monkeypatch.setattr(hub, "_RECEIVE_BUFFER_BYTES", 16 * 1024)
+
+    async def program(network, nursery):
+        sender, receiver = a_pair(network)
+        for _ in range(400):
+            sender.send(bytes(1000), receiver.address)
+        await trio.sleep(0.05)
+        sender.send(b"after the flood", receiver.address)
+        await trio.sleep(0.05)
+
+    network = run_real(program)
+    account = network.conservation()
+    assert account.sent == 401
+    assert account.dropped[Cause.KERNEL] > 100
+    assert account.missing == 0
+    certificate = network.certificate()
+    assert any("the kernel dropped" in reason for reason in certificate.reasons)
+
+
+def test_a_frame_that_vanishes_without_a_counter_makes_the_run_void(run_real):
+    async def program(network, nursery):
+        sender, receiver = a_pair(network)
+        for _ in range(2):
+            sender.send(b"x", receiver.address)
+        network.clock._timers.fire_until(network.clock.now_ns(), most=2)  # now in the kernel, not yet read
+        network.wire._sockets[receiver.address].recv(2048)
+
+    network = run_real(program)
+    assert network.conservation().missing == 1
+    assert any("not conserved" in reason for reason in network.certificate().reasons)
+
+
+def test_a_stranger_on_the_same_machine_is_counted_and_ignored(run_real):
+    got = []
+
+    async def program(network, nursery):
+        _, receiver = a_pair(network, lambda data, source: got.append(data))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.sendto(bytes(100), receiver.address)
+            stranger.sendto(b"", receiver.address)
+            await trio.sleep(0.03)
+
+    network = run_real(program)
+    assert (network.foreign, got) == (2, [])
+
+
+def test_no_socket_starves_the_others_and_a_handler_may_close_its_own(run_real):
+    order = []
+
+    async def program(network, nursery):
+        sender = network.add_host("a").open_udp(lambda data, source: None)
+
+        def first_closes(data, source):
+            order.append(data)
+            ends[0].close()
+
+        ends = [
+            network.add_host("b").open_udp(first_closes),
+            network.add_host("c").open_udp(lambda data, source: order.append(data)),
+        ]
+        for number in range(3):
+            for end, name in zip(ends, b"bc", strict=True):
+                sender.send(bytes([name, number]), end.address)
+        await trio.sleep(0.05)
+
+    counts = run_real(program).fate_counts()
+    assert sorted(order) == [b"b\x00", b"c\x00", b"c\x01", b"c\x02"]
+    assert (counts["delivered"], counts["destination_down"]) == (4, 2)
+
+
+def test_what_lies_in_sockets_at_the_end_counts_as_delivered_and_reaches_no_handler(run_real):
+    got = []
+
+    async def program(network, nursery):
+        sender, receiver = a_pair(network, lambda data, source: got.append(data))
+        sender.send(b"x", receiver.address)
+        network.clock._timers.fire_until(network.clock.now_ns(), most=1)  # now in the kernel, not yet read
+
+    network = run_real(program)
+    assert (network.fate_counts()["delivered"], got) == (1, [])
+    assert not network.wire.endpoints
+
+
+def test_lag_is_measured_while_the_network_runs(run_real):
+    async def program(network, nursery):
+        await trio.sleep(0.1)
+
+    assert run_real(program).lag.histogram.count >= 2

@@ -1,0 +1,245 @@
+"""Pure: the contract of every kind of impairment, and closed forms of each.
+
+Statistical checks draw enough packets that five standard errors of the model's own variance are a small deviation.
+"""
+
+import dataclasses
+import math
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from netem.errors import ConfigError
+from netem.impairments import kinds
+from netem.impairments.base import LOST, NO_COPY, Columns, Impairment
+from netem.impairments.delay import Delay
+from netem.impairments.duplicate import Duplicate
+from netem.impairments.gilbert_elliott import GilbertElliott
+from netem.impairments.loss import Loss
+from netem.randomness import BlockUniforms
+from netem.tc import parse_tc
+
+SAMPLES = {
+    "delay": [
+        Delay(0.05),
+        Delay(0.05, 0.01),
+        Delay(0.01, 0.02),
+        Delay(0.05, 0.01, "normal"),
+        Delay(0.0, 0.01, "normal"),
+    ],
+    "duplicate": [Duplicate(0.0), Duplicate(0.1), Duplicate(1.0)],
+    "gilbert_elliott": [
+        GilbertElliott(0.01, 0.3),
+        GilbertElliott(0.02, 0.2, 0.7, 0.001),
+        GilbertElliott(0.9, 0.8),
+        GilbertElliott(1.0, 1.0, 0.5, 0.1),
+        GilbertElliott(0.3, 0.7),
+        GilbertElliott(0.0, 0.5, 1.0, 0.2),
+    ],
+    "loss": [Loss(0.0), Loss(0.05), Loss(1.0)],
+}
+EACH = [
+    pytest.param(sample, id=f"{name}-{index}")
+    for name, samples in SAMPLES.items()
+    for index, sample in enumerate(samples)
+]
+FIELDS = ("lost", "delay_ns", "copy", "copy_lost", "copy_delay_ns")
+
+
+def uniforms(impairment, packets, *, copying=True, run_seed=1):
+    source = BlockUniforms(run_seed)
+    rows = impairment.rows + (impairment.copy_rows if copying else 0)
+    return source.draw(source.key("test", impairment.name), block=0, shape=(rows, packets))
+
+
+def decide(impairment, draws, *, state=None, copying=True):
+    columns = Columns(draws.shape[1], copying=copying)
+    after = impairment.decide(columns, draws, impairment.start() if state is None else state)
+    return columns, after
+
+
+def test_every_kind_is_found_by_name_and_has_samples_here():
+    assert list(kinds()) == sorted(SAMPLES)
+    for name, samples in SAMPLES.items():
+        assert all(type(sample) is kinds()[name] for sample in samples)
+    assert len({kind.tc for kind in kinds().values()}) == len(kinds())
+
+
+@pytest.mark.parametrize("impairment", EACH)
+def test_a_kind_is_a_frozen_value(impairment):
+    assert isinstance(impairment, Impairment)
+    assert hash(impairment) == hash(dataclasses.replace(impairment))
+    assert pickle.loads(pickle.dumps(impairment)) == impairment
+    field = dataclasses.fields(impairment)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(impairment, field, 0.5)
+    assert not hasattr(impairment, "__dict__")
+
+
+@pytest.mark.parametrize("impairment", EACH)
+def test_its_tc_option_reads_back(impairment):
+    assert parse_tc(impairment.to_tc()).impairments == (impairment,)
+
+
+@pytest.mark.parametrize("kind", [kind for _, kind in sorted(kinds().items())])
+@pytest.mark.parametrize("value", [-0.1, 3601.0, math.nan, math.inf])
+def test_every_number_is_checked(kind, value):
+    good = SAMPLES[kind.name][-1]
+    for field in dataclasses.fields(kind):
+        if field.type == "float":
+            with pytest.raises(ConfigError):
+                dataclasses.replace(good, **{field.name: value})
+
+
+@pytest.mark.parametrize("impairment", EACH)
+@settings(max_examples=30)
+@given(cut=st.integers(0, 200))
+def test_a_block_in_two_parts_is_the_block_in_one(impairment, cut):
+    draws = uniforms(impairment, 200)
+    whole, after = decide(impairment, draws)
+    first, middle = decide(impairment, draws[:, :cut])
+    second, last = decide(impairment, draws[:, cut:], state=middle)
+    assert last == after
+    for field in FIELDS:
+        parts = np.concatenate((getattr(first, field), getattr(second, field)))
+        np.testing.assert_array_equal(parts, getattr(whole, field))
+
+
+@pytest.mark.parametrize("impairment", EACH)
+def test_leaving_the_copies_out_does_not_change_the_packets(impairment):
+    with_copies, _ = decide(impairment, uniforms(impairment, 500))
+    without, _ = decide(impairment, uniforms(impairment, 500, copying=False), copying=False)
+    np.testing.assert_array_equal(with_copies.lost, without.lost)
+    np.testing.assert_array_equal(with_copies.delay_ns, without.delay_ns)
+
+
+@pytest.mark.parametrize("impairment", EACH)
+def test_a_kind_that_is_not_random_needs_no_uniforms(impairment):
+    if not impairment.is_random():
+        drawn, _ = decide(impairment, uniforms(impairment, 9))
+        undrawn = Columns(9, copying=True)
+        impairment.decide(undrawn, np.empty((0, 0)), impairment.start())
+        for field in FIELDS:
+            np.testing.assert_array_equal(getattr(drawn, field), getattr(undrawn, field))
+
+
+@pytest.mark.parametrize("impairment", EACH)
+def test_realised_rates_and_delays_agree_with_the_predictions(impairment):
+    packets = 400_000
+    columns, _ = decide(impairment, uniforms(impairment, packets))
+    for lost in (columns.lost, columns.copy_lost):
+        # The start in the good state shifts the rate by less than one burst.
+        allowed = 5 * math.sqrt(impairment.loss_variance(packets)) + 10 / packets
+        assert abs(lost.mean() - impairment.loss_rate()) <= allowed
+    for delay_ns in (columns.delay_ns, columns.copy_delay_ns):
+        allowed_s = 5 * impairment.delay_sd_s() / math.sqrt(packets) + 1e-9
+        assert abs(delay_ns.mean() / 1e9 - impairment.mean_delay_s()) <= allowed_s
+        assert delay_ns.min() >= 0
+    copies = impairment.copy_rate()
+    assert abs(columns.copy.mean() - copies) <= 5 * math.sqrt(copies * (1 - copies) / packets)
+
+
+@pytest.mark.parametrize(
+    ("delay", "law"),
+    [
+        (Delay(0.05, 0.01), stats.uniform(0.04, 0.02)),
+        (Delay(0.05, 0.01, "normal"), stats.norm(0.05, 0.01)),
+    ],
+)
+def test_jitter_has_the_named_distribution(delay, law):
+    columns, _ = decide(delay, uniforms(delay, 50_000))
+    assert stats.kstest(columns.delay_ns / 1e9, law.cdf).pvalue > 1e-4
+    assert delay.delay_sd_s() == pytest.approx(law.std())
+    # The copy's delay is its own.
+    assert abs(np.corrcoef(columns.delay_ns, columns.copy_delay_ns)[0, 1]) < 5 / math.sqrt(50_000)
+
+
+def step_by_step(chain, draws, state):
+    """Run the chain as tc does, one packet at a time."""
+    lost = []
+    for step, kill in draws[:2].T:
+        lost.append(kill < (chain.bad if state else chain.good))
+        state = 1 - (step < chain.r) if state else int(step < chain.p)
+    return lost, state
+
+
+@settings(max_examples=40)
+@given(
+    chain=st.builds(GilbertElliott, st.floats(0, 1), st.floats(0.01, 1), st.floats(0, 1), st.floats(0, 1)),
+    start=st.integers(0, 1),
+)
+def test_the_vectorised_chain_is_the_chain(chain, start):
+    draws = uniforms(chain, 300)
+    columns, after = decide(chain, draws, state=start)
+    # From bad, the vectorised chain leaves when the uniform is high, tc's when it is low: the same law.
+    mirrored = draws.copy()
+    state, states = start, []
+    for index in range(300):
+        states.append(state)
+        if state:
+            mirrored[0, index] = np.nextafter(1.0 - draws[0, index], 0.0)
+        _, state = step_by_step(chain, mirrored[:, index : index + 1], state)
+    lost, _ = step_by_step(chain, mirrored, start)
+    np.testing.assert_array_equal(columns.lost, lost)
+    assert after == state
+
+
+@pytest.mark.parametrize(
+    ("chain", "rate", "burst"),
+    [
+        (GilbertElliott(0.01, 0.3), 0.03226, 3.33),
+        (GilbertElliott(0.05, 0.9), 0.05263, 1.111),
+        (GilbertElliott(0.02, 0.2, 0.7, 0.001), 0.06455, 2.235),
+        (GilbertElliott(0.1, 0.1, 0.5, 0.05), 0.275, 1.731),
+        (GilbertElliott.from_loss(0.05, 4.0), 0.05, 4.0),
+    ],
+)
+def test_bursts_have_the_length_of_the_chain(chain, rate, burst):
+    columns, _ = decide(chain, uniforms(chain, 1_000_000))
+    assert chain.loss_rate() == pytest.approx(rate, rel=2e-3)
+    starts = np.flatnonzero(np.diff(columns.lost.astype(int), prepend=0) == 1)
+    # Runs are nearly geometric, so their standard deviation is at most about their mean.
+    assert abs(columns.lost.sum() / len(starts) - burst) < 5 * burst / math.sqrt(len(starts)) + 0.002
+
+
+def test_a_simple_gilbert_chain_never_loses_its_first_packet():
+    for run_seed in range(200):
+        chain = GilbertElliott(0.9, 0.1)
+        columns, _ = decide(chain, uniforms(chain, 3, run_seed=run_seed))
+        assert not columns.lost[0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "mean_burst"), [(0.05, 0.5), (0.9, 2.0), (-0.1, 2.0), (math.nan, 2.0), (0.1, math.nan)]
+)
+def test_impossible_bursts_are_refused(rate, mean_burst):
+    with pytest.raises(ConfigError):
+        GilbertElliott.from_loss(rate, mean_burst)
+
+
+def test_copies_arrive_as_often_as_tc_says():
+    loss, copy_rate, packets = 0.2, 0.1, 400_000
+    columns = Columns(packets, copying=True)
+    for impairment in (Loss(loss), Duplicate(copy_rate)):
+        impairment.decide(columns, uniforms(impairment, packets), 0)
+    arrived = sum(fate != LOST for fate in columns.fates()) + sum(copy >= 0 for copy in columns.copies())
+    predicted = 1 - loss + copy_rate * (1 - loss + loss**2)
+    assert predicted == pytest.approx(0.884)
+    # A packet arrives 0, 1 or 2 times, so the standard deviation of that number is at most 1.
+    assert abs(arrived / packets - predicted) < 5 / math.sqrt(packets)
+
+
+def test_fates_and_copies_of_all_four_cases():
+    columns = Columns(4, copying=True)
+    columns.delay_ns += 7
+    columns.copy_delay_ns += 9
+    columns.lost[:] = [False, True, False, True]
+    columns.copy[:] = [False, False, True, True]
+    assert columns.fates() == [7, LOST, 7, 7]
+    assert columns.copies() == [NO_COPY, NO_COPY, 9, NO_COPY]
+    columns.copy_lost[:] = True
+    assert columns.copies() == [NO_COPY, NO_COPY, LOST, NO_COPY]

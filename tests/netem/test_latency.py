@@ -1,0 +1,40 @@
+"""Pure: the latency histogram bounds what it reports."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netem.latency import LatencyHistogram
+
+
+def test_an_empty_histogram_reports_zero():
+    histogram = LatencyHistogram()
+    assert (histogram.count, histogram.max_ns, histogram.mean_ns) == (0, 0, 0.0)
+    assert histogram.quantile_ns(0.99) == 0
+    assert histogram.worst_mean_ns(0.5) == 0.0
+
+
+def test_early_counts_as_on_time():
+    histogram = LatencyHistogram()
+    histogram.add(-40_000)
+    assert histogram.quantile_ns(1.0) == 0
+
+
+@given(
+    durations=st.lists(st.integers(0, 10**10), min_size=1, max_size=300),
+    share=st.floats(0.01, 1.0),
+)
+def test_quantiles_and_worst_means_are_upper_bounds_within_a_bin(durations, share):
+    histogram = LatencyHistogram()
+    for duration in durations:
+        histogram.add(duration)
+    ordered = np.sort(durations)
+    true_quantile = ordered[max(int(np.ceil(share * len(ordered))), 1) - 1]
+    assert true_quantile <= histogram.quantile_ns(share) <= 1.0906 * true_quantile + 1000
+    worst = max(int(share * len(ordered)), 1)
+    true_mean = ordered[-worst:].mean()
+    assert histogram.worst_mean_ns(worst / len(ordered)) >= true_mean * (1 - 1e-12)
+    assert histogram.worst_mean_ns(worst / len(ordered)) <= 1.0906 * true_mean + 1000
+    assert histogram.mean_ns == pytest.approx(np.mean(durations))
+    assert histogram.max_ns == max(durations)

@@ -1,0 +1,1 @@
+"""The bank: an append-only, hash-chained journal of balanced transactions. See README.md in the folder above."""

@@ -1,0 +1,180 @@
+"""Pure: transactions, what they are for, and their canonical bytes.
+
+A transaction moves integer micro-credits between accounts; its postings sum to zero. Its memo says what it is for and
+carries the numbers the postings were computed from, so that anyone can compute them again. Accounts are text:
+`user/<hex of node id>`, `hold/<hex of download id>` and `mint`, where all credits come from.
+
+Ids are derived from the kind and the ref, so a retry is the same transaction and two runs have the same journal.
+
+Source: DESIGN section 4, the bank; protocol-design 5.3, ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from tracker.messages import Bytes, Credits, NodeId
+from tracker.settlement import split_fee
+
+CREDIT = 1_000_000  # micro-credits in a credit
+MINT = "mint"
+USER = "user/"
+HOLD = "hold/"
+
+TransactionId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+
+
+class Posting(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One leg of a transaction: `amount_credits` (micro-credits, negative when taken) is added to the account."""
+
+    account: str
+    amount_credits: int
+
+
+class TariffMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tariff"):
+    """The flat fee in force from the transaction's board on; moves nothing."""
+
+    fee_credits: Credits
+
+
+class MintMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="mint"):
+    """Credits enter the economy, and why."""
+
+    reason: str
+
+
+class HoldMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="hold"):
+    """The fee of a download is set aside until it settles; after `expires_ns` the tracker settles it unasked."""
+
+    expires_ns: int
+
+
+class SettleMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="settle"):
+    """A hold is released: the fee held, the file's size and the accepted bytes by server, in order of node id."""
+
+    fee_credits: Credits
+    size_bytes: Bytes
+    totals: tuple[tuple[NodeId, Bytes], ...]
+
+
+Memo = TariffMemo | MintMemo | HoldMemo | SettleMemo
+
+
+class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One balanced movement of credits.
+
+    `ref` is `board/<n>` for a tariff, `<reason>/<account>` for a mint, the hex of the download id for a hold and its
+    settlement. `board` is the number of the odds board, `time_ns` Unix nanoseconds.
+    """
+
+    id: TransactionId
+    board: int
+    time_ns: int
+    ref: str
+    postings: tuple[Posting, ...]
+    memo: Memo
+
+    @property
+    def kind(self) -> str:
+        """Return `tariff`, `mint`, `hold` or `settle`."""
+        return str(self.memo.__struct_config__.tag)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Transaction)
+
+
+def encode(transaction: Transaction) -> bytes:
+    """Return the canonical bytes, over which the journal's chain runs."""
+    return _encoder.encode(transaction)
+
+
+def decode(body: bytes) -> Transaction:
+    """Read canonical bytes.
+
+    Raises:
+        msgspec.DecodeError: these are no bytes of a transaction (its subclass ValidationError: of the wrong shape).
+    """
+    return _decoder.decode(body)
+
+
+def terms(transaction: Transaction) -> bytes:
+    """Return a digest (16 bytes) of what a transaction is and moves, whatever the board and time of its attempt."""
+    what = _encoder.encode((transaction.ref, transaction.postings, transaction.memo))
+    return hashlib.blake2b(what, digest_size=16).digest()
+
+
+def transaction_id(kind: str, ref: str) -> bytes:
+    """Derive the 16-byte id of the only transaction of this kind about `ref`."""
+    return hashlib.blake2b(f"{kind}\0{ref}".encode(), digest_size=16, person=b"swarmbed-bank").digest()
+
+
+def user_account(node: bytes) -> str:
+    """Name a node's account."""
+    return USER + node.hex()
+
+
+def hold_account(download: bytes) -> str:
+    """Name the account in which a download's fee is held."""
+    return HOLD + download.hex()
+
+
+def credits_text(amount_credits: int) -> str:
+    """Write micro-credits as credits with six decimals."""
+    whole, part = divmod(abs(amount_credits), CREDIT)
+    return f"{'-' if amount_credits < 0 else ''}{whole}.{part:06d}"
+
+
+def tariff(fee_credits: int, *, board: int, time_ns: int) -> Transaction:
+    """Set the flat fee from `board` on; it must be the first transaction of that board."""
+    ref = f"board/{board}"
+    return Transaction(transaction_id("tariff", ref), board, time_ns, ref, (), TariffMemo(fee_credits))
+
+
+def mint(account: str, amount_credits: int, *, board: int, time_ns: int, reason: str = "endowment") -> Transaction:
+    """Bring credits into a user account, once per account and reason."""
+    ref = f"{reason}/{account}"
+    postings = (Posting(MINT, -amount_credits), Posting(account, amount_credits))
+    return Transaction(transaction_id("mint", ref), board, time_ns, ref, postings, MintMemo(reason))
+
+
+def hold(download: bytes, account: str, fee_credits: int, *, expires_ns: int, board: int, time_ns: int) -> Transaction:
+    """Set aside the fee of a download from its downloader's account."""
+    ref = download.hex()
+    postings = (Posting(account, -fee_credits), Posting(HOLD + ref, fee_credits))
+    return Transaction(transaction_id("hold", ref), board, time_ns, ref, postings, HoldMemo(expires_ns))
+
+
+def settle(
+    download: bytes,
+    *,
+    downloader: str,
+    fee_credits: int,
+    size_bytes: int,
+    totals: Mapping[bytes, int],
+    board: int,
+    time_ns: int,
+) -> Transaction:
+    """Release a hold entirely: payouts by `split_fee`, the rest back to the downloader's account.
+
+    Without totals this is the refund of a download that brought nothing.
+    """
+    ref = download.hex()
+    memo = SettleMemo(fee_credits, size_bytes, tuple(sorted(totals.items())))
+    postings = settle_postings(ref, downloader, memo=memo)
+    return Transaction(transaction_id("settle", ref), board, time_ns, ref, postings, memo)
+
+
+def settle_postings(ref: str, downloader: str, *, memo: SettleMemo) -> tuple[Posting, ...]:
+    """Compute the postings of a settlement from its memo: the hold, payouts by node id, the refund; no empty legs."""
+    payouts, refund_credits = split_fee(memo.fee_credits, size_bytes=memo.size_bytes, totals=dict(memo.totals))
+    legs = [Posting(HOLD + ref, -memo.fee_credits)]
+    legs += [Posting(user_account(server), paid) for server, paid in payouts.items() if paid]
+    if refund_credits:
+        legs.append(Posting(downloader, refund_credits))
+    return tuple(legs)

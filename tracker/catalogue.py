@@ -1,0 +1,92 @@
+"""Pure: the files there are, by index, and who holds each.
+
+Source: DESIGN section 4 (a catalogue over TCP gives files indices).
+"""
+
+from __future__ import annotations
+
+from netem.errors import Rejection
+from tracker.messages import MAX_FILES, PIECE_BYTES, Entry, Manifest
+
+ENTRIES_PER_ANSWER = 240
+"""Files per answer: with the longest names, at 4 bytes a letter, they still fit a frame of 1 MiB."""
+
+
+class Catalogue:
+    """The files published so far and their holders.
+
+    Invariant: an index, once given, means the same root for ever; only known files have holders.
+    """
+
+    __slots__ = ("_files", "_holders", "_index", "_manifests")
+
+    def __init__(self) -> None:
+        self._manifests: list[Manifest] = []
+        self._index: dict[bytes, int] = {}
+        self._holders: list[set[bytes]] = []
+        self._files: dict[bytes, set[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._manifests)
+
+    def publish(self, manifest: Manifest) -> int:
+        """Return the file's index, the next free one for a new root.
+
+        Raises:
+            Rejection: `bad-manifest` (the pieces do not add up to the size), `root-conflict` (the root is known with other
+                content) or `catalogue-full`; nothing changed.
+        """
+        if len(manifest.pieces) != -(-manifest.size_bytes // PIECE_BYTES):
+            raise Rejection("bad-manifest", f"{len(manifest.pieces)} pieces for {manifest.size_bytes} bytes")
+        index = self._index.get(manifest.root)
+        if index is not None:
+            if self._manifests[index] != manifest:
+                raise Rejection("root-conflict", f"file {index} has this root and other content")
+            return index
+        if len(self._manifests) >= MAX_FILES:
+            raise Rejection("catalogue-full", f"{MAX_FILES} files")
+        index = len(self._manifests)
+        self._manifests.append(manifest)
+        self._holders.append(set())
+        self._index[manifest.root] = index
+        return index
+
+    def entries(self, first: int) -> list[Entry]:
+        """Return the next files from index `first` on, at most `ENTRIES_PER_ANSWER`; none past the end."""
+        part = self._manifests[first : first + ENTRIES_PER_ANSWER]
+        return [Entry(index, file.name, file.size_bytes, file.root) for index, file in enumerate(part, first)]
+
+    def manifest(self, index: int) -> Manifest:
+        """Return a file's manifest; raise `Rejection` (`unknown-file`) if there is none."""
+        if not 0 <= index < len(self._manifests):
+            raise Rejection("unknown-file", str(index))
+        return self._manifests[index]
+
+    def hold(self, node: bytes, index: int, *, holds: bool) -> bool:
+        """Note whether a node holds a file; say whether that is news. Raise `Rejection` (`unknown-file`) if there is none."""
+        self.manifest(index)
+        holders = self._holders[index]
+        if holds == (node in holders):
+            return False
+        if holds:
+            holders.add(node)
+            self._files.setdefault(node, set()).add(index)
+        else:
+            holders.remove(node)
+            self._files[node].remove(index)
+        return True
+
+    def drop(self, node: bytes) -> list[int]:
+        """Note that a node holds nothing any more; return what it held, sorted."""
+        files = sorted(self._files.pop(node, ()))
+        for index in files:
+            self._holders[index].remove(node)
+        return files
+
+    def servers(self, index: int) -> list[bytes]:
+        """Return the nodes that hold a known file, sorted."""
+        return sorted(self._holders[index])
+
+    def files_of(self, node: bytes) -> list[int]:
+        """Return the files that a node holds, sorted."""
+        return sorted(self._files.get(node, ()))

@@ -1,0 +1,146 @@
+"""trio: the tracker's desk: carries out one request of a joined node and returns the answer.
+
+Source: DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from netem.clock import S, Clock
+from netem.errors import Rejection
+from netem.events import Event
+from tracker import messages as m
+from tracker.bank.bank import Bank
+from tracker.bank.transactions import hold, user_account
+from tracker.catalogue import Catalogue
+from tracker.events import EquivocationSeen, FeeHeld, FileHeld, FilePublished
+from tracker.identity import Identity
+from tracker.market import Market, OpenDownload
+from tracker.membership import Member, Membership
+from tracker.wire import encode_signed
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the tracker charges and grants: amounts in micro-credits, times in seconds."""
+
+    fee_credits: int = 1_000_000
+    endowment_credits: int = 100_000_000
+    hold_s: float = 600.0
+    board_interval_s: float = 1.0
+    member_timeout_s: float = 10.0
+    floor: float = 1e-6
+
+
+class Desk:
+    """Answer requests; each method below handles one message type and raises `Rejection` for a legal no."""
+
+    def __init__(self, identity: Identity, clock: Clock, *, terms: Terms, bank: Bank, emit: Callable[[Event], None]) -> None:
+        self._identity = identity
+        self._clock = clock
+        self._terms = terms
+        self._bank = bank
+        self._emit = emit
+        self._orders = 0
+        self.board = 0
+        self.catalogue = Catalogue()
+        self.membership = Membership()
+        self.market = Market(self.catalogue)
+        self._handlers: dict[type[m.Message], Callable[[Member, Any], Awaitable[m.Message]]] = {
+            m.Publish: self._publish,
+            m.GetCatalogue: self._get_catalogue,
+            m.GetManifest: self._get_manifest,
+            m.Hold: self._hold,
+            m.Open: self._open,
+            m.GetServers: self._get_servers,
+            m.Close: self._close,
+            m.GetBalance: self._get_balance,
+        }
+
+    async def answer(self, member: Member, message: m.Message) -> m.Message:
+        """Carry out a request; a legal no comes back as `Reject`."""
+        handler = self._handlers.get(type(message))
+        try:
+            if handler is None:
+                raise Rejection("not-a-request", type(message).__name__)
+            return await handler(member, message)
+        except Rejection as no:
+            if no.reason == "equivocation":
+                self._emit(EquivocationSeen(member.node, no.detail))
+            return m.Reject(no.reason, no.detail)
+
+    async def _publish(self, member: Member, message: m.Publish) -> m.Message:
+        known = len(self.catalogue)
+        index = self.catalogue.publish(message.manifest)
+        if index >= known:
+            manifest = message.manifest
+            self._emit(FilePublished(index, manifest.name, manifest.size_bytes, manifest.root, member.node))
+        return m.Published(index)
+
+    async def _get_catalogue(self, _member: Member, message: m.GetCatalogue) -> m.Message:
+        return m.Catalogue(self.catalogue.entries(message.first))
+
+    async def _get_manifest(self, _member: Member, message: m.GetManifest) -> m.Message:
+        return self.catalogue.manifest(message.index)
+
+    async def _hold(self, member: Member, message: m.Hold) -> m.Message:
+        if self.catalogue.hold(member.node, message.index, holds=message.holds):
+            self.market.held_changed(member.node, now_ns=self._clock.now_ns())
+            self._emit(FileHeld(member.node, message.index, message.holds))
+        return m.Ok()
+
+    async def _open(self, member: Member, message: m.Open) -> m.Message:
+        manifest = self.catalogue.manifest(message.index)
+        now_ns = self._clock.now_ns()
+        expires_ns = now_ns + round(self._terms.hold_s * S)
+        fee = self._terms.fee_credits
+        if message.download in self.market.downloads or message.download in self.market.closes:
+            raise Rejection("download-id-reused")
+        account = user_account(member.node)
+        await self._bank.apply(
+            hold(message.download, account, fee, expires_ns=expires_ns, board=self.board, time_ns=now_ns)
+        )
+        download = OpenDownload(
+            message.download,
+            message.index,
+            member.node,
+            fee_credits=fee,
+            size_bytes=manifest.size_bytes,
+            expires_ns=expires_ns,
+            settles_ns=expires_ns,
+        )
+        self.market.open(download, now_ns=self._clock.now_ns())
+        self._emit(FeeHeld(message.download, message.index, member.node, fee))
+        return m.Opened(self._order(member, download), fee, self._servers(message.index, but=member.node))
+
+    def _order(self, member: Member, download: OpenDownload) -> bytes:
+        order = m.Order(
+            download.download,
+            download.index,
+            member.node,
+            member.sign_key,
+            member.exchange_key,
+            member.epoch,
+            download.expires_ns,
+        )
+        self._orders += 1
+        return encode_signed(order, identity=self._identity, to=m.EVERYBODY, seq=self._orders, board=self.board)
+
+    async def _get_servers(self, member: Member, message: m.GetServers) -> m.Message:
+        return m.Servers(self._servers(message.index, but=member.node))
+
+    def _servers(self, index: int, *, but: bytes) -> list[m.Server]:
+        members = [self.membership.get(node) for node in self.catalogue.servers(index) if node != but]
+        return [
+            m.Server(s.node, s.sign_key, s.exchange_key, s.epoch, s.host, s.port) for s in members if s is not None
+        ]
+
+    async def _close(self, member: Member, message: m.Close) -> m.Message:
+        return m.Closed(self.market.close(message, sender=member.node, now_ns=self._clock.now_ns()))
+
+    async def _get_balance(self, member: Member, _message: m.GetBalance) -> m.Message:
+        account = user_account(member.node)
+        return m.Balance(self._bank.ledger.balance(account), self._bank.ledger.held(account))

@@ -1,0 +1,157 @@
+"""Pure: the market's coordinator: open downloads, receipts, proven rates and when each hold is to be settled.
+
+It decides and remembers; the bank moves the money and the driver (`tracker/tracker.py`) waits. Times are integer Unix
+nanoseconds, amounts micro-credits.
+
+Source: huberman-wu, section 2 and eq. (1); DESIGN section 4 (odds, settlement).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from netem.clock import S
+from netem.errors import Rejection
+from tracker.catalogue import Catalogue
+from tracker.messages import Close, Receipt
+from tracker.odds import ProvenRates, board, delivered_shares
+from tracker.settlement import ReceiptBook
+
+DEPOSIT_NS = 2 * S  # servers may deposit receipts until this long after the close
+
+
+@dataclass(slots=True)
+class OpenDownload:
+    """A download whose fee is held."""
+
+    download: bytes
+    index: int
+    downloader: bytes
+    fee_credits: int
+    size_bytes: int
+    expires_ns: int
+    settles_ns: int
+    close: Close | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What the bank has to settle: accepted bytes by server, the larger of receipt and close for each."""
+
+    download: OpenDownload
+    totals: dict[bytes, int]
+    how: str
+
+
+@dataclass(slots=True)
+class Market:
+    """The state of all open downloads.
+
+    Invariant: a server is busy exactly while a download of a file it holds is open and not closed.
+    """
+
+    catalogue: Catalogue
+    rates: ProvenRates = field(default_factory=ProvenRates)
+    receipts: ReceiptBook = field(default_factory=ReceiptBook)
+    downloads: dict[bytes, OpenDownload] = field(default_factory=dict)
+    closes: dict[bytes, Close] = field(default_factory=dict)
+    delivered_bytes: Counter[int] = field(default_factory=Counter)
+    _wanted: Counter[int] = field(default_factory=Counter)
+
+    def open(self, download: OpenDownload, *, now_ns: int) -> None:
+        """Start a download whose fee the bank holds."""
+        self.downloads[download.download] = download
+        self._wanted[download.index] += 1
+        self._refresh_busy(self.catalogue.servers(download.index), now_ns)
+
+    def held_changed(self, node: bytes, *, now_ns: int) -> None:
+        """Note that a node holds more or fewer files than before."""
+        self._refresh_busy([node], now_ns)
+
+    def receipt(self, receipt: Receipt, *, sender: bytes, now_ns: int) -> int:
+        """Take a verified receipt; return the newly proven bytes.
+
+        Raises:
+            Rejection: `unknown-download`, `not-yours` (not signed by the downloader), or `equivocation`; nothing changed.
+        """
+        download = self.downloads.get(receipt.download)
+        if download is None:
+            raise Rejection("unknown-download")
+        if download.downloader != sender:
+            raise Rejection("not-yours")
+        new = self.receipts.add(receipt)
+        if new:
+            self.rates.credit(receipt.server, new, now_ns)
+            self.delivered_bytes[download.index] += new
+        return new
+
+    def close(self, close: Close, *, sender: bytes, now_ns: int) -> int:
+        """Take the downloader's final word; return when the download settles.
+
+        Raises:
+            Rejection: `unknown-download`, `not-yours`, `bad-close` (more bytes than the file has, or not sorted), or
+                `equivocation` (a second, different close); nothing changed.
+        """
+        known = self.closes.get(close.download)
+        download = self.downloads.get(close.download)
+        if known is not None and known != close:
+            raise Rejection("equivocation", "a second, different close")
+        if download is None:
+            if known is None:
+                raise Rejection("unknown-download")
+            return now_ns
+        if download.downloader != sender:
+            raise Rejection("not-yours")
+        servers = [server for server, _ in close.totals]
+        if servers != sorted(set(servers)) or sum(n for _, n in close.totals) > download.size_bytes:
+            raise Rejection("bad-close", "totals must be by server id, each once, within the file's size")
+        if known is None:
+            self.closes[close.download] = download.close = close
+            download.settles_ns = now_ns + DEPOSIT_NS
+            self._done_with(download.index, now_ns)
+        return download.settles_ns
+
+    def due(self, now_ns: int) -> list[Settlement]:
+        """Return the downloads to settle now, in order of their time and id."""
+        ready = [d for d in self.downloads.values() if d.settles_ns <= now_ns]
+        ready.sort(key=lambda d: (d.settles_ns, d.download))
+        return [self._settlement(download) for download in ready]
+
+    def settled(self, download: OpenDownload, *, now_ns: int) -> None:
+        """Forget a download that the bank has settled (its close is kept, to recognise equivocation)."""
+        del self.downloads[download.download]
+        self.receipts.forget(download.download)
+        if download.close is None:
+            self._done_with(download.index, now_ns)
+
+    def next_settlement_ns(self) -> int | None:
+        """Return when the next download settles, or None."""
+        return min((d.settles_ns for d in self.downloads.values()), default=None)
+
+    def odds(
+        self, splits: Mapping[bytes, Mapping[int, float]], *, files: int, floor: float, now_ns: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return π_j and the delivered shares, float64 of shape (files,), each summing to 1 (or 0 when nothing is)."""
+        rates = {node: self.rates.rate(node, now_ns) for node in sorted(splits)}
+        held = [bool(self.catalogue.servers(index)) for index in range(files)]
+        shares = board(rates, splits, files=files, held=held, floor=floor)
+        return shares, delivered_shares([self.delivered_bytes[index] for index in range(files)])
+
+    def _settlement(self, download: OpenDownload) -> Settlement:
+        totals = dict(self.receipts.totals(download.download))
+        for server, nbytes in download.close.totals if download.close else ():
+            totals[server] = max(totals.get(server, 0), nbytes)
+        return Settlement(download, dict(sorted(totals.items())), "close" if download.close else "expiry")
+
+    def _done_with(self, index: int, now_ns: int) -> None:
+        self._wanted[index] -= 1
+        self._refresh_busy(self.catalogue.servers(index), now_ns)
+
+    def _refresh_busy(self, nodes: Sequence[bytes], now_ns: int) -> None:
+        for node in nodes:
+            wanted = any(self._wanted[index] > 0 for index in self.catalogue.files_of(node))
+            self.rates.set_busy(node, wanted, now_ns)

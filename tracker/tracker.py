@@ -1,0 +1,255 @@
+"""trio: the tracker: control connections, heartbeats, the odds board every second, settlement.
+
+One task per connection, one for the board, one for settlement; datagrams are handled synchronously. What decides is pure
+(`membership`, `catalogue`, `market`, `odds`, `settlement`); money moves only through `Bank.apply`, which returns once the
+movement is durable.
+
+Source: DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import trio
+
+from netem.channel import FrameChannel
+from netem.clock import S, Clock
+from netem.errors import BadFrame, Rejection, RemoteProtocolError
+from netem.events import Event
+from netem.host import Address, Endpoint, Host
+from tracker import messages as m
+from tracker.bank.bank import Bank
+from tracker.bank.transactions import mint, settle, tariff, user_account
+from tracker.desk import Desk, Terms
+from tracker.events import BoardPosted, DownloadSettled, EquivocationSeen, FileHeld, FramesDropped, NodeJoined, NodeLeft
+from tracker.identity import Identity
+from tracker.market import Settlement
+from tracker.membership import Member
+from tracker.odds import pages
+from tracker.session import Session, open_join, seal_broadcast
+from tracker.settlement import split_fee
+from tracker.wire import open_signed, peek
+
+
+class Tracker:
+    """One tracker on one host.
+
+    Args:
+        host: the host it listens on.
+        clock: the run's clock.
+        identity: signs orders and odds.
+        bank: already opened; `run` runs it.
+        emit: takes the tracker's events.
+        port: TCP port, 0 for any free one.
+
+    Invariant: a hold is answered only after the bank made it durable; every hold is settled exactly once.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        clock: Clock,
+        *,
+        identity: Identity,
+        bank: Bank,
+        emit: Callable[[Event], None],
+        terms: Terms | None = None,
+        port: int = 0,
+    ) -> None:
+        self._host = host
+        self._clock = clock
+        self._identity = identity
+        self._bank = bank
+        self._emit = emit
+        self._terms = terms or Terms()
+        self._port = port
+        self._desk = Desk(identity, clock, terms=self._terms, bank=bank, emit=emit)
+        self._sessions: dict[bytes, Session] = {}
+        self._sign_keys: dict[bytes, bytes] = {}  # kept for ever: a downloader's receipts outlive it
+        self._settle_soon = trio.Event()
+        self.dropped: Counter[str] = Counter()
+        self.address: Address = ("", 0)
+
+    @property
+    def sign_key(self) -> bytes:
+        """Return the key that orders and odds are signed with."""
+        return self._identity.sign_key
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; started once the tracker listens and the tariff is durable."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._bank.run)
+            fee = tariff(self._terms.fee_credits, board=0, time_ns=self._clock.now_ns())
+            await self._bank.apply(fee)
+            self.address = await self._host.listen_tcp(self._serve, nursery=nursery, port=self._port)
+            endpoint = self._host.open_udp(self._on_datagram, port=self.address[1])
+            nursery.start_soon(self._post_boards, endpoint)
+            nursery.start_soon(self._settle_downloads)
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                endpoint.close()
+                self._emit(FramesDropped("tracker", sorted(self.dropped.items())))
+
+    # -- control connections --------------------------------------------------------------------------------------
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
+        channel = FrameChannel(stream)
+        member: Member | None = None
+        try:
+            member = await self._admit(channel)
+            session = self._sessions[member.node]
+            while (frame := await channel.receive()) is not None:
+                message = session.open(frame, board=self._desk.board)
+                if isinstance(message, m.Leave):
+                    self._drop(member.node, "leave")
+                    break
+                answer = await self._desk.answer(member, message)
+                if isinstance(answer, m.Closed):
+                    self._settle_soon.set()
+                await channel.send(session.seal(answer, board=self._desk.board))
+        except RemoteProtocolError as fault:
+            self.dropped[fault.kind] += 1
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.dropped["connection-lost"] += 1
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await channel.aclose()
+
+    async def _admit(self, channel: FrameChannel) -> Member:
+        frame = await channel.receive()
+        if frame is None:
+            raise BadFrame("malformed", "closed before joining")
+        header, join = open_join(frame)
+        now_ns = self._clock.now_ns()
+        try:
+            member = self._desk.membership.join(join, epoch=header.epoch, now_ns=now_ns)
+        except Rejection as no:
+            raise RemoteProtocolError(no.reason) from no
+        session = Session(
+            self._identity,
+            peer=member.node,
+            peer_sign_key=join.sign_key,
+            peer_exchange_key=join.exchange_key,
+            peer_epoch=header.epoch,
+        )
+        self._sessions[member.node] = session
+        self._sign_keys[member.node] = join.sign_key
+        self._desk.market.rates.admit(member.node, claimed_bytes_per_s=join.upload_bytes_per_s, now_ns=now_ns)
+        account = user_account(member.node)
+        # The same id for every boot of a node: a node that comes back is not endowed twice.
+        await self._bank.apply(
+            mint(account, self._terms.endowment_credits, board=self._desk.board, time_ns=self._clock.now_ns())
+        )
+        self._emit(NodeJoined(member.node, header.epoch))
+        welcome = m.Welcome(
+            self._identity.sign_key, self._identity.exchange_key, self._desk.board, self._bank.ledger.balance(account)
+        )
+        await channel.send(session.seal(welcome, board=self._desk.board))
+        return member
+
+    def _drop(self, node: bytes, reason: str) -> None:
+        desk = self._desk
+        desk.membership.leave(node)
+        for index in desk.catalogue.drop(node):
+            self._emit(FileHeld(node, index, holds=False))
+        desk.market.held_changed(node, now_ns=self._clock.now_ns())
+        self._sessions.pop(node, None)
+        self._emit(NodeLeft(node, reason))
+
+    # -- datagrams --------------------------------------------------------------------------------------------------
+
+    def _on_datagram(self, data: bytes, _source: Address) -> None:
+        try:
+            header = peek(data)
+            session = self._sessions.get(header.sender)
+            if session is None:
+                raise BadFrame("unknown-sender")
+            message = session.open(data, board=self._desk.board)
+            if isinstance(message, m.Heartbeat):
+                self._desk.membership.heartbeat(header.sender, message, self._clock.now_ns())
+            elif isinstance(message, m.Deposit):
+                for receipt in message.receipts:
+                    self._deposit(receipt)
+            else:
+                raise BadFrame("unexpected", type(message).__name__)
+        except RemoteProtocolError as fault:
+            self.dropped[fault.kind] += 1
+
+    def _deposit(self, frame: bytes) -> None:
+        header = peek(frame)
+        sign_key = self._sign_keys.get(header.sender)
+        if sign_key is None:
+            raise BadFrame("unknown-sender")
+        receipt = open_signed(frame, sign_key)
+        if not isinstance(receipt, m.Receipt):
+            raise BadFrame("unexpected", type(receipt).__name__)
+        try:
+            self._desk.market.receipt(receipt, sender=header.sender, now_ns=self._clock.now_ns())
+        except Rejection as no:
+            if no.reason == "equivocation":
+                self._emit(EquivocationSeen(header.sender, "two receipts that contradict each other"))
+            self.dropped[f"receipt-{no.reason}"] += 1
+
+    # -- the board --------------------------------------------------------------------------------------------------
+
+    async def _post_boards(self, endpoint: Endpoint) -> None:
+        start = trio.current_time()
+        while True:
+            board = self._desk.board + 1
+            await trio.sleep_until(start + board * self._terms.board_interval_s)
+            self._post_board(endpoint, board)
+
+    def _post_board(self, endpoint: Endpoint, board: int) -> None:
+        desk, now_ns = self._desk, self._clock.now_ns()
+        for node in desk.membership.expire(now_ns, after_ns=round(self._terms.member_timeout_s * S)):
+            self._drop(node, "expired")
+        members = desk.membership.members()
+        splits = {member.node: member.split for member in members}
+        shares, delivered = desk.market.odds(
+            splits, files=len(desk.catalogue), floor=self._terms.floor, now_ns=now_ns
+        )
+        desk.board = board
+        for page in pages(shares, delivered):
+            data = seal_broadcast(page, board=board, identity=self._identity)
+            for member in members:
+                endpoint.send(data, (member.host, member.port))
+        self._emit(BoardPosted(board, shares.tolist(), delivered.tolist(), len(members)))
+
+    # -- settlement -------------------------------------------------------------------------------------------------
+
+    async def _settle_downloads(self) -> None:
+        while True:
+            self._settle_soon = trio.Event()
+            next_ns = self._desk.market.next_settlement_ns()
+            wait_s = 3600.0 if next_ns is None else max(0.0, (next_ns - self._clock.now_ns()) / S)
+            with trio.move_on_after(wait_s):
+                await self._settle_soon.wait()
+            for settlement in self._desk.market.due(self._clock.now_ns()):
+                await self._settle(settlement)
+
+    async def _settle(self, settlement: Settlement) -> None:
+        download = settlement.download
+        payouts, refund = split_fee(download.fee_credits, size_bytes=download.size_bytes, totals=settlement.totals)
+        transaction = settle(
+            download.download,
+            downloader=user_account(download.downloader),
+            fee_credits=download.fee_credits,
+            size_bytes=download.size_bytes,
+            totals=settlement.totals,
+            board=self._desk.board,
+            time_ns=self._clock.now_ns(),
+        )
+        await self._bank.apply(transaction)
+        self._desk.market.settled(download, now_ns=self._clock.now_ns())
+        self._emit(
+            DownloadSettled(download.download, settlement.how, sorted(payouts.items()), refund)
+        )
+
+    async def wait_settled(self) -> None:
+        """Wait until no download is open or closing."""
+        while (next_ns := self._desk.market.next_settlement_ns()) is not None:
+            await trio.sleep(max(0.01, (next_ns - self._clock.now_ns()) / S))

@@ -1,0 +1,249 @@
+"""Pure: frames as bytes: blocks, and control messages under one header with a proof over the exact bytes sent.
+
+- Block: `1 | flow (8) | piece (u32) | block (u16) | data (1 .. 1024) | BLAKE2b tag (12)`, numbers most significant byte first.
+- Control: `kind | MessagePack [version, type, from, to, epoch, seq, board, body] | proof`. The kind is 2 with a 16-byte BLAKE2b
+  tag under a session key, or 3 with a 64-byte Ed25519 signature; types of `messages.SIGNED` have the latter, all others
+  the former. Array length and version have MessagePack's shortest form, so that a reader of another version can tell.
+
+Every proof is separated by purpose, version and type. Hostile bytes raise `BadFrame` and nothing else; its kinds here:
+`malformed`, `oversized`, `version`, `unknown-type`, `wrong-kind`, `forged`.
+
+Source: DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from hmac import compare_digest
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from netem.errors import BadFrame, LocalProtocolError
+from netem.framing import MAX_FRAME_BYTES
+from tracker import messages
+from tracker.identity import SIGNATURE_BYTES, Identity, node_id, verify
+from tracker.messages import Message, NodeId
+
+VERSION: Final = 1
+BLOCK: Final = 1
+TAGGED: Final = 2
+SIGNED: Final = 3
+
+NETEM_HEADER_BYTES: Final = 12
+MAX_DATAGRAM_BYTES: Final = 1200 - NETEM_HEADER_BYTES
+TAG_BYTES: Final = 16
+BLOCK_TAG_BYTES: Final = 12
+FLOW_BYTES: Final = 8
+BLOCK_OVERHEAD_BYTES: Final = 1 + FLOW_BYTES + 4 + 2 + BLOCK_TAG_BYTES
+
+DATAGRAMS: frozenset[type[Message]] = frozenset(
+    {
+        messages.Heartbeat,
+        messages.Deposit,
+        messages.Odds,
+        messages.Order,
+        messages.Request,
+        messages.Refusal,
+        messages.Receipt,
+    }
+)
+"""Types that travel in a datagram, or inside one: their frames have at most `MAX_DATAGRAM_BYTES`."""
+
+Counter = Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class Header(msgspec.Struct, frozen=True, array_like=True):
+    """What a control frame says about itself; nothing here is proven before the frame is opened.
+
+    `number` is the type's number, `sender` and `to` are node ids, `epoch` the sender's boot counter, `seq` its count of
+    frames, `board` the newest odds number it knew, `body` the undecoded message.
+    """
+
+    version: int
+    number: Annotated[int, Meta(ge=0)]
+    sender: NodeId
+    to: NodeId
+    epoch: Counter
+    seq: Counter
+    board: Counter
+    body: msgspec.Raw
+
+    @property
+    def type(self) -> type[Message]:
+        """The message's type."""
+        return messages.TYPES[self.number]
+
+
+def encode_tagged(message: Message, *, sender: bytes, to: bytes, epoch: int, seq: int, board: int, key: bytes) -> bytes:
+    """Return the frame of a message, tagged under a 32-byte session key.
+
+    Raises:
+        LocalProtocolError: the frame is larger than its type allows.
+    """
+    number = _NUMBERS[type(message)]
+    frame = _TAGGED_BYTE + _encode((VERSION, number, sender, to, epoch, seq, board, message))
+    return _fitting(frame + _tag(frame, key, number=number), type(message))
+
+
+def encode_signed(message: Message, *, to: bytes, seq: int, board: int, identity: Identity) -> bytes:
+    """Return the frame of a message, signed by its sender.
+
+    Raises:
+        LocalProtocolError: the frame is larger than its type allows.
+    """
+    number = _NUMBERS[type(message)]
+    fields = (VERSION, number, identity.node, to, identity.epoch, seq, board, message)
+    frame = _SIGNED_BYTE + _encode(fields)
+    return _fitting(frame + identity.sign(_DOMAINS[number], frame), type(message))
+
+
+def peek(frame: bytes) -> Header:
+    """Read a control frame's header: the cheap checks, before any proof is looked at.
+
+    Raises:
+        BadFrame: `malformed`, `oversized`, `version`, `unknown-type`, or `wrong-kind` (tag and signature mixed up).
+    """
+    if len(frame) > MAX_FRAME_BYTES:
+        raise BadFrame("oversized", f"a frame of {len(frame)} bytes")
+    proof_bytes = _PROOF_BYTES.get(frame[0]) if frame else None
+    if proof_bytes is None or len(frame) < proof_bytes + 3 or frame[1] >> 4 != _FIXARRAY:
+        raise BadFrame("malformed", "no control frame")
+    if frame[2] != VERSION:
+        raise BadFrame("version", str(frame[2]))
+    header: Header = _decode(_HEADERS, frame[1:-proof_bytes])
+    if header.number >= len(messages.TYPES):
+        raise BadFrame("unknown-type", str(header.number))
+    message_type = header.type
+    if (frame[0] == SIGNED) != (message_type in messages.SIGNED):
+        raise BadFrame("wrong-kind", message_type.__name__)
+    if message_type in DATAGRAMS and len(frame) > MAX_DATAGRAM_BYTES:
+        raise BadFrame("oversized", f"a {message_type.__name__} of {len(frame)} bytes")
+    return header
+
+
+def prove_tag(frame: bytes, header: Header, *, key: bytes) -> None:
+    """Check that a frame is tagged under `key`; raise `BadFrame` (`forged`) if not."""
+    if not compare_digest(frame[-TAG_BYTES:], _tag(frame[:-TAG_BYTES], key, number=header.number)):
+        raise BadFrame("forged", f"tag of {header.type.__name__}")
+
+
+def prove_signature(frame: bytes, header: Header, *, sign_key: bytes) -> None:
+    """Check that a frame is signed by `sign_key`, whose hash is the sender; raise `BadFrame` (`wrong-kind`, `forged`) if not."""
+    if frame[0] != SIGNED:
+        raise BadFrame("wrong-kind", "not signed")
+    good = node_id(sign_key) == header.sender and verify(
+        sign_key, _DOMAINS[header.number], frame[:-SIGNATURE_BYTES], signature=frame[-SIGNATURE_BYTES:]
+    )
+    if not good:
+        raise BadFrame("forged", f"signature of {header.type.__name__}")
+
+
+def decode_body(header: Header) -> Message:
+    """Decode the message of a frame; raise `BadFrame` (`malformed`) if a field is missing or out of range."""
+    message: Message = _decode(_BODIES[header.number], header.body)
+    return message
+
+
+def open_signed(frame: bytes, sign_key: bytes) -> Message:
+    """Return the message of a frame signed by `sign_key`, forwarded by whomever; raise `BadFrame` otherwise.
+
+    `from` must be the key's hash. To whom it was sent and whether it was seen before are the caller's matters.
+    """
+    header = peek(frame)
+    prove_signature(frame, header, sign_key=sign_key)
+    return decode_body(header)
+
+
+def unverified(frame: bytes) -> Message:
+    """Return the message of a frame of unknown origin: good only for finding the key that proves it."""
+    return decode_body(peek(frame))
+
+
+def message_type(frame: bytes) -> type[Message]:
+    """Return the type a control frame says it has; raise `BadFrame` as `peek`."""
+    return peek(frame).type
+
+
+# -- blocks -----------------------------------------------------------------------------------------------------------
+
+
+def flow_id(download: bytes, server: bytes) -> bytes:
+    """Return the 8 bytes that name the blocks of one download (16 bytes) from one server (8 bytes)."""
+    return hashlib.blake2b(download + server, digest_size=FLOW_BYTES, person=b"swarmbed-flow").digest()
+
+
+def encode_block(key: bytes, flow: bytes, data: bytes, *, piece: int, block: int) -> bytes:
+    """Return the datagram of one block: `data` (1 .. 1024 bytes) of a piece, tagged under the session key.
+
+    A repeated block does no harm, so blocks carry no sequence number.
+    """
+    frame = _BLOCK_HEADER.pack(BLOCK, flow, piece, block) + data
+    return frame + _blake2b(frame, digest_size=BLOCK_TAG_BYTES, key=key, person=_BLOCK_PERSON).digest()
+
+
+def is_block(datagram: bytes) -> bool:
+    """Say whether a datagram's first byte is a block's."""
+    return datagram[:1] == _BLOCK_BYTE
+
+
+def block_flow(datagram: bytes) -> bytes:
+    """Return a block's flow id, by which the receiver finds the key; raise `BadFrame` (`malformed`, `oversized`)."""
+    size_bytes = len(datagram)
+    if size_bytes <= BLOCK_OVERHEAD_BYTES or datagram[0] != BLOCK:
+        raise BadFrame("malformed", "no block")
+    if size_bytes > BLOCK_OVERHEAD_BYTES + messages.BLOCK_BYTES:
+        raise BadFrame("oversized", f"a block datagram of {size_bytes} bytes")
+    return datagram[1 : 1 + FLOW_BYTES]
+
+
+def open_block(datagram: bytes, key: bytes) -> tuple[int, int, bytes]:
+    """Return (piece, block, data) of a datagram whose `block_flow` was read.
+
+    Raises:
+        BadFrame: `forged`: the tag is wrong, which is line noise and nobody's fault.
+    """
+    frame = datagram[:-BLOCK_TAG_BYTES]
+    tag = _blake2b(frame, digest_size=BLOCK_TAG_BYTES, key=key, person=_BLOCK_PERSON).digest()
+    if not compare_digest(tag, datagram[-BLOCK_TAG_BYTES:]):
+        raise BadFrame("forged", "tag of a block")
+    piece, block = _BLOCK_PLACE.unpack_from(frame, 1 + FLOW_BYTES)
+    return piece, block, frame[_BLOCK_HEADER.size :]
+
+
+def _tag(frame: bytes, key: bytes, *, number: int) -> bytes:
+    return hashlib.blake2b(frame, digest_size=TAG_BYTES, key=key, person=_PERSONS[number]).digest()
+
+
+def _fitting(frame: bytes, message_type: type[Message]) -> bytes:
+    limit_bytes = MAX_DATAGRAM_BYTES if message_type in DATAGRAMS else MAX_FRAME_BYTES
+    if len(frame) > limit_bytes:
+        raise LocalProtocolError(f"{message_type.__name__}: a frame of {len(frame)} bytes, at most {limit_bytes}")
+    return frame
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes | msgspec.Raw) -> Any:
+    # The one place where foreign bytes are parsed. ValueError covers bad UTF-8, RecursionError deep nesting.
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BadFrame("malformed", str(error)) from error
+
+
+_blake2b: Final = hashlib.blake2b
+_BLOCK_BYTE: Final = bytes([BLOCK])
+_BLOCK_HEADER: Final = struct.Struct(">B8sIH")
+_BLOCK_PLACE: Final = struct.Struct(">IH")
+_BLOCK_PERSON: Final = b"swarmbed-block/1"
+_FIXARRAY: Final = 0b1001
+_TAGGED_BYTE: Final = bytes([TAGGED])
+_SIGNED_BYTE: Final = bytes([SIGNED])
+_PROOF_BYTES: Final = {TAGGED: TAG_BYTES, SIGNED: SIGNATURE_BYTES}
+_NUMBERS: Final = {message_type: number for number, message_type in enumerate(messages.TYPES)}
+_DOMAINS: Final = [b"swarmbed/%d/%d" % (VERSION, number) for number in range(len(messages.TYPES))]
+_PERSONS: Final = [b"swarmbed%d/%d" % (VERSION, number) for number in range(len(messages.TYPES))]
+_BODIES: Final = [msgspec.msgpack.Decoder(message_type) for message_type in messages.TYPES]
+_HEADERS: Final = msgspec.msgpack.Decoder(Header)
+_encode: Final = msgspec.msgpack.Encoder().encode
