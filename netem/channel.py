@@ -41,7 +41,7 @@ class FrameChannel:
             chunk = await self._stream.receive_some(_CHUNK_BYTES)
             if not chunk:
                 return None
-            self._ready.extend(self._reader.feed(chunk))
+            self._ready.extend(self._reader.feed(bytes(chunk)))
         return self._ready.popleft()
 
     async def aclose(self) -> None:

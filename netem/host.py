@@ -6,6 +6,7 @@ to know.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -110,6 +111,15 @@ class Host:
         """Raise LocalProtocolError when the host is down."""
         if not self.up:
             raise LocalProtocolError(f"host {self.name} is down")
+
+
+def loopback_ip(number: int) -> str:
+    """Return the address of host `number` (0 .. 15,874,999): its own on Linux, else the one there is."""
+    if sys.platform != "linux":
+        return "127.0.0.1"
+    rest, last = divmod(number, 250)
+    second, third = divmod(rest, 250)
+    return f"127.{second + 1}.{third}.{last + 1}"
 
 
 class Endpoint:

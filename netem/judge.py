@@ -36,8 +36,8 @@ class LinkCount:
         received: datagrams the receiver took in, copies included, by the receiver's own count.
         dropped_later: packets and copies that got through the impairments and were then dropped for another cause.
         in_flight: packets and copies still on their way.
-        own_delay_sum_ns: over all received, receive time minus send time minus all queueing and serialisation (uplink, link,
-            downlink): what the impairments and the host's lateness did.
+        own_delay_sum_ns: over all received, receive time minus send time minus all queueing and serialisation
+            (uplink, link, downlink): what the impairments and the host's lateness did.
 
     Lost by the receiver's count: exposed packets + copies - received - dropped_later - in_flight.
     """
@@ -66,8 +66,8 @@ class LinkCount:
 class Quantity:
     """One quantity over all links: realised and configured value, and how far they may be apart.
 
-    `tolerance` is also the smallest deviation that is sure to be noticed. With 0 packets there was nothing to judge: the values
-    are None and `ok` is False.
+    `tolerance` is also the smallest deviation that is sure to be noticed. With 0 packets there was nothing to judge: the
+    values are None and `ok` is False.
     """
 
     packets: int
@@ -105,8 +105,8 @@ def judge_loss(links: list[LinkCount], *, level: float, kernel_drops: int) -> tu
     outside = (lost < low) | (lost > high + kernel_drops)
     reasons = _name_worst(
         [
-            f"{count.source} > {count.target} lost {count.lost} of {count.packets}, allowed {at_least:.1f} to {at_most:.1f}"
-            for count, at_least, at_most, bad in zip(links, low, high + kernel_drops, outside, strict=True)
+            f"{count.source} > {count.target} lost {count.lost} of {count.packets}, allowed {least:.1f} to {most:.1f}"
+            for count, least, most, bad in zip(links, low, high + kernel_drops, outside, strict=True)
             if bad
         ]
     )

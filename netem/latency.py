@@ -1,4 +1,4 @@
-"""Pure: a histogram of lateness or loop lag with log-spaced bins, exact count, sum and maximum.
+"""Pure: a histogram of lateness or loop lag with log-spaced bins, exact count and maximum.
 
 Source: DESIGN section 3 (timer lateness and event-loop lag are measured).
 """
@@ -15,15 +15,15 @@ _EDGES_NS = 1000.0 * 2.0 ** (np.arange(8 * 27 + 1) / 8)
 class LatencyHistogram:
     """Count durations in nanoseconds; a negative one (early) counts as 0.
 
-    Invariant: `count`, `sum_ns` and `max_ns` are exact.
+    Invariant: `count` and `max_ns` are exact.
     """
 
-    __slots__ = ("_bins", "_count", "_max_ns", "_pending", "_sum_ns")
+    __slots__ = ("_bins", "_count", "_max_ns", "_pending")
 
     def __init__(self) -> None:
         self._pending: list[int] = []
         self._bins = np.zeros(len(_EDGES_NS) + 1, dtype=np.int64)
-        self._count = self._sum_ns = self._max_ns = 0
+        self._count = self._max_ns = 0
 
     def add(self, duration_ns: int) -> None:
         """Count one duration."""
@@ -41,12 +41,6 @@ class LatencyHistogram:
         """The longest duration so far, 0 if there is none."""
         self._fold()
         return self._max_ns
-
-    @property
-    def mean_ns(self) -> float:
-        """The mean duration, 0 if there is none."""
-        self._fold()
-        return self._sum_ns / self._count if self._count else 0.0
 
     def quantile_ns(self, share: float) -> int:
         """Return a duration that at least `share` (0..1) of all do not exceed: at most 9 % (or 1 us) too high."""
@@ -79,5 +73,4 @@ class LatencyHistogram:
         self._pending.clear()
         self._bins += np.bincount(np.searchsorted(_EDGES_NS, durations), minlength=len(self._bins))
         self._count += len(durations)
-        self._sum_ns += int(durations.sum())
         self._max_ns = max(self._max_ns, int(durations.max()))

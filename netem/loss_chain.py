@@ -68,26 +68,20 @@ class LossChain:
         Args:
             packets: int64, numbers of packets >= 0.
         """
-        # Powers of the tilted transition matrix by repeated squaring, scaled to stay in range.
+        # Powers of the tilted transition matrix by repeated squaring, in logarithms: states may differ beyond any range.
         tilt = (1.0 - self.loss) + self.loss * np.exp(SLOPES)[:, None]
-        power = tilt[:, :, None] * self.transition
-        power_log = np.zeros(len(SLOPES))
-        state = np.zeros((len(packets), len(SLOPES), len(self.loss)))
-        state[:, :, 0] = 1.0
-        state_log = np.zeros((len(packets), len(SLOPES)))
+        with np.errstate(divide="ignore"):  # log 0 is -inf, as it should be
+            power = np.log(tilt[:, :, None] * self.transition)
+        state = np.full((len(packets), len(SLOPES), len(self.loss)), -np.inf)
+        state[:, :, 0] = 0.0
         bits = packets.copy()
         while bits.any():
             odd = bits % 2 == 1
-            stepped = np.einsum("psi,sij->psj", state[odd], power)
-            size = stepped.sum(axis=2)
-            state[odd] = stepped / size[:, :, None]
-            state_log[odd] += power_log + np.log(size)
-            power = power @ power
-            size = power.max(axis=(1, 2))
-            power /= size[:, None, None]
-            power_log = 2.0 * power_log + np.log(size)
+            state[odd] = np.logaddexp.reduce(state[odd][:, :, :, None] + power, axis=2)
+            power = np.logaddexp.reduce(power[:, :, :, None] + power[:, None, :, :], axis=2)
             bits //= 2
-        return state_log
+        log_mgf: np.ndarray = np.logaddexp.reduce(state, axis=2)
+        return log_mgf
 
 
 def expected(log_mgf: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """trio: the emulated network of a run: hosts, links, faults, and the account of every packet.
 
+Links and their state are made when the first packet needs them.
+
 Source: DESIGN section 3.
 """
 
@@ -7,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator
 
 import trio
@@ -18,7 +19,7 @@ from netem.clock import Clock
 from netem.errors import ConfigError
 from netem.fates import FateLog
 from netem.faults import Cuts, pairs_between
-from netem.host import Host, StreamHandler
+from netem.host import Host, StreamHandler, loopback_ip
 from netem.hub import Hub
 from netem.lag import LagMeter
 from netem.link import Link, LinkConfig
@@ -46,8 +47,6 @@ class Network:
         hosts: by name, in order of creation.
         foreign: datagrams received that were none of ours.
         lag: the event-loop lag; empty under virtual time.
-
-    Links and their state are made when the first packet needs them.
     """
 
     def __init__(
@@ -198,9 +197,8 @@ class Network:
     def make_route(self, source: Host, target: Host) -> Route:
         """Make the route of a pair of hosts that has none yet."""
         names = source.name, target.name
-        link_id = len(self._routes)
         config = self._configs.get(names, self._default)
-        link = Link(config, source=names[0], target=names[1], uniforms=self._uniforms, link_id=link_id)
+        link = Link(config, source=names[0], target=names[1], uniforms=self._uniforms, link_id=len(self._routes))
         link.open = self._cuts.is_open(names)
         route = source.routes[target] = Route(source, target, link, clock=self.clock, wire=self.wire)
         self._routes.append(route)
@@ -232,8 +230,7 @@ class Network:
 
     def conservation(self) -> Conservation:
         """Return the account of all packets; over real sockets it balances once `run` has ended."""
-        kernel_drops = self.wire.kernel_drops()
-        return accounts.conserve(self.hosts.values(), self._routes, self.fates, kernel_drops=kernel_drops)
+        return accounts.conserve(self.hosts.values(), self._routes, self.fates, kernel_drops=self.wire.kernel_drops())
 
     def link_counts(self) -> list[LinkCount]:
         """Return each link's account, in order of first use."""
@@ -251,12 +248,3 @@ class Network:
     def fate_counts(self) -> dict[str, int]:
         """Return sent, copies, delivered, in_flight and each cause by name, sorted by name."""
         return accounts.fates_by_name(self.conservation())
-
-
-def loopback_ip(number: int) -> str:
-    """Return the address of host `number` (0 .. 15,874,999): its own on Linux, else the one there is."""
-    if sys.platform != "linux":
-        return "127.0.0.1"
-    rest, last = divmod(number, 250)
-    second, third = divmod(rest, 250)
-    return f"127.{second + 1}.{third}.{last + 1}"

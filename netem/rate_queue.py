@@ -24,32 +24,28 @@ class RateQueue:
     rate exactly.
     """
 
-    __slots__ = ("_carry_ns", "_entry_ns", "_free_ns", "_queued", "_queued_bytes", "limit_bytes", "rate_bytes_per_s")
+    __slots__ = ("_carry_ns", "_free_ns", "_queued", "_queued_bytes", "limit_bytes", "rate_bytes_per_s")
 
     def __init__(self, rate_bytes_per_s: float, limit_bytes: int) -> None:
         self.rate_bytes_per_s = rate_bytes_per_s
         self.limit_bytes = limit_bytes
         self._queued: deque[tuple[int, int]] = deque()
         self._queued_bytes = 0
-        self._entry_ns = 0
         self._free_ns = 0
         self._carry_ns = 0.0
 
     def admit(self, now_ns: int, size_bytes: int) -> int:
         """Return when a packet entering at `now_ns` has left, or -1 if it does not fit.
 
-        A packet may be offered with an earlier time than the one before it (jitter); it enters right behind that one.
+        A packet may be offered with an earlier time than the one before it (jitter); it leaves behind that one.
         """
         if self.rate_bytes_per_s == math.inf:
             return max(now_ns, self._free_ns)
-        if now_ns < self._entry_ns:  # noqa: PLR1730 - max() would cost a tenth of a microsecond a packet
-            now_ns = self._entry_ns
         queued = self._queued
         while queued and queued[0][0] <= now_ns:
             self._queued_bytes -= queued.popleft()[1]
         if queued and self._queued_bytes + size_bytes > self.limit_bytes:
             return -1
-        self._entry_ns = now_ns
         free_ns = self._free_ns
         if free_ns <= now_ns:
             free_ns = now_ns
@@ -61,7 +57,3 @@ class RateQueue:
         queued.append((free_ns, size_bytes))
         self._queued_bytes += size_bytes
         return free_ns
-
-    def queued_bytes(self, now_ns: int) -> int:
-        """Return how many admitted bytes have not departed at `now_ns`."""
-        return sum(size_bytes for departure_ns, size_bytes in self._queued if departure_ns > now_ns)

@@ -68,26 +68,45 @@ class VirtualTime(trio.abc.Clock):
 
     async def _jump_along(self) -> None:
         heap = self._timers.heap
-        statistics = trio.lowlevel.current_statistics
+        wakes = _Wakes()
+        trio.lowlevel.add_instrument(wakes)
         await trio.testing.wait_all_tasks_blocked()
+        deadline_ns = self._settled_deadline_ns()
+        wakes.any = False
         fired = 0
         while True:
             fired += self._timers.fire_until(self._elapsed_ns, most=_EVENTS_PER_POLL)
-            state = statistics()
-            if state.tasks_runnable or fired >= _EVENTS_PER_POLL:
+            if wakes.any or fired >= _EVENTS_PER_POLL:
                 fired = 0
-                await trio.testing.wait_all_tasks_blocked()
-                continue
-            deadline_s = state.seconds_to_next_deadline
-            until_ns = math.inf if deadline_s == math.inf else self._elapsed_ns + max(0, math.ceil(deadline_s * 1e9))
-            if heap and heap[0][0] <= until_ns:
+            elif heap and heap[0][0] <= deadline_ns:
                 self._elapsed_ns = max(self._elapsed_ns, heap[0][0])
-            elif until_ns == math.inf:
+                continue
+            elif math.isinf(deadline_ns):
                 raise LocalProtocolError("virtual time stands still: every task waits and no timer is set")
             else:
                 # +1 ns when rounding left the deadline a hair in the future.
-                self._elapsed_ns = max(int(until_ns), self._elapsed_ns + 1)
-                await trio.testing.wait_all_tasks_blocked()
+                self._elapsed_ns = max(int(deadline_ns), self._elapsed_ns + 1)
+            await trio.testing.wait_all_tasks_blocked()
+            deadline_ns = self._settled_deadline_ns()
+            wakes.any = False
+
+    def _settled_deadline_ns(self) -> float:
+        """Return the next trio deadline in elapsed nanoseconds; only tasks change it, and none runs now."""
+        return self._elapsed_ns + max(0, _ceil_ns(trio.lowlevel.current_statistics().seconds_to_next_deadline))
+
+
+class _Wakes(trio.abc.Instrument):
+    """Notice that a timer woke a task: asking trio after every timer would cost more than the timer."""
+
+    def __init__(self) -> None:
+        self.any = False
+
+    def task_scheduled(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  # trio's signature
+        self.any = True
+
+
+def _ceil_ns(seconds: float) -> float:
+    return seconds if math.isinf(seconds) else math.ceil(seconds * 1e9)
 
 
 def schedule_deterministically(run_seed: int) -> None:

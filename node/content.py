@@ -101,7 +101,7 @@ def _name_fault(name: str) -> str:
         return "valid Unicode only"
     path = PurePosixPath(name)
     # str(path) differs from name when there are empty or "." components.
-    if path.is_absolute() or ".." in path.parts or str(path) != name:
+    if not path.parts or path.is_absolute() or ".." in path.parts or str(path) != name:
         return "relative, without empty, '.' or '..' components"
     return ""
 

@@ -39,15 +39,27 @@ def arrivals(flows: Iterable[ServerFlow], active: Mapping[int, Piece], now_ns: i
 
 
 def worth_asking(
-    flow: ServerFlow, count: int, *, late: Iterable[tuple[int, int]], active: Mapping[int, Piece], now_ns: int
+    flow: ServerFlow,
+    count: int,
+    *,
+    late: Iterable[tuple[int, int]],
+    active: Mapping[int, Piece],
+    now_ns: int,
+    lossy: bool,
 ) -> list[int]:
-    """Return up to `count` keys of `late` (see `arrivals`) that this server would bring much sooner."""
+    """Return up to `count` keys of `late` (see `arrivals`) that this server would bring much sooner.
+
+    When blocks get lost (`lossy`), each may be asked of two servers though the second is no sooner: one of the two will come.
+    """
     keys: list[int] = []
     for arrival_ns, key in late:
         ahead = len(flow.outstanding) + len(keys) + 1
         needs_ns = (flow.rtt_ns or FIRST_TIMEOUT_NS // 2) + ahead * flow.spacing_ns
-        if len(keys) >= count or arrival_ns - now_ns <= MARGIN * needs_ns + MARGIN_NS:
+        sooner = arrival_ns - now_ns > MARGIN * needs_ns + MARGIN_NS
+        if len(keys) >= count or not (sooner or lossy):
             break
-        if key not in flow.outstanding and active[key // BLOCKS_PER_PIECE].allows(flow.server):
+        piece = active[key // BLOCKS_PER_PIECE]
+        useful = sooner or piece.copies[key % BLOCKS_PER_PIECE] < 2
+        if useful and key not in flow.outstanding and piece.allows(flow.server):
             keys.append(key)
     return keys

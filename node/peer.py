@@ -33,7 +33,7 @@ from tracker.session import open_broadcast
 from tracker.wire import is_block, peek
 
 HEARTBEAT_S = 1.0
-BIDS_PER_HEARTBEAT = 100  # as many as surely fit a datagram
+BIDS_PER_HEARTBEAT = 80  # as many as surely fit a datagram
 CONTROL_RESERVE = 0.04  # of the upload: requests, receipts and heartbeats need room beside the reserved rates
 
 
@@ -79,6 +79,7 @@ class Peer:
         self._roots: dict[int, bytes] = {}
         self._split: dict[int, float] = {}
         self._odds = OddsView()
+        self._outside = False
         self.node = identity.node
         self.dropped: Counter[str] = Counter()
 
@@ -149,6 +150,14 @@ class Peer:
         """Tell whether this node holds (and serves) a file."""
         return index in self._roots
 
+    async def drop(self, index: int) -> None:
+        """Stop serving a downloaded file and delete it; downloads it was serving go on elsewhere."""
+        root = self._roots.pop(index)
+        self._uploader.queues.withdraw(index)
+        self._rebid()
+        self._store.discard(root)
+        await self._link.ask(m.Hold(index, holds=False), m.Ok)
+
     def close(self) -> None:
         """Close the store's open files."""
         self._store.close()
@@ -171,6 +180,15 @@ class Peer:
             for message in (*self._heartbeats(), *self._uploader.deposits()):
                 self._send(endpoint, message)
             self._uploader.forget_expired()
+            if self._outside:
+                await self._come_back()
+
+    async def _come_back(self) -> None:
+        """Join again, and say again what this node holds: the tracker dropped it while it could not be heard."""
+        await self._link.rejoin()
+        for index in sorted(self._roots):
+            await self._link.ask(m.Hold(index, holds=True), m.Ok)
+        self._outside = False
 
     def _heartbeats(self) -> list[m.Heartbeat]:
         bids = sorted(self._split.items())
@@ -215,6 +233,9 @@ class Peer:
             self._uploader.on_request(data, source, board=board)
         elif kind is m.Receipt:
             self._uploader.on_receipt(data, board=board)
+        elif kind is m.Reject and self._link.session is not None:
+            self._link.session.open(data, board=board)
+            self._outside = True
         elif kind is m.Refusal:
             refusal = self._acquaintances.open(data, board=board)
             assert isinstance(refusal, m.Refusal)

@@ -4,7 +4,7 @@ Every server of a file holds all of it, so that rarest first is a tie between al
 different downloaders spread. A server takes whole pieces for itself (so that blame for a bad one is certain). When none is left
 it helps with the piece that would be done last, from the end.
 
-Source: DESIGN section 4 and `reference` practice of BitTorrent: rarest first, endgame.
+Source: DESIGN section 4; Legout et al. (IMC 2006) on BitTorrent's rarest first.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from collections.abc import Mapping, Sequence
 from node.content import BLOCKS_PER_PIECE
 from node.server_flow import ServerFlow
 from node.smart_ban import Suspects
+
+Runs = list[tuple[int, int, int]]
+MAX_RUNS = 64
 
 
 class Piece:
@@ -173,3 +176,17 @@ class Pieces:
     def _disown(self, piece: Piece, owner: ServerFlow | None) -> None:
         if owner is not None:
             owner.owned.remove(piece.index)
+
+
+def join_runs(keys: Sequence[int]) -> tuple[Runs, int]:
+    """Join consecutive keys of a piece into at most `MAX_RUNS` runs; return them and how many keys they cover."""
+    runs: Runs = []
+    start = 0
+    for end in range(1, len(keys) + 1):
+        if end < len(keys) and keys[end] == keys[end - 1] + 1 and keys[end] % BLOCKS_PER_PIECE:
+            continue
+        runs.append((keys[start] // BLOCKS_PER_PIECE, keys[start] % BLOCKS_PER_PIECE, end - start))
+        start = end
+        if len(runs) == MAX_RUNS:
+            break
+    return runs, start

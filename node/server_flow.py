@@ -53,12 +53,12 @@ class ServerFlow:
     __slots__ = (
         "_heard_ns",
         "_last_ns",
-        "last_position",
         "_late",
         "_limit",
         "_order",
         "_position",
         "_tolerance",
+        "last_position",
         "outstanding",
         "owned",
         "rate",
@@ -110,7 +110,9 @@ class ServerFlow:
             return _NONE
         position, asked_ns = asked
         waited_ns = now_ns - asked_ns
-        self._heard(now_ns)
+        self._heard_ns = now_ns
+        if self.timeouts:
+            self._heard(now_ns)
         if self._limit < MAX_WINDOW:
             self._limit += 2
         if key in self._late:
@@ -147,12 +149,13 @@ class ServerFlow:
     def _measure(self, position: int, *, asked_ns: int, now_ns: int) -> None:
         # Only while the server had work: this block's request was there before the previous answer left.
         if self.last_position and asked_ns + self.rtt_ns <= self._last_ns:
-            sample = max((now_ns - self._last_ns) / (position - self.last_position), MIN_SPACING_NS)
-            if self.spacing_ns:
+            sample, smoothed = (now_ns - self._last_ns) / (position - self.last_position), self.spacing_ns
+            if smoothed:
                 # A server that serves older downloads first falls silent; that says little about its rate.
-                self.spacing_ns += (min(sample, 4.0 * self.spacing_ns) - self.spacing_ns) / 8.0
+                smoothed += (min(4.0 * smoothed, sample) - smoothed) / 8.0
             else:
-                self.spacing_ns = sample
+                smoothed = sample
+            self.spacing_ns = max(MIN_SPACING_NS, smoothed)
             self.rate = 1.0 / self.spacing_ns
 
     def _lost(self, horizon: int, *, by_gap: bool = True) -> list[int]:
@@ -192,8 +195,10 @@ class ServerFlow:
         servers finish together. A server without a measured rate, or a silent one, gets few.
         """
         # The first timeout asks for everything again, so that the order of positions stays the server's order.
-        if not self.spacing_ns or self.timeouts > 1:
-            return min(self._limit, FIRST_WINDOW)
+        if self.timeouts > 1:
+            return FIRST_WINDOW
+        if not self.spacing_ns:
+            return self._limit
         reach_ns = min(self.rtt_ns, HORIZON_NS) + min(float(HORIZON_NS), remaining_ns)
         least = MIN_WINDOW if remaining_ns > HORIZON_NS else 1
         return max(least, min(int(reach_ns / self.spacing_ns) + 1, self._limit, MAX_WINDOW))

@@ -83,7 +83,6 @@ class UploadQueues:
         self._max_pending_per_download = max_pending_per_download
         self._max_pending = max_pending
         self._files: dict[int, _File] = {}
-        self._opened = 0
         self.pending = 0
         self.dropped: Counter[str] = Counter()
         self.repeated = 0
@@ -92,16 +91,23 @@ class UploadQueues:
         """Start to serve a file of `size_bytes`; at rate 0 until `set_rates` says otherwise. Idempotent."""
         self._files.setdefault(file, _File(size_bytes))
 
+    def withdraw(self, file: int) -> None:
+        """Stop serving a file and drop what is queued of it. Idempotent."""
+        state = self._files.pop(file, None)
+        if state is not None:
+            self.pending -= sum(len(entry.pending) for entry in state.downloads.values())
+
     def set_rates(self, bids_bytes_per_s: Mapping[int, float]) -> None:
         """Reserve the rates b_ij (wire bytes/s) from now on; a file not named gets 0. Files not offered are ignored."""
         for file, state in self._files.items():
             state.rate_bytes_per_s = bids_bytes_per_s.get(file, 0.0)
 
-    def enqueue(self, file: int, download: bytes, runs: Iterable[Run], *, now_ns: int) -> int:
+    def enqueue(self, file: int, download: bytes, runs: Iterable[Run], *, place: int, now_ns: int) -> int:
         """Queue runs (piece, first block, count) of a download and return how many blocks were new.
 
-        A download's place is that of its first request. Blocks already queued are not queued twice; blocks outside the file or over
-        a bound are dropped and counted.
+        Downloads with a lower `place` go first; when it is the time that the download was opened, all servers of a file pool
+        on the same one. A download keeps the place of its first request. Blocks already queued are not queued twice; blocks
+        outside the file or over a bound are dropped and counted.
         """
         state = self._files.get(file)
         if state is None:
@@ -109,8 +115,7 @@ class UploadQueues:
             return 0
         entry = state.downloads.get(download)
         if entry is None:
-            self._opened += 1
-            entry = state.downloads[download] = _Download(self._opened)
+            entry = state.downloads[download] = _Download(place)
         if self._first(state) is None:
             state.idle_until_ns = now_ns
         before = len(entry.pending)
@@ -179,7 +184,7 @@ class UploadQueues:
         return None
 
     def forget(self, download: bytes) -> None:
-        """Drop everything queued for a download (closed, expired); asking again opens it anew, at the end."""
+        """Drop everything queued for a download (closed, expired); asking again opens it anew, at the place then given."""
         for state in self._files.values():
             entry = state.downloads.pop(download, None)
             if entry is not None:

@@ -180,6 +180,22 @@ class Store:
         """Hold the whole file at `path` under its root."""
         self._paths[root] = str(path)
 
+    def discard(self, root: bytes) -> None:
+        """Hold a file no more, and delete it if it lies in this store (a published file is left alone).
+
+        Raises:
+            LocalProtocolError: it is not held.
+            StoreError: it cannot be deleted.
+        """
+        path = self._path(root)
+        self._descriptors.close(path)
+        del self._paths[root]
+        if Path(path).parent == self.directory:
+            try:
+                Path(path).unlink()
+            except OSError as error:
+                raise StoreError(f"cannot delete {path}: {error.strerror}") from error
+
     def holds(self, root: bytes) -> bool:
         """Say whether the whole file is held."""
         return root in self._paths

@@ -17,15 +17,13 @@ from enum import IntEnum
 from netem.randomness import keyed_generator
 from node.content import BLOCKS_PER_PIECE, block_count
 from node.endgame import arrivals, worth_asking
-from node.pieces import Piece, Pieces
+from node.pieces import Piece, Pieces, Runs, join_runs
 from node.server_flow import NEVER_NS, ServerFlow
 from node.smart_ban import Suspects
 from tracker.messages import BLOCK_BYTES, Manifest
 
-Runs = list[tuple[int, int, int]]
 RESCAN_NS = 10_000_000
 LOOK_NS = 1_000_000_000
-MAX_RUNS = 64
 
 
 class Progress(IntEnum):
@@ -55,7 +53,8 @@ class Swarm:
         shuffle: keys the order of pieces, so that different downloaders spread.
 
     Attributes:
-        ignored: blocks that were of no use, by kind: `banned`, `unknown-server`, `unrequested`, `wrong-size`, `duplicate`.
+        ignored: blocks that were of no use, by kind: `banned`, `unknown-server`, `wrong-size`, `unrequested` (never asked of that
+            server, or answered by it before), `duplicate` (asked, but another server was first).
         banned: servers that certainly sent wrong blocks, with the first piece that proved it.
         totals: bytes in verified pieces by server.
 
@@ -77,6 +76,7 @@ class Swarm:
         self._last_bytes = manifest.size_bytes - self._last_key * BLOCK_BYTES
         self._rate = 0.0  # the sum of all flows' rates, in blocks per ns
         self._finished: list[Accepted] = []
+        self._lossy = False  # whether anything asked was lost so far
         self._checked_ns = 0
         self._rescan_ns = 0
         self.ignored: Counter[str] = Counter()
@@ -117,6 +117,7 @@ class Swarm:
             return self._ignore("unrequested")
         self._rate += flow.rate - rate
         if lost:
+            self._lossy = True
             self._give_back(lost)
         state = self._active.get(piece)
         if state is None or not state.put(block, data, sender=server, outstanding=outstanding):
@@ -142,7 +143,7 @@ class Swarm:
             if flow.deadline_ns() <= now_ns:
                 self._rate -= flow.rate
                 self._give_back(flow.timed_out())
-        asked = [(server, self._fill(flow, now_ns)) for server, flow in self._flows.items()]
+        asked = [(server, self._fill(self._flows[server], now_ns)) for server in self._fastest()]
         return [(server, runs) for server, runs in asked if runs]
 
     def next_check_ns(self) -> int:
@@ -152,7 +153,9 @@ class Swarm:
         earliest_ns = min(earliest_ns, self._checked_ns + LOOK_NS)
         if any(not flow.outstanding for flow in flows):
             # An idle server may step in as soon as another's answer is overdue: look often when the end is near.
-            earliest_ns = min(earliest_ns, self._checked_ns + max(RESCAN_NS, int(min(self._remaining_ns() / 8, LOOK_NS))))
+            earliest_ns = min(
+                earliest_ns, self._checked_ns + max(RESCAN_NS, int(min(self._remaining_ns() / 8, LOOK_NS)))
+            )
         return earliest_ns
 
     def take_finished(self) -> list[Accepted]:
@@ -181,7 +184,7 @@ class Swarm:
         keys = self._pieces.pick(flow, room, flows=self._flows)
         if not keys and now_ns >= self._rescan_ns and len(self._flows) > 1:
             keys = self._again(flow, room, now_ns)
-        runs, asked = _runs(keys)
+        runs, asked = join_runs(keys)
         self._give_back(keys[asked:])
         flow.ask(keys[:asked], now_ns)
         return runs
@@ -189,7 +192,7 @@ class Swarm:
     def _again(self, flow: ServerFlow, room: int, now_ns: int) -> list[int]:
         """Choose blocks asked elsewhere that would come too late."""
         late = arrivals(self._flows.values(), self._active, now_ns)
-        keys = worth_asking(flow, room, late=late, active=self._active, now_ns=now_ns)
+        keys = worth_asking(flow, room, late=late, active=self._active, now_ns=now_ns, lossy=self._lossy)
         for key in keys:
             self._active[key // BLOCKS_PER_PIECE].copies[key % BLOCKS_PER_PIECE] += 1
         if not keys:
@@ -251,17 +254,3 @@ class Swarm:
 
     def _fastest(self) -> list[bytes]:
         return sorted(self._flows, key=lambda server: (-self._flows[server].rate, server))
-
-
-def _runs(keys: Sequence[int]) -> tuple[Runs, int]:
-    """Join consecutive keys of a piece into at most `MAX_RUNS` runs; return them and how many keys they cover."""
-    runs: Runs = []
-    start = 0
-    for end in range(1, len(keys) + 1):
-        if end < len(keys) and keys[end] == keys[end - 1] + 1 and keys[end] % BLOCKS_PER_PIECE:
-            continue
-        runs.append((keys[start] // BLOCKS_PER_PIECE, keys[start] % BLOCKS_PER_PIECE, end - start))
-        start = end
-        if len(runs) == MAX_RUNS:
-            break
-    return runs, start

@@ -72,13 +72,14 @@ class TrackerLink:
             raise
         self._channel = channel
         self._unread = 0
-        self.session = Session(
-            self._identity,
-            peer=header.sender,
-            peer_sign_key=self._tracker_key,
-            peer_exchange_key=welcome.exchange_key,
-            peer_epoch=header.epoch,
-        )
+        if self.session is None or self.session.peer_epoch != header.epoch:
+            self.session = Session(
+                self._identity,
+                peer=header.sender,
+                peer_sign_key=self._tracker_key,
+                peer_exchange_key=welcome.exchange_key,
+                peer_epoch=header.epoch,
+            )
         self.board = max(self.board, welcome.board)
         self.welcome = welcome
         return welcome
@@ -123,6 +124,11 @@ class TrackerLink:
             self._unread -= 1
             if not self._unread:  # else it answers a request whose asker was cancelled meanwhile
                 return reply
+
+    async def rejoin(self) -> None:
+        """Hang up; the next request joins anew. For when the tracker says that this node is no member any more."""
+        async with self._turn:
+            await self._hang_up()
 
     async def _hang_up(self) -> None:
         channel, self._channel = self._channel, None

@@ -96,7 +96,10 @@ class Uploader:
         elif request.index != customer.order.index or request.index not in self._roots:
             self._refuse(session, request.download, "not-held", to=source, board=board)
         else:
-            self.queues.enqueue(request.index, request.download, request.runs, now_ns=self._clock.now_ns())
+            # Holds last equally long, so the order that expires first was opened first.
+            place = customer.order.expires_ns
+            now_ns = self._clock.now_ns()
+            self.queues.enqueue(request.index, request.download, request.runs, place=place, now_ns=now_ns)
             self._wake(request.index)
 
     def on_receipt(self, datagram: bytes, *, board: int) -> None:

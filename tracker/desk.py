@@ -88,7 +88,7 @@ class Desk:
 
     async def _hold(self, member: Member, message: m.Hold) -> m.Message:
         if self.catalogue.hold(member.node, message.index, holds=message.holds):
-            self.market.held_changed(member.node, now_ns=self._clock.now_ns())
+            self.market.declare(member.node, member.split, now_ns=self._clock.now_ns())
             self._emit(FileHeld(member.node, message.index, message.holds))
         return m.Ok()
 

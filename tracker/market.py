@@ -51,7 +51,8 @@ class Settlement:
 class Market:
     """The state of all open downloads.
 
-    Invariant: a server is busy exactly while a download of a file it holds is open and not closed.
+    `splits` are the declared f_ij, over files that the server holds. Invariant: a server is busy with the share of its split
+    that is on files with an open download.
     """
 
     catalogue: Catalogue
@@ -59,6 +60,7 @@ class Market:
     receipts: ReceiptBook = field(default_factory=ReceiptBook)
     downloads: dict[bytes, OpenDownload] = field(default_factory=dict)
     closes: dict[bytes, Close] = field(default_factory=dict)
+    splits: dict[bytes, dict[int, float]] = field(default_factory=dict)
     delivered_bytes: Counter[int] = field(default_factory=Counter)
     _wanted: Counter[int] = field(default_factory=Counter)
 
@@ -68,21 +70,31 @@ class Market:
         self._wanted[download.index] += 1
         self._refresh_busy(self.catalogue.servers(download.index), now_ns)
 
-    def held_changed(self, node: bytes, *, now_ns: int) -> None:
-        """Note that a node holds more or fewer files than before."""
+    def declare(self, node: bytes, split: Mapping[int, float], *, now_ns: int) -> None:
+        """Note a server's declared split; shares on files that it does not hold are void."""
+        held = set(self.catalogue.files_of(node))
+        self.splits[node] = {index: share for index, share in sorted(split.items()) if index in held}
+        self._refresh_busy([node], now_ns)
+
+    def withdraw(self, node: bytes, *, now_ns: int) -> None:
+        """Note that a node has left: it bids no more."""
+        self.splits.pop(node, None)
         self._refresh_busy([node], now_ns)
 
     def receipt(self, receipt: Receipt, *, sender: bytes, now_ns: int) -> int:
         """Take a verified receipt; return the newly proven bytes.
 
         Raises:
-            Rejection: `unknown-download`, `not-yours` (not signed by the downloader), or `equivocation`; nothing changed.
+            Rejection: `unknown-download`, `not-yours` (not signed by the downloader), `unknown-server`, or `equivocation`;
+                nothing changed.
         """
         download = self.downloads.get(receipt.download)
         if download is None:
             raise Rejection("unknown-download")
         if download.downloader != sender:
             raise Rejection("not-yours")
+        if not self.rates.knows(receipt.server):
+            raise Rejection("unknown-server")
         new = self.receipts.add(receipt)
         if new:
             self.rates.credit(receipt.server, new, now_ns)
@@ -93,8 +105,8 @@ class Market:
         """Take the downloader's final word; return when the download settles.
 
         Raises:
-            Rejection: `unknown-download`, `not-yours`, `bad-close` (more bytes than the file has, or not sorted), or
-                `equivocation` (a second, different close); nothing changed.
+            Rejection: `unknown-download`, `not-yours`, `bad-close` (more bytes than the file has, or not sorted),
+                `unknown-server`, or `equivocation` (a second, different close); nothing changed.
         """
         known = self.closes.get(close.download)
         download = self.downloads.get(close.download)
@@ -109,6 +121,8 @@ class Market:
         servers = [server for server, _ in close.totals]
         if servers != sorted(set(servers)) or sum(n for _, n in close.totals) > download.size_bytes:
             raise Rejection("bad-close", "totals must be by server id, each once, within the file's size")
+        if not all(self.rates.knows(server) for server in servers):
+            raise Rejection("unknown-server")
         if known is None:
             self.closes[close.download] = download.close = close
             download.settles_ns = now_ns + DEPOSIT_NS
@@ -132,13 +146,12 @@ class Market:
         """Return when the next download settles, or None."""
         return min((d.settles_ns for d in self.downloads.values()), default=None)
 
-    def odds(
-        self, splits: Mapping[bytes, Mapping[int, float]], *, files: int, floor: float, now_ns: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def odds(self, *, floor: float, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Return π_j and the delivered shares, float64 of shape (files,), each summing to 1 (or 0 when nothing is)."""
-        rates = {node: self.rates.rate(node, now_ns) for node in sorted(splits)}
+        files = len(self.catalogue)
+        rates = {node: self.rates.rate(node, now_ns) for node in sorted(self.splits)}
         held = [bool(self.catalogue.servers(index)) for index in range(files)]
-        shares = board(rates, splits, files=files, held=held, floor=floor)
+        shares = board(rates, self.splits, files=files, held=held, floor=floor)
         return shares, delivered_shares([self.delivered_bytes[index] for index in range(files)])
 
     def _settlement(self, download: OpenDownload) -> Settlement:
@@ -153,5 +166,6 @@ class Market:
 
     def _refresh_busy(self, nodes: Sequence[bytes], now_ns: int) -> None:
         for node in nodes:
-            wanted = any(self._wanted[index] > 0 for index in self.catalogue.files_of(node))
-            self.rates.set_busy(node, wanted, now_ns)
+            split = self.splits.get(node, {})
+            wanted = sum(share for index, share in split.items() if self._wanted[index] > 0)
+            self.rates.set_busy(node, min(wanted, 1.0), now_ns)

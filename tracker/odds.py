@@ -19,6 +19,9 @@ from tracker.messages import MAX_FILES, Odds
 FILES_PER_PAGE = 128
 """Files on a page: two float32 each fill a datagram with the header and the signature."""
 
+LEAST_BUSY = 0.25
+"""The least share of its bandwidth that a busy server counts as busy with."""
+
 _NS_PER_S = 1e9
 _PAGE_DTYPE = np.dtype("<f4")
 
@@ -28,14 +31,16 @@ class _Evidence:
     served_bytes: float
     busy_s: float
     since_ns: int
-    busy: bool = False
+    busy: float = 0.0
 
 
 class ProvenRates:
     """Measure what each server really delivers: receipted bytes over busy time, the past forgotten by halves.
 
-    Busy is the time in which a download of a file that it holds is open, so it cannot be shortened by keeping still. A
-    newcomer starts with the evidence of `allowance_s` busy seconds at the least of its claim and `allowance_bytes_per_s`; as all
+    Bandwidth is reserved per file, so a server is busy with the share Σ f_ij of its split on files that somebody wants right
+    now: busy time is the integral of that share. It cannot be shortened by keeping still. It can by declaring little for the
+    file that is in fact served, so a busy share counts at least `LEAST_BUSY`: a false split can raise a rate by at most
+    1 / `LEAST_BUSY`, and only while what it promises elsewhere stays unwanted. A newcomer starts with the evidence of `allowance_s` busy seconds at the least of its claim and `allowance_bytes_per_s`; as all
     evidence, it is forgotten with busy time, so what is proven takes over. While a server is not busy it neither proves nor loses
     anything.
 
@@ -59,10 +64,14 @@ class ProvenRates:
             allowed_bytes = min(claimed_bytes_per_s, self._allowance_bytes_per_s) * self._allowance_s
             self._servers[server] = _Evidence(allowed_bytes, self._allowance_s, now_ns)
 
-    def set_busy(self, server: bytes, busy: bool, now_ns: int) -> None:
-        """Note whether a download of a file that an admitted server holds is open from now on."""
+    def knows(self, server: bytes) -> bool:
+        """Say whether a server was ever admitted."""
+        return server in self._servers
+
+    def set_busy(self, server: bytes, share: float, now_ns: int) -> None:
+        """Note the share, in [0, 1], of an admitted server's split that is on files wanted from now on; 0 is idle."""
         evidence = self._advanced(server, now_ns)
-        evidence.busy = busy
+        evidence.busy = max(share, LEAST_BUSY) if share > 0 else 0.0
 
     def credit(self, server: bytes, nbytes: int, now_ns: int) -> None:
         """Count newly receipted bytes; raise `Rejection` (`unknown-server`) for one never admitted."""
@@ -78,7 +87,7 @@ class ProvenRates:
     def _advanced(self, server: bytes, now_ns: int) -> _Evidence:
         evidence = self._servers[server]
         if evidence.busy:
-            elapsed_s = max(0, now_ns - evidence.since_ns) / _NS_PER_S
+            elapsed_s = evidence.busy * max(0, now_ns - evidence.since_ns) / _NS_PER_S
             kept = math.exp(-self._decay_per_s * elapsed_s)
             evidence.served_bytes *= kept
             evidence.busy_s = evidence.busy_s * kept + (1 - kept) / self._decay_per_s

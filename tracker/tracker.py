@@ -69,6 +69,7 @@ class Tracker:
         self._sessions: dict[bytes, Session] = {}
         self._sign_keys: dict[bytes, bytes] = {}  # kept for ever: a downloader's receipts outlive it
         self._settle_soon = trio.Event()
+        self._endpoint: Endpoint | None = None
         self.dropped: Counter[str] = Counter()
         self.address: Address = ("", 0)
 
@@ -84,7 +85,7 @@ class Tracker:
             fee = tariff(self._terms.fee_credits, board=0, time_ns=self._clock.now_ns())
             await self._bank.apply(fee)
             self.address = await self._host.listen_tcp(self._serve, nursery=nursery, port=self._port)
-            endpoint = self._host.open_udp(self._on_datagram, port=self.address[1])
+            endpoint = self._endpoint = self._host.open_udp(self._on_datagram, port=self.address[1])
             nursery.start_soon(self._post_boards, endpoint)
             nursery.start_soon(self._settle_downloads)
             task_status.started()
@@ -106,6 +107,7 @@ class Tracker:
                 message = session.open(frame, board=self._desk.board)
                 if isinstance(message, m.Leave):
                     self._drop(member.node, "leave")
+                    del self._sessions[member.node]
                     break
                 answer = await self._desk.answer(member, message)
                 if isinstance(answer, m.Closed):
@@ -129,13 +131,16 @@ class Tracker:
             member = self._desk.membership.join(join, epoch=header.epoch, now_ns=now_ns)
         except Rejection as no:
             raise RemoteProtocolError(no.reason) from no
-        session = Session(
-            self._identity,
-            peer=member.node,
-            peer_sign_key=join.sign_key,
-            peer_exchange_key=join.exchange_key,
-            peer_epoch=header.epoch,
-        )
+        session = self._sessions.get(member.node)
+        if session is None or session.peer_epoch != header.epoch:
+            session = Session(
+                self._identity,
+                peer=member.node,
+                peer_sign_key=join.sign_key,
+                peer_exchange_key=join.exchange_key,
+                peer_epoch=header.epoch,
+            )
+        # A boot that joins again keeps its session: a fresh replay window would let its old frames in once more.
         self._sessions[member.node] = session
         self._sign_keys[member.node] = join.sign_key
         self._desk.market.rates.admit(member.node, claimed_bytes_per_s=join.upload_bytes_per_s, now_ns=now_ns)
@@ -156,13 +161,12 @@ class Tracker:
         desk.membership.leave(node)
         for index in desk.catalogue.drop(node):
             self._emit(FileHeld(node, index, holds=False))
-        desk.market.held_changed(node, now_ns=self._clock.now_ns())
-        self._sessions.pop(node, None)
+        desk.market.withdraw(node, now_ns=self._clock.now_ns())
         self._emit(NodeLeft(node, reason))
 
     # -- datagrams --------------------------------------------------------------------------------------------------
 
-    def _on_datagram(self, data: bytes, _source: Address) -> None:
+    def _on_datagram(self, data: bytes, source: Address) -> None:
         try:
             header = peek(data)
             session = self._sessions.get(header.sender)
@@ -170,7 +174,7 @@ class Tracker:
                 raise BadFrame("unknown-sender")
             message = session.open(data, board=self._desk.board)
             if isinstance(message, m.Heartbeat):
-                self._desk.membership.heartbeat(header.sender, message, self._clock.now_ns())
+                self._heartbeat(session, message, source)
             elif isinstance(message, m.Deposit):
                 for receipt in message.receipts:
                     self._deposit(receipt)
@@ -179,7 +183,24 @@ class Tracker:
         except RemoteProtocolError as fault:
             self.dropped[fault.kind] += 1
 
+    def _heartbeat(self, session: Session, beat: m.Heartbeat, source: Address) -> None:
+        now_ns = self._clock.now_ns()
+        member = self._desk.membership.get(session.peer)
+        if member is None:  # it was silent for too long, and cannot know that it was dropped
+            assert self._endpoint is not None
+            self._endpoint.send(session.seal(m.Reject("not-a-member"), board=self._desk.board), source)
+            return
+        self._desk.membership.heartbeat(session.peer, beat, now_ns)
+        self._desk.market.declare(session.peer, member.split, now_ns=now_ns)
+
     def _deposit(self, frame: bytes) -> None:
+        """Take one forwarded receipt; a bad one is counted and leaves the others of its datagram alone."""
+        try:
+            self._take_receipt(frame)
+        except RemoteProtocolError as fault:
+            self.dropped[f"receipt-{fault.kind}"] += 1
+
+    def _take_receipt(self, frame: bytes) -> None:
         header = peek(frame)
         sign_key = self._sign_keys.get(header.sender)
         if sign_key is None:
@@ -208,10 +229,7 @@ class Tracker:
         for node in desk.membership.expire(now_ns, after_ns=round(self._terms.member_timeout_s * S)):
             self._drop(node, "expired")
         members = desk.membership.members()
-        splits = {member.node: member.split for member in members}
-        shares, delivered = desk.market.odds(
-            splits, files=len(desk.catalogue), floor=self._terms.floor, now_ns=now_ns
-        )
+        shares, delivered = desk.market.odds(floor=self._terms.floor, now_ns=now_ns)
         desk.board = board
         for page in pages(shares, delivered):
             data = seal_broadcast(page, board=board, identity=self._identity)

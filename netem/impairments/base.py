@@ -39,7 +39,8 @@ class Columns:
 
     def fates(self) -> list[int]:
         """Return each packet's delay in ns, or LOST. As in tc-netem, loss and duplication of one packet cancel."""
-        return np.where(self.lost & ~self.copy, LOST, self.delay_ns).tolist()  # type: ignore[no-any-return] # numpy says Any
+        fates: list[int] = np.where(self.lost & ~self.copy, LOST, self.delay_ns).tolist()
+        return fates
 
     def copies(self) -> list[int]:
         """Return for each packet its copy's delay in ns, LOST, or NO_COPY; empty if no packet has one."""
@@ -47,7 +48,8 @@ class Columns:
         if not made.any():
             return []
         fate = np.where(self.copy_lost, LOST, self.copy_delay_ns)
-        return np.where(made, fate, NO_COPY).tolist()  # type: ignore[no-any-return] # numpy says Any
+        copies: list[int] = np.where(made, fate, NO_COPY).tolist()
+        return copies
 
 
 class Impairment(abc.ABC):

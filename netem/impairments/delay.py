@@ -5,6 +5,7 @@ Source: tc-netem `delay` (uniform is its default; jitter is then half the range)
 
 from __future__ import annotations
 
+import importlib
 import math
 import statistics
 from collections.abc import Sequence
@@ -43,6 +44,9 @@ class Delay(Impairment):
         check_duration("jitter_s", self.jitter_s)
         if self.distribution not in DISTRIBUTIONS:
             raise ConfigError("delay distribution", self.distribution, " or ".join(DISTRIBUTIONS))
+        if self.distribution == "normal":
+            # Not at the first packet: a tenth of a second there would be lag of the event loop.
+            importlib.import_module("scipy.special")
 
     @classmethod
     def from_tc(cls, arguments: Sequence[str]) -> Self:
@@ -85,7 +89,7 @@ class Delay(Impairment):
 
     def _delays_ns(self, uniforms: np.ndarray) -> np.ndarray:
         if self.distribution == "normal":
-            # Imported late: scipy takes a tenth of a second, and most links have no normal jitter.
+            # Imported late, see `__post_init__`: most links have no normal jitter.
             from scipy.special import ndtri
 
             jitter = ndtri(uniforms)

@@ -36,4 +36,4 @@ class ProportionalResponse(Policy):
         own = np.where(view.own > 0.0, view.own, entry)
         weights: np.ndarray = own / own.sum() * (view.beliefs / view.odds) ** DAMPING
         total = float(weights.sum())
-        return np.maximum(weights / total if total > 0.0 else entry, SHARE_FLOOR * entry)
+        return np.maximum(weights / (total or 1.0), SHARE_FLOOR * entry)

@@ -38,6 +38,7 @@ class Params(CommonParams, frozen=True, kw_only=True):
     appear_s: Annotated[float, Meta(ge=0, le=3600, description="when the new file appears")] = 5.0
     load: Annotated[float, Meta(gt=0, le=5, description="requested bytes/s over the upload of all nodes")] = 0.5
     servers_share: Annotated[Probability, Meta(description="share of nodes that hold every old file at first")] = 0.5
+    keep_files: Annotated[int, Meta(ge=1, le=65_536, description="downloads a node has room for; the oldest makes way")] = 2
     policy: Annotated[
         Literal["proportional_response", "fixed", "price_taker"], Meta(description="how servers split their upload")
     ] = "proportional_response"
@@ -113,7 +114,8 @@ async def _arrivals(bed: Bed, p: np.ndarray) -> None:
     mean_bytes = float(p @ [file.size_bytes for file in bed.facts["files"]])
     per_s = params.load * params.nodes * params.upload_bytes_per_s / mean_bytes
     chance = bed.chance("crowd")
-    fetching: set[tuple[bytes, int]] = set()
+    fetching: set[tuple[bytes, int]] = bed.facts.setdefault("fetching", set())
+    bed.facts["kept"] = {peer.node: [] for peer in bed.peers}
     next_s = trio.current_time()
     async with trio.open_nursery() as nursery:
         while True:
@@ -127,13 +129,21 @@ async def _arrivals(bed: Bed, p: np.ndarray) -> None:
             peer = free[int(pick * len(free))] if free else None
             bed.emit(Arrival(index, peer.node if peer else b""))
             if peer is not None:
-                fetching.add((peer.node, index))
-                nursery.start_soon(_fetch, peer, index, fetching)
+                nursery.start_soon(_fetch, bed, peer, index)
 
 
-async def _fetch(peer: Peer, index: int, fetching: set[tuple[bytes, int]]) -> None:
+async def _fetch(bed: Bed, peer: Peer, index: int) -> None:
+    """Fetch a file and serve it, making room for it by dropping the oldest download.
+
+    Stores are finite, as the paper has it; without that a short run would end with everybody holding everything.
+    """
+    fetching, kept = bed.facts["fetching"], bed.facts["kept"]
+    fetching.add((peer.node, index))
     try:
         await peer.fetch(index)
+        kept[peer.node].append(index)
+        while len(kept[peer.node]) > bed.params.keep_files:
+            await peer.drop(kept[peer.node].pop(0))
     except Rejection:
         pass  # told by the DownloadStopped event
     finally:

@@ -132,6 +132,25 @@ def test_packets_in_flight_and_dropped_later_are_not_losses():
     assert not judge([dataclasses.replace(moved, dropped_later=0)], delivered=link.received).valid
 
 
+def test_a_mean_without_the_slow_packets_still_in_flight_is_no_wrong_delay():
+    config = LinkConfig((Delay(0.05, 0.01, "normal"),))
+    link = Link(config, source="a", target="b", uniforms=BlockUniforms(1), link_id=0)
+    delays_ns = sorted(link.verdict(0, 100) for _ in range(4000))
+    slow = LinkCount(
+        "a",
+        "b",
+        link.exposures(),
+        0,
+        received=3200,
+        dropped_later=0,
+        in_flight=800,
+        own_delay_sum_ns=sum(delays_ns[:3200]),
+    )
+    assert judge([slow], in_flight=800).valid
+    lost_slow = dataclasses.replace(slow, in_flight=0, dropped_later=800)
+    assert "delayed" in judge([lost_slow], in_flight=800).reasons[0]
+
+
 def test_links_whose_delay_changed_live_are_judged_by_their_loss_only():
     link = run_link(HONEST, 4000)
     other = LinkConfig((Loss(0.05), Delay(0.2)))

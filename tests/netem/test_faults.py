@@ -11,7 +11,13 @@ from netem.link import LinkConfig
 from netem.network import Network
 from netem.virtual_time import VirtualTime
 
-SHORT_S = 0.03  # real loopback needs well under a millisecond
+DELAYED = LinkConfig((Delay(0.015),))
+
+
+async def settle(rounds: int = 6) -> None:
+    """Give packets 5 ms a round; many short waits survive a machine that stops for a while, one long one does not."""
+    for _ in range(rounds):
+        await trio.sleep(0.005)
 
 
 def three(network):
@@ -29,10 +35,10 @@ def test_a_partition_cuts_both_ways_and_only_between_its_groups(run_either):
             ends["a"].send(b"ab", ends["b"].address)
             ends["b"].send(b"ba", ends["a"].address)
             ends["a"].send(b"ac", ends["c"].address)
-            await trio.sleep(SHORT_S)
+            await settle()
         assert got == [("c", b"ac")]
         ends["a"].send(b"again", ends["b"].address)
-        await trio.sleep(SHORT_S)
+        await settle()
         assert got[1:] == [("b", b"again")]
 
     counts = run_either(program).fate_counts()
@@ -45,7 +51,7 @@ def test_a_one_way_partition_leaves_the_way_back_open(run_virtual):
         with network.partition(["a"], ["b", "c"], one_way=True):
             for source, target in ("ab", "ac", "ba", "ca"):
                 ends[source].send((source + target).encode(), ends[target].address)
-            await trio.sleep(SHORT_S)
+            await settle()
         assert got == [("a", b"ba"), ("a", b"ca")]
 
     assert run_virtual(program).fate_counts()["partition"] == 2
@@ -58,7 +64,7 @@ def test_overlapping_partitions_open_a_pair_when_the_last_one_ends(run_virtual):
         async def deliver():
             before = len(got)
             ends["a"].send(b"x", ends["b"].address)
-            await trio.sleep(SHORT_S)
+            await settle()
             return len(got) - before
 
         with network.partition(["a"], ["b"]):
@@ -76,7 +82,7 @@ def test_a_partition_ends_when_its_guard_ends_by_an_error(run_virtual):
         with pytest.raises(ValueError, match="inside"), network.partition(["a"], ["b"]):
             raise ValueError("inside")
         ends["a"].send(b"x", ends["b"].address)
-        await trio.sleep(SHORT_S)
+        await settle()
         assert got == [("b", b"x")]
 
     run_virtual(program)
@@ -103,11 +109,11 @@ def test_a_crash_closes_sockets_and_a_restart_reopens_the_same_port(run_either):
             network.hosts["b"].open_udp(lambda data, source: None)
         ends["a"].send(b"lost", target)
         ends["b"].send(b"from the grave", ends["a"].address)
-        await trio.sleep(SHORT_S)
+        await settle()
         network.restart("b")
         network.hosts["b"].open_udp(lambda data, source: got.append(("b2", data)), port=target[1])
         ends["a"].send(b"back", target)
-        await trio.sleep(SHORT_S)
+        await settle()
         assert got == [("b2", b"back")]
 
     counts = run_either(program).fate_counts()
@@ -124,12 +130,12 @@ def test_packets_in_flight_from_a_crashed_host_still_travel_and_its_port_can_be_
         again = network.hosts["a"].open_udp(lambda data, source: None, port=port)
         again.send(b"second", ends["b"].address)
         network.crash("a")
-        await trio.sleep(SHORT_S * 2)
+        await settle(12)
         assert got == [("b", b"first"), ("b", b"second")]
         network.restart("a")
         network.hosts["a"].open_udp(lambda data, source: None, port=port)
 
-    network = run_either(program, default_link=LinkConfig((Delay(SHORT_S / 2),)))
+    network = run_either(program, default_link=DELAYED)
     assert network.conservation().missing == 0
 
 
@@ -138,10 +144,10 @@ def test_packets_that_reach_a_crashed_host_were_sent_in_good_faith(run_either):
         ends, got = three(network)
         ends["a"].send(b"x", ends["b"].address)
         network.crash("b")
-        await trio.sleep(SHORT_S * 2)
+        await settle(12)
         assert got == []
 
-    counts = run_either(program, default_link=LinkConfig((Delay(SHORT_S / 2),))).fate_counts()
+    counts = run_either(program, default_link=DELAYED).fate_counts()
     assert (counts["destination_down"], counts["in_flight"]) == (1, 0)
 
 

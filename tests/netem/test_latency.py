@@ -1,7 +1,6 @@
 """Pure: the latency histogram bounds what it reports."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +9,7 @@ from netem.latency import LatencyHistogram
 
 def test_an_empty_histogram_reports_zero():
     histogram = LatencyHistogram()
-    assert (histogram.count, histogram.max_ns, histogram.mean_ns) == (0, 0, 0.0)
+    assert (histogram.count, histogram.max_ns) == (0, 0)
     assert histogram.quantile_ns(0.99) == 0
     assert histogram.worst_mean_ns(0.5) == 0.0
 
@@ -36,5 +35,5 @@ def test_quantiles_and_worst_means_are_upper_bounds_within_a_bin(durations, shar
     true_mean = ordered[-worst:].mean()
     assert histogram.worst_mean_ns(worst / len(ordered)) >= true_mean * (1 - 1e-12)
     assert histogram.worst_mean_ns(worst / len(ordered)) <= 1.0906 * true_mean + 1000
-    assert histogram.mean_ns == pytest.approx(np.mean(durations))
+    assert histogram.count == len(durations)
     assert histogram.max_ns == max(durations)

@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netem.clock import S
@@ -71,6 +71,7 @@ def test_two_impairments_of_one_kind_are_independent():
 
 
 @settings(max_examples=20)
+@example(cuts=[64, 192, 448, 960, 4032])  # between two blocks
 @given(cuts=st.lists(st.integers(0, 9000), max_size=5))
 def test_live_changes_of_other_impairments_leave_every_fate_as_it_was(cuts):
     expected = [verdict < 0 for verdict in verdicts(make_link(LinkConfig((BURSTY,))), 9000)]

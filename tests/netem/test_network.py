@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from netem.clock import S
 from netem.errors import ConfigError, LocalProtocolError
+from netem.host import loopback_ip
 from netem.impairments.delay import Delay
 from netem.impairments.duplicate import Duplicate
 from netem.impairments.loss import Loss
 from netem.link import LinkConfig
-from netem.network import Network, loopback_ip
+from netem.network import Network
 from netem.route import HEADER_BYTES
 from netem.virtual_time import VirtualTime
 
@@ -171,21 +172,18 @@ def test_foreign_frames_are_counted_and_dropped(run_virtual):
 
 @settings(max_examples=25, deadline=None)
 @given(
-    loss=st.floats(0, 1),
-    duplicate=st.floats(0, 1),
-    delay_s=st.floats(0, 0.1),
-    jitter_s=st.floats(0, 0.1),
+    loss_and_duplicate=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    delay=st.builds(Delay, st.floats(0, 0.1), st.floats(0, 0.1)),
     rate=st.sampled_from([math.inf, 20_000.0]),
     access=st.sampled_from([math.inf, 30_000.0]),
     stop_s=st.floats(0, 0.2),
 )
 def test_packets_are_conserved_whatever_happens_and_whenever_it_stops(
-    loss, duplicate, delay_s, jitter_s, rate, access, stop_s
+    loss_and_duplicate, delay, *, rate, access, stop_s
 ):
     clock = VirtualTime()
-    config = LinkConfig(
-        (Loss(loss), Duplicate(duplicate), Delay(delay_s, jitter_s)), rate_bytes_per_s=rate, queue_bytes=2000
-    )
+    loss, duplicate = loss_and_duplicate
+    config = LinkConfig((Loss(loss), Duplicate(duplicate), delay), rate_bytes_per_s=rate, queue_bytes=2000)
 
     async def main():
         network = Network(clock, run_seed=3, default_link=config)

@@ -32,7 +32,7 @@ def test_a_packet_beyond_the_limit_is_refused_and_costs_nothing():
     queue = RateQueue(1000, 2500)
     assert [queue.admit(0, 1000), queue.admit(0, 1000), queue.admit(0, 1000)] == [S, 2 * S, -1]
     assert queue.admit(0, 500) == 2 * S + S // 2
-    assert queue.queued_bytes(0) == 2500
+    assert queue.admit(0, 1) == -1
 
 
 def test_an_empty_queue_admits_a_packet_larger_than_its_limit():
@@ -66,10 +66,14 @@ def test_a_live_change_of_rate_keeps_order_and_counts_the_bytes_still_queued():
 def test_departures_never_decrease_and_never_precede_entry_plus_serialisation(offers, rate, limit):
     queue = RateQueue(rate, limit)
     time_ns, last_ns = EPOCH_NS, 0
+    admitted, seen_ns = [], 0
     for step_us, size_bytes in offers:
         time_ns += step_us * 1000
         departure_ns = queue.admit(time_ns, size_bytes)
         if departure_ns >= 0:
             assert departure_ns >= max(last_ns, time_ns + int(size_bytes * S / rate))
             last_ns = departure_ns
-            assert queue.queued_bytes(time_ns) <= max(limit, size_bytes)
+            waiting = sum(size for departs_ns, size in admitted if departs_ns > max(seen_ns, time_ns))
+            assert not waiting or waiting + size_bytes <= limit
+            admitted.append((departure_ns, size_bytes))
+        seen_ns = max(seen_ns, time_ns)

@@ -116,24 +116,31 @@ def test_at_most_64_kib_are_in_flight(run_virtual):
 
 
 def test_loss_holds_a_chunk_for_retransmission_timeouts_and_loses_no_byte(run_virtual):
-    held_s = []
+    held_s: list[float] = []
+    got = bytearray()
 
     async def program(network, nursery):
-        stream = await a_connection(network, nursery, echo)
+        arrivals, arrived = trio.open_memory_channel[bytes](1)
+
+        async def pass_on(stream):
+            while chunk := await stream.receive_some():
+                got.extend(chunk)
+                await arrivals.send(chunk)
+
+        stream = await a_connection(network, nursery, pass_on)
         network.impair("a", "b", LinkConfig((Loss(0.3),)))
         for number in range(200):
             start_s = trio.current_time()
             await stream.send_all(bytes([number]))
-            while stream._in_flight_bytes:
-                await trio.sleep(0.1)
-            held_s.append(round((trio.current_time() - start_s) * 10))
-        await stream.send_eof()
-        assert await read_all(stream) == bytes(range(200))
+            await arrived.receive()
+            held_s.append(trio.current_time() - start_s)
+        await stream.aclose()
 
     run_virtual(program)
+    assert bytes(got) == bytes(range(200))
     # 0.2 s after one loss, 0.6 after two, 1.4 after three: the times doubled.
-    assert {0, 2, 6} <= {tenths - tenths % 2 for tenths in held_s}
-    delayed = sum(tenths >= 2 for tenths in held_s)
+    assert {round(held, 6) for held in held_s} >= {0, 0.2, 0.6, 1.4}
+    delayed = sum(held > 0 for held in held_s)
     assert abs(delayed - 60) < 5 * (200 * 0.3 * 0.7) ** 0.5
 
 
@@ -248,7 +255,8 @@ def test_a_closed_stream_says_so_and_its_last_bytes_still_arrive(run_either):
             await stream.send_all(b"x")
         with pytest.raises(trio.ClosedResourceError):
             await stream.receive_some()
-        await trio.sleep(0.1)
+        for _ in range(20):  # many short waits survive a machine that stops for a while, one long one does not
+            await trio.sleep(0.005)
         assert got == [b"farewell"]
 
     run_either(program, default_link=LinkConfig((Delay(0.02),)))

@@ -92,9 +92,13 @@ def test_a_task_woken_by_a_timer_runs_before_the_next_instant():
     run(program)
 
 
+async def wait_for_ever(clock, nursery):
+    await trio.sleep_forever()
+
+
 def test_a_program_in_which_nothing_can_happen_again_is_an_error():
     with pytest.RaisesGroup(pytest.RaisesExc(LocalProtocolError, match="stands still")):
-        run(lambda clock, nursery: trio.sleep_forever())
+        run(wait_for_ever)
 
 
 _TRACE = textwrap.dedent(

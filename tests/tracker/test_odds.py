@@ -14,7 +14,7 @@ from netem.randomness import keyed_generator
 from tracker import wire
 from tracker.identity import Identity
 from tracker.messages import MAX_FILES
-from tracker.odds import FILES_PER_PAGE, OddsView, ProvenRates, board, delivered_shares, pages
+from tracker.odds import FILES_PER_PAGE, LEAST_BUSY, OddsView, ProvenRates, board, delivered_shares, pages
 from tracker.session import seal_broadcast
 
 A, B, C = (bytes([n]) * 8 for n in (1, 2, 3))
@@ -23,7 +23,7 @@ ALLOWANCE = 25_000.0
 
 def serving(rates, server, *, bytes_per_s, seconds, start_s=0):
     """Let a busy server be credited every half second."""
-    rates.set_busy(server, True, start_s * S)
+    rates.set_busy(server, 1.0, start_s * S)
     for half in range(1, 2 * seconds + 1):
         rates.credit(server, round(bytes_per_s / 2), start_s * S + half * S // 2)
 
@@ -63,15 +63,31 @@ def test_busy_time_without_bytes_costs_and_idle_time_does_not():
     rates = rates_with(a=1e9, b=1e9)
     for server in (A, B):
         serving(rates, server, bytes_per_s=100_000, seconds=30)
-    rates.set_busy(B, False, 30 * S)
+    rates.set_busy(B, 0.0, 30 * S)
     proven = rates.rate(B, 30 * S)
     assert rates.rate(B, 500 * S) == proven
     assert rates.rate(A, 60 * S) < proven / 4
 
 
+def test_bandwidth_reserved_for_files_nobody_wants_is_not_held_against_a_server():
+    rates = rates_with(a=1e9)
+    rates.set_busy(A, 0.5, 0)
+    for second in range(1, 61):
+        rates.credit(A, 50_000, second * S)  # half of 100 kB/s, as only half of its split is wanted
+    assert rates.rate(A, 60 * S) == pytest.approx(100_000, rel=0.05)
+
+
+def test_a_false_split_raises_a_rate_by_a_bounded_factor():
+    rates = rates_with(a=1e9)
+    rates.set_busy(A, 1e-9, 0)  # declares nothing for the wanted file, and serves it with all it has
+    for second in range(1, 61):
+        rates.credit(A, 100_000, second * S)
+    assert rates.rate(A, 60 * S) <= 1.05 * 100_000 / LEAST_BUSY
+
+
 def test_coming_back_renews_no_allowance():
     rates = rates_with(a=1e9)
-    rates.set_busy(A, True, 0)
+    rates.set_busy(A, 1.0, 0)
     spent = rates.rate(A, 60 * S)
     rates.admit(A, claimed_bytes_per_s=1e9, now_ns=60 * S)
     assert rates.rate(A, 60 * S) == spent < ALLOWANCE / 50
@@ -82,7 +98,7 @@ def test_bytes_of_a_stranger_are_refused():
         rates_with().credit(A, 1, 0)
 
 
-@given(st.lists(st.tuples(st.integers(-2, 30), st.integers(0, 10**6), st.booleans()), max_size=40))
+@given(st.lists(st.tuples(st.integers(-2, 30), st.integers(0, 10**6), st.floats(0, 1)), max_size=40))
 def test_rates_are_finite_and_not_negative_whatever_happens(steps):
     rates, now_s = rates_with(a=1e6), 0
     for wait_s, nbytes, busy in steps:

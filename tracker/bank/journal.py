@@ -187,7 +187,7 @@ def _verified(db: sqlite3.Connection) -> Iterator[Entry]:
             raise BrokenChain(place, "its bytes do not fit the chain")
         try:
             transaction = decode(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BrokenChain(place, f"no transaction: {error}") from error
         if transaction.id != row_id:
             raise BrokenChain(place, "filed under another id")

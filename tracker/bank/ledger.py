@@ -9,6 +9,7 @@ Source: DESIGN section 4, the bank; protocol-design 5.3, ledger.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import NamedTuple
 
 from netem.errors import Rejection
@@ -28,6 +29,8 @@ from tracker.bank.transactions import (
 
 GENESIS = bytes(32)
 """The head of an empty journal."""
+
+_DOWNLOAD = re.compile("[0-9a-f]{32}")
 
 
 def link(head: bytes, body: bytes) -> bytes:
@@ -194,6 +197,8 @@ class Ledger:
         ref = transaction.ref
         if len(legs) != 2 or not legs[0].account.startswith(USER) or legs[1].account != HOLD + ref:
             raise Rejection("malformed", "a hold goes from one user account to the download's")
+        if not _DOWNLOAD.fullmatch(ref):
+            raise Rejection("malformed", "the ref of a hold is the hex of a download id")
         if self.fee_credits is None:
             raise Rejection("no-tariff", ref)
         if legs[1].amount_credits != self.fee_credits:

@@ -98,7 +98,7 @@ def decode(body: bytes) -> Transaction:
     """Read canonical bytes.
 
     Raises:
-        msgspec.DecodeError: these are no bytes of a transaction (its subclass ValidationError: of the wrong shape).
+        msgspec.DecodeError, UnicodeDecodeError: these are no bytes of a transaction.
     """
     return _decoder.decode(body)
 
