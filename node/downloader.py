@@ -21,7 +21,7 @@ from netem.randomness import keyed_bytes
 from node.acquaintances import Acquaintances
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
 from node.store import PartialFile, Store
-from node.swarm import Accepted, Progress, Swarm
+from node.swarm import Accepted, Ask, Progress, Swarm
 from node.tracker_link import TrackerLink
 from tracker import messages as m
 from tracker.session import Session
@@ -29,8 +29,9 @@ from tracker.settlement import EMPTY_ROOT, chain_root
 from tracker.wire import block_flow, flow_id, open_block
 
 RECEIPT_BYTES = 64 * 1024  # a server learns of its credit at least this often ...
-RECEIPT_NS = 2 * S  # ... or this often
+RECEIPT_NS = 5 * S  # ... or this often
 REFRESH_S = 1.0  # how often the list of servers is asked for
+MAX_SERVERS = 32  # at once: with more, each would send so little that asking and receipting cost as much
 LONELY_S = 60.0  # a download without any server for so long is given up
 CLOSE_S = 15.0  # how long an ending download tries to reach the tracker
 
@@ -151,8 +152,9 @@ class Downloader:
             with trio.move_on_after(REFRESH_S):
                 await download.over.wait()
                 continue
-            servers = await self._link.ask(m.GetServers(download.index), m.Servers)
-            self._use(download, servers.servers)
+            if len(download.sources) < MAX_SERVERS:
+                servers = await self._link.ask(m.GetServers(download.index), m.Servers)
+                self._use(download, servers.servers)
             if download.sources:
                 lonely_since = trio.current_time()
             elif trio.current_time() - lonely_since > LONELY_S:
@@ -162,6 +164,9 @@ class Downloader:
     def _end(self, download: Download, reason: str) -> None:
         now_ns = self._clock.now_ns()
         self._send_receipts(download, now_ns, final=True)
+        for server in download.swarm.awaited():
+            source = download.sources[server]
+            self._endpoint.send(source.session.seal(m.Done(download.download), board=self._link.board), source.address)
         del self._downloads[download.download]
         for source in download.sources.values():
             self._flows.pop(source.flow, None)
@@ -180,14 +185,17 @@ class Downloader:
         named = {server.node for server in servers}
         for node in [known for known in download.sources if known not in named]:
             self._drop(download, node)
-        for server in servers:
+        # Flow ids are as good as random, so different downloads use different servers of a file with many.
+        ranked = sorted((flow_id(download.download, server.node), server) for server in servers)
+        for flow, server in ranked:
             source = download.sources.get(server.node)
             renewed = source is not None and source.session.peer_epoch < server.epoch
             if server.node in download.swarm.banned or (source is not None and not renewed):
                 continue
             if renewed:
                 self._drop(download, server.node)
-            flow = flow_id(download.download, server.node)
+            if len(download.sources) >= MAX_SERVERS:
+                break
             session = self._acquaintances.of_server(server)
             download.sources[server.node] = _Source(session, (server.host, server.port), flow)
             self._flows[flow] = (download, server.node)
@@ -206,8 +214,8 @@ class Downloader:
         if download.download not in self._downloads:
             return
         now_ns = self._clock.now_ns()
-        for server, runs in download.swarm.requests(now_ns):
-            self._request(download, server, runs)
+        for ask in download.swarm.requests(now_ns):
+            self._request(download, ask)
         if now_ns >= download.receipts_due_ns:
             self._send_receipts(download, now_ns, final=True)
         when_ns = min(download.swarm.next_check_ns(), download.receipts_due_ns)
@@ -220,10 +228,10 @@ class Downloader:
             download.check_ns = None
             self._check(download)
 
-    def _request(self, download: Download, server: bytes, runs: list[m.Run]) -> None:
-        source = download.sources[server]
+    def _request(self, download: Download, ask: Ask) -> None:
+        source = download.sources[ask.server]
         order = b"" if source.answered else download.order
-        request = m.Request(download.download, download.index, runs, order)
+        request = m.Request(download.download, download.index, ask.runs, order, ask.replaces)
         self._endpoint.send(source.session.seal(request, board=self._link.board), source.address)
 
     # -- datagrams --------------------------------------------------------------------------------------------------
@@ -251,8 +259,15 @@ class Downloader:
                 download.over.set()
             else:
                 self._check(download)
-        elif runs := swarm.requests_for(server, now_ns):
-            self._request(download, server, runs)
+        elif ask := swarm.requests_for(server, now_ns):
+            self._request(download, ask)
+
+    def on_queued(self, queued: m.Queued, *, sender: bytes) -> None:
+        """Wait in a server's line."""
+        download = self._downloads.get(queued.download)
+        if download is not None and sender in download.sources:
+            download.sources[sender].answered = True
+            download.swarm.on_queued(sender, wait_ns=queued.wait_ns, now_ns=self._clock.now_ns())
 
     def on_refusal(self, refusal: m.Refusal, *, sender: bytes) -> None:
         """Show the order again to a server that has not seen it; stop using one that will not serve."""

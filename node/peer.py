@@ -34,7 +34,7 @@ from tracker.wire import is_block, peek
 
 HEARTBEAT_S = 1.0
 BIDS_PER_HEARTBEAT = 80  # as many as surely fit a datagram
-CONTROL_RESERVE = 0.04  # of the upload: requests, receipts and heartbeats need room beside the reserved rates
+CONTROL_RESERVE = 0.08  # of the upload: requests, receipts and heartbeats need room beside the reserved rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +231,8 @@ class Peer:
             self._on_odds(data)
         elif kind is m.Request:
             self._uploader.on_request(data, source, board=board)
+        elif kind is m.Done:
+            self._uploader.on_done(data, board=board)
         elif kind is m.Receipt:
             self._uploader.on_receipt(data, board=board)
         elif kind is m.Reject and self._link.session is not None:
@@ -240,6 +242,10 @@ class Peer:
             refusal = self._acquaintances.open(data, board=board)
             assert isinstance(refusal, m.Refusal)
             self._downloader.on_refusal(refusal, sender=peek(data).sender)
+        elif kind is m.Queued:
+            queued = self._acquaintances.open(data, board=board)
+            assert isinstance(queued, m.Queued)
+            self._downloader.on_queued(queued, sender=peek(data).sender)
         else:
             raise BadFrame("unexpected", kind.__name__)
 

@@ -51,7 +51,9 @@ class ServerFlow:
     """
 
     __slots__ = (
+        "_ask_again_ns",
         "_heard_ns",
+        "_in_line_ns",
         "_last_ns",
         "_late",
         "_limit",
@@ -86,6 +88,8 @@ class ServerFlow:
         self.last_position = 0
         self._last_ns = 0  # when the answer to `last_position` came
         self._heard_ns = 0  # when any answer came
+        self._in_line_ns = 0  # when the server, by its own word, comes to our request
+        self._ask_again_ns = 0  # until when silence is no loss because of that
 
     def ask(self, keys: Iterable[int], now_ns: int) -> None:
         """Note that blocks are asked now, in this order."""
@@ -109,6 +113,7 @@ class ServerFlow:
             self._forgive(key)
             return _NONE
         position, asked_ns = asked
+        self._in_line_ns = self._ask_again_ns = 0
         waited_ns = now_ns - asked_ns
         self._heard_ns = now_ns
         if self.timeouts:
@@ -134,6 +139,13 @@ class ServerFlow:
         if order and order[0][0] <= horizon:
             return self._lost(horizon)
         return _NONE
+
+    def queued(self, until_ns: int, *, now_ns: int) -> None:
+        """Note that the server has our request and expects to come to it at `until_ns`."""
+        if self.outstanding:
+            self._heard(now_ns)
+            self._in_line_ns = until_ns
+            self._ask_again_ns = max(until_ns, now_ns + MAX_TIMEOUT_NS)
 
     def _heard(self, now_ns: int) -> None:
         self.timeouts = 0
@@ -185,6 +197,7 @@ class ServerFlow:
     def timed_out(self) -> list[int]:
         """Give up everything outstanding because of silence; the next timeout takes twice as long, up to 4 s."""
         self.timeouts = min(self.timeouts + 1, MAX_BACKOFF)
+        self._in_line_ns = self._ask_again_ns = 0
         self.rate = 0.0
         return self.give_up()
 
@@ -196,7 +209,7 @@ class ServerFlow:
         """
         # The first timeout asks for everything again, so that the order of positions stays the server's order.
         if self.timeouts > 1:
-            return FIRST_WINDOW
+            return 1
         if not self.spacing_ns:
             return self._limit
         reach_ns = min(self.rtt_ns, HORIZON_NS) + min(float(HORIZON_NS), remaining_ns)
@@ -220,12 +233,11 @@ class ServerFlow:
         if oldest_ns == NEVER_NS:
             return NEVER_NS
         if not self.spacing_ns:
-            return max(oldest_ns, self._heard_ns) + self._patience_ns()
-        return max(oldest_ns + self.rtt_ns, self._heard_ns + int(self.spacing_ns))
+            return max(oldest_ns + self._patience_ns(), self._heard_ns + self._patience_ns(), self._in_line_ns)
+        return max(oldest_ns + self.rtt_ns, self._heard_ns + int(self.spacing_ns), self._in_line_ns)
 
-    def overdue_ns(self) -> int:
-        """Return when the next answer is late beyond jitter, well before the deadline; `NEVER_NS` if nothing is outstanding."""
-        expected_ns = self.expected_ns()
+    def overdue_ns(self, expected_ns: int) -> int:
+        """Return when an answer expected at `expected_ns` is late beyond jitter, well before the deadline."""
         return expected_ns if expected_ns == NEVER_NS else expected_ns + max(JITTER_NS, self.rtt_ns // 4)
 
     def _patience_ns(self) -> int:
@@ -238,7 +250,8 @@ class ServerFlow:
         if oldest_ns == NEVER_NS:
             return NEVER_NS
         if not self.spacing_ns:
-            return max(oldest_ns, self._heard_ns) + min(self._patience_ns() << self.timeouts, MAX_TIMEOUT_NS)
+            patience_ns = min(self._patience_ns() << self.timeouts, MAX_TIMEOUT_NS)
+            return max(oldest_ns + patience_ns, self._heard_ns + patience_ns, self._ask_again_ns)
         # Several spacings, because a few answers in a row may be lost while the rest are on their way.
         slack_ns = max(MIN_SLACK_NS, self.rtt_ns, int(SILENT_SPACINGS * self.spacing_ns))
-        return self.expected_ns() + min(slack_ns << self.timeouts, MAX_TIMEOUT_NS)
+        return max(self.expected_ns() + min(slack_ns << self.timeouts, MAX_TIMEOUT_NS), self._ask_again_ns)

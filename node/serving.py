@@ -18,6 +18,7 @@ from tracker.messages import BLOCK_BYTES
 
 Run = tuple[int, int, int]
 NS_PER_S = 1_000_000_000
+LONG_WAIT_NS = 200_000_000  # a wait worth telling the downloader about
 
 
 class _Download:
@@ -140,6 +141,15 @@ class UploadQueues:
             else:
                 entry.pending[key] = None
                 self.pending += 1
+
+    def wait_ns(self, file: int, download: bytes) -> int:
+        """Return how long what is queued of older downloads will take before this one's turn, in ns; 0 when it is next."""
+        state = self._files.get(file)
+        entry = state.downloads.get(download) if state is not None else None
+        if state is None or entry is None or state.rate_bytes_per_s <= 0.0:
+            return 0
+        ahead = sum(len(other.pending) for other in state.downloads.values() if other.order < entry.order)
+        return int(ahead * (BLOCK_BYTES + self._overhead_bytes) * NS_PER_S / state.rate_bytes_per_s)
 
     def next_ns(self, file: int) -> int | None:
         """Return when the file's next block may leave, possibly in the past; None if nothing is queued or the rate is 0."""

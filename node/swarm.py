@@ -13,17 +13,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from netem.randomness import keyed_generator
 from node.content import BLOCKS_PER_PIECE, block_count
-from node.endgame import arrivals, worth_asking
+from node.endgame import worth_asking
 from node.pieces import Piece, Pieces, Runs, join_runs
 from node.server_flow import NEVER_NS, ServerFlow
 from node.smart_ban import Suspects
 from tracker.messages import BLOCK_BYTES, Manifest
 
-RESCAN_NS = 10_000_000
+RESCAN_NS = 25_000_000
 LOOK_NS = 1_000_000_000
+LONGEST_WAIT_NS = 60_000_000_000  # what a server says of its line is believed so far
 
 
 class Progress(IntEnum):
@@ -33,6 +35,14 @@ class Progress(IntEnum):
     KEPT = 1
     CHECKED = 2  # it completed a piece: see `take_finished` and `banned`, and call `requests`
     DONE = 3  # it completed the file: see `take_finished`
+
+
+class Ask(NamedTuple):
+    """A request to send: to whom, at most 64 runs (piece, first block, count), and whether it replaces all earlier ones."""
+
+    server: bytes
+    runs: Runs
+    replaces: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +138,20 @@ class Swarm:
         self._check(state)
         return Progress.CHECKED if self._missing else Progress.DONE
 
-    def requests_for(self, server: bytes, now_ns: int) -> Runs:
-        """Return runs (piece, first block, count), at most 64, to ask of a server; cheap, call it after each of its blocks."""
+    def on_queued(self, server: bytes, *, wait_ns: int, now_ns: int) -> None:
+        """Note that a server has our request and serves others first, for about `wait_ns`."""
+        flow = self._flows.get(server)
+        if flow is not None:
+            flow.queued(now_ns + min(wait_ns, LONGEST_WAIT_NS), now_ns=now_ns)
+
+    def requests_for(self, server: bytes, now_ns: int) -> Ask | None:
+        """Return what to ask of a server, if anything; cheap, call it after each of its blocks."""
         flow = self._flows.get(server)
         if flow is None or len(flow.outstanding) > flow.refill_at:
-            return []
+            return None
         return self._fill(flow, now_ns)
 
-    def requests(self, now_ns: int) -> list[tuple[bytes, Runs]]:
+    def requests(self, now_ns: int) -> list[Ask]:
         """Return what to ask of whom now, giving up what has timed out; call it at `next_check_ns` and after changes."""
         self._checked_ns = now_ns
         self._rescan_ns = now_ns
@@ -143,8 +159,12 @@ class Swarm:
             if flow.deadline_ns() <= now_ns:
                 self._rate -= flow.rate
                 self._give_back(flow.timed_out())
-        asked = [(server, self._fill(self._flows[server], now_ns)) for server in self._fastest()]
-        return [(server, runs) for server, runs in asked if runs]
+        asks = [self._fill(self._flows[server], now_ns) for server in self._fastest()]
+        return [ask for ask in asks if ask is not None]
+
+    def awaited(self) -> list[bytes]:
+        """Return the servers that have requests of ours still to answer."""
+        return [server for server, flow in self._flows.items() if flow.outstanding]
 
     def next_check_ns(self) -> int:
         """Return when to call `requests` if nothing happens before: within a second of the last call."""
@@ -153,9 +173,7 @@ class Swarm:
         earliest_ns = min(earliest_ns, self._checked_ns + LOOK_NS)
         if any(not flow.outstanding for flow in flows):
             # An idle server may step in as soon as another's answer is overdue: look often when the end is near.
-            earliest_ns = min(
-                earliest_ns, self._checked_ns + max(RESCAN_NS, int(min(self._remaining_ns() / 8, LOOK_NS)))
-            )
+            earliest_ns = min(earliest_ns, self._checked_ns + self._pause_ns())
         return earliest_ns
 
     def take_finished(self) -> list[Accepted]:
@@ -171,7 +189,7 @@ class Swarm:
         """Estimate how long the download will last."""
         return self._missing / self._rate if self._rate > 0.0 else float("inf")
 
-    def _fill(self, flow: ServerFlow, now_ns: int) -> Runs:
+    def _fill(self, flow: ServerFlow, now_ns: int) -> Ask | None:
         """Choose and note what to ask of a server now."""
         remaining_ns = self._missing / self._rate if self._rate > 0.0 else float("inf")
         window = min(
@@ -180,24 +198,34 @@ class Swarm:
         flow.refill_at = window - max(1, window // 4)
         room = window - len(flow.outstanding)
         if room <= 0:
-            return []
+            return None
         keys = self._pieces.pick(flow, room, flows=self._flows)
         if not keys and now_ns >= self._rescan_ns and len(self._flows) > 1:
             keys = self._again(flow, room, now_ns)
+        if not keys:
+            return None
         runs, asked = join_runs(keys)
         self._give_back(keys[asked:])
+        # With nothing outstanding, whatever the server still has queued for us was given up: this request replaces it.
+        ask = Ask(flow.server, runs, replaces=not flow.outstanding)
         flow.ask(keys[:asked], now_ns)
-        return runs
+        return ask
 
     def _again(self, flow: ServerFlow, room: int, now_ns: int) -> list[int]:
         """Choose blocks asked elsewhere that would come too late."""
-        late = arrivals(self._flows.values(), self._active, now_ns)
-        keys = worth_asking(flow, room, late=late, active=self._active, now_ns=now_ns, lossy=self._lossy)
+        # Only the last few blocks are worth a second copy just because one may be lost.
+        lossy = self._lossy and self._missing <= len(self._flows)
+        flows = self._flows.values()
+        keys = worth_asking(flow, room, flows=flows, active=self._active, now_ns=now_ns, lossy=lossy)
         for key in keys:
             self._active[key // BLOCKS_PER_PIECE].copies[key % BLOCKS_PER_PIECE] += 1
         if not keys:
-            self._rescan_ns = now_ns + RESCAN_NS
+            self._rescan_ns = now_ns + self._pause_ns()
         return keys
+
+    def _pause_ns(self) -> int:
+        """Return how long to wait before looking again for blocks that come late: ever shorter as the end comes near."""
+        return max(RESCAN_NS, int(min(self._remaining_ns() / 8, LOOK_NS)))
 
     def _give_back(self, keys: Sequence[int]) -> None:
         for key in reversed(keys):

@@ -14,7 +14,7 @@ from netem.clock import Clock
 from netem.errors import BadFrame
 from netem.host import Address, Endpoint
 from node.acquaintances import Acquaintances
-from node.serving import UploadQueues
+from node.serving import LONG_WAIT_NS, UploadQueues
 from node.store import Store
 from tracker import messages as m
 from tracker.session import Session
@@ -99,8 +99,22 @@ class Uploader:
             # Holds last equally long, so the order that expires first was opened first.
             place = customer.order.expires_ns
             now_ns = self._clock.now_ns()
+            if request.replaces:
+                self.queues.forget(request.download)
             self.queues.enqueue(request.index, request.download, request.runs, place=place, now_ns=now_ns)
+            wait_ns = self.queues.wait_ns(request.index, request.download)
+            if wait_ns > LONG_WAIT_NS:
+                self._endpoint.send(session.seal(m.Queued(request.download, wait_ns), board=board), source)
             self._wake(request.index)
+
+    def on_done(self, datagram: bytes, *, board: int) -> None:
+        """Drop what is queued for a download that is over; raise `BadFrame` for a frame that is not authentic or not its."""
+        done = self._acquaintances.open(datagram, board=board)
+        assert isinstance(done, m.Done)
+        customer = self._customers.get(done.download)
+        if customer is None or customer.order.downloader != peek(datagram).sender:
+            raise BadFrame("misdirected", "done with somebody else's download")
+        self.queues.forget(done.download)
 
     def on_receipt(self, datagram: bytes, *, board: int) -> None:
         """Keep a receipt that says more than the last one of its download.

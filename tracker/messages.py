@@ -253,6 +253,7 @@ class Request(Message, frozen=True):
     index: FileIndex
     runs: list[Run]
     order: bytes = b""
+    replaces: bool = False  # forget what this download asked for before
 
 
 class Refusal(Message, frozen=True):
@@ -273,6 +274,22 @@ class Receipt(Message, frozen=True):
     total_bytes: Bytes
     count: Annotated[int, Meta(ge=0)]
     root: Key
+
+
+class Done(Message, frozen=True):
+    """The downloader needs nothing more: what is still queued for it need not be sent. Tagged; losing it does little harm."""
+
+    download: DownloadId
+
+
+class Queued(Message, frozen=True):
+    """A server has a request and serves older downloads of the file first, for about `wait_ns`. Tagged.
+
+    So silence is no loss, and asking again is no use.
+    """
+
+    download: DownloadId
+    wait_ns: Annotated[int, Meta(ge=0, lt=2**62)]
 
 
 TYPES: tuple[type[Message], ...] = (
@@ -303,6 +320,8 @@ TYPES: tuple[type[Message], ...] = (
     Request,
     Refusal,
     Receipt,
+    Done,
+    Queued,
 )
 """Message types by number. Append only: a number is part of the wire format."""
 

@@ -48,6 +48,8 @@ DATAGRAMS: frozenset[type[Message]] = frozenset(
         messages.Request,
         messages.Refusal,
         messages.Receipt,
+        messages.Done,
+        messages.Queued,
     }
 )
 """Types that travel in a datagram, or inside one: their frames have at most `MAX_DATAGRAM_BYTES`."""

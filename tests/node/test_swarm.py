@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from netem.randomness import keyed_bytes, keyed_generator
 from node.content import manifest_root, piece_count
-from node.serving import UploadQueues
+from node.serving import LONG_WAIT_NS, UploadQueues
 from node.swarm import Progress, Swarm
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES, Manifest
 
@@ -58,17 +58,25 @@ class World:
         if self.uniforms.random() >= self.loss:
             self.at(self.now_ns + DELAY_NS + int(self.jitter_ns * self.uniforms.random()), action, *args)
 
-    def request(self, server, runs):
-        if runs:
-            self.requested += 1
-            assert len(runs) <= 64
-            self.travel(self.on_request, server, runs)
+    def request(self, ask):
+        self.requested += 1
+        assert 1 <= len(ask.runs) <= 64
+        self.travel(self.on_request, *ask)
 
-    def on_request(self, server, runs, download=DOWNLOAD):
+    def on_request(self, server, runs, replaces, download=DOWNLOAD):
+        queues = self.queues[server]
         if server not in self.dead:
-            self.queues[server].enqueue(0, download, runs, place=0 if download == OTHER else 1, now_ns=self.now_ns)
+            if replaces:
+                queues.forget(download)
+            queues.enqueue(0, download, runs, place=0 if download == OTHER else 1, now_ns=self.now_ns)
+            wait_ns = queues.wait_ns(0, download)
+            if wait_ns > LONG_WAIT_NS:
+                self.travel(self.on_queued, server, wait_ns)
             if server not in self.ticking:
                 self.tick(server)
+
+    def on_queued(self, server, wait_ns):
+        self.swarm.on_queued(server, wait_ns=wait_ns, now_ns=self.now_ns)
 
     def tick(self, server):
         queues = self.queues[server]
@@ -98,12 +106,12 @@ class World:
                 assert sum(n for _, n in accepted.sources) == len(accepted.data)
                 self.pieces[accepted.piece] = accepted.data
             self.check()
-        else:
-            self.request(server, self.swarm.requests_for(server, self.now_ns))
+        elif ask := self.swarm.requests_for(server, self.now_ns):
+            self.request(ask)
 
     def check(self):
-        for server, runs in self.swarm.requests(self.now_ns):
-            self.request(server, runs)
+        for ask in self.swarm.requests(self.now_ns):
+            self.request(ask)
         self.check_ns = self.swarm.next_check_ns()
         self.at(self.check_ns, self.on_timer, self.check_ns)
 
@@ -202,7 +210,7 @@ def test_a_dead_server_does_not_stop_the_download():
 def test_a_server_busy_with_an_older_download_is_waited_for():
     world = World(PIECE_BYTES, [100 * KB])
     server = next(iter(world.rates))
-    world.on_request(server, [(0, 0, 256)], OTHER)
+    world.on_request(server, [(0, 0, 256)], False, OTHER)
     # The older download takes 2.62 s; silence until then must not cost more than one backed-off timeout and few copies.
     assert world.run() <= 2.62 + 2.62 + 0.3
     assert world.duplicates < 0.05
@@ -219,7 +227,7 @@ def test_a_server_that_leaves_hands_its_blocks_on_at_once():
 
     world.at(2 * S, leave)
     assert world.run() <= 2.0 + (4 * PIECE_BYTES - 2 * 200 * KB) / (150 * KB) * 1.2 + 2 * RTT_S
-    assert gone not in dict(world.swarm.requests(world.now_ns))
+    assert gone not in [ask.server for ask in world.swarm.requests(world.now_ns)]
 
 
 def test_a_server_that_sends_a_wrong_piece_alone_is_banned_and_stays_banned():
@@ -273,7 +281,7 @@ def test_stored_pieces_are_not_fetched_again():
     data = content(3 * PIECE_BYTES)[: 3 * PIECE_BYTES]
     swarm = Swarm(manifest_of(data), shuffle=1, have=[0, 2])
     swarm.add_server(b"s")
-    assert {piece for _, runs in swarm.requests(0) for piece, _, _ in runs} == {1}
+    assert {piece for ask in swarm.requests(0) for piece, _, _ in ask.runs} == {1}
 
 
 def test_different_downloaders_begin_with_different_pieces():
@@ -281,7 +289,7 @@ def test_different_downloaders_begin_with_different_pieces():
     for shuffle in range(8):
         swarm = Swarm(manifest_of(content(64 * PIECE_BYTES)[: 64 * PIECE_BYTES]), shuffle=shuffle)
         swarm.add_server(b"s")
-        firsts.add(swarm.requests(0)[0][1][0][0])
+        firsts.add(swarm.requests(0)[0].runs[0][0])
     assert len(firsts) > 4
 
 
@@ -302,7 +310,7 @@ def test_useless_blocks_are_counted_by_kind():
         return swarm.on_block(sender, piece, block, data=bytes(n_bytes), now_ns=1)
 
     swarm.add_server(server)
-    piece, first, _ = swarm.requests(0)[0][1][0]
+    piece, first, _ = swarm.requests(0)[0].runs[0]
     assert put(piece, first, BLOCK_BYTES, b"stranger") is Progress.IGNORED
     assert put(piece, first, BLOCK_BYTES - 1) is Progress.IGNORED
     assert put(1, 255, BLOCK_BYTES) is Progress.IGNORED
