@@ -8,6 +8,7 @@ Source: DESIGN section 4.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import stat
@@ -65,15 +66,23 @@ def make_manifest(name: str, source: Path) -> Manifest:
     fault = _name_fault(name)
     if fault:
         raise ConfigError("--content", name, f"file names that are relative, valid UTF-8 and short enough ({fault})")
-    pieces, size_bytes = [], 0
     try:
-        with source.open("rb") as file:
-            while data := file.read(PIECE_BYTES):
-                pieces.append(hashlib.sha256(data).digest())
-                size_bytes += len(data)
+        state = source.stat()
+        pieces, size_bytes = _hash_pieces(str(source), state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise ConfigError("--content", str(source), f"readable files ({error.strerror})") from error
     return Manifest(name=name, size_bytes=size_bytes, pieces=pieces, root=manifest_root(name, size_bytes, pieces))
+
+
+@functools.lru_cache(maxsize=4096)
+def _hash_pieces(path: str, _size_bytes: int, _mtime_ns: int) -> tuple[list[bytes], int]:
+    """Return the pieces' hashes and the size read; a file that many nodes publish is read once while it stays the same."""
+    pieces, size_bytes = [], 0
+    with open(path, "rb") as file:
+        while data := file.read(PIECE_BYTES):
+            pieces.append(hashlib.sha256(data).digest())
+            size_bytes += len(data)
+    return pieces, size_bytes
 
 
 def check_manifest(manifest: Manifest) -> None:

@@ -19,6 +19,7 @@ from netem.events import Event
 from netem.host import Address, Endpoint
 from netem.randomness import keyed_bytes
 from node.acquaintances import Acquaintances
+from node.content import check_manifest
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
 from node.store import PartialFile, Store
 from node.swarm import Accepted, Ask, Progress, Swarm
@@ -134,9 +135,16 @@ class Downloader:
 
     async def _open(self, index: int) -> Download:
         manifest = await self._link.ask(m.GetManifest(index), m.Manifest)
+        check_manifest(manifest)
         self._started += 1
         name = keyed_bytes(self._run_seed, "download", self._node, self._epoch, self._started, size=16)
-        opened = await self._link.ask(m.Open(name, index), m.Opened)
+        # Cancelled half-way, the fee would be held with nobody to close the download: so this is seen through.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
+            opened = await self._link.ask(m.Open(name, index), m.Opened)
+            return self._begin(index, manifest, opened, name=name)
+        raise Rejection("no-answer")
+
+    def _begin(self, index: int, manifest: m.Manifest, opened: m.Opened, *, name: bytes) -> Download:
         file = self._store.begin(manifest)
         swarm = Swarm(manifest, shuffle=int.from_bytes(name[:8], "little"), have=file.have)
         download = Download(name, index, manifest, swarm, file, opened.order)

@@ -1,7 +1,7 @@
 """Pure: the end of a download: asking again, elsewhere, for blocks that would come late.
 
 When every block is asked, the download lasts as long as the slowest answer. A server with nothing to do may then fetch what it
-would bring much sooner than those it was asked of. The margin, and the limit of two servers a block, keep the blocks
+would bring much sooner than those it was asked of. The margin, and the limit of servers a block, keep the blocks
 fetched twice few.
 
 Source: DESIGN section 4 (endgame).
@@ -17,7 +17,8 @@ from node.server_flow import FIRST_TIMEOUT_NS, NEVER_NS, ServerFlow
 
 MARGIN = 1.5
 MARGIN_NS = 20_000_000
-MOST_SERVERS = 4
+MOST_SERVERS = 2
+MOST_SERVERS_LOSSY = 3  # with 20 % loss the third copy is what the last block waits for
 
 
 def worth_asking(
@@ -32,10 +33,11 @@ def worth_asking(
     """Return up to `count` keys asked elsewhere that this server would bring much sooner, the latest first.
 
     What an overdue server was asked, or what it skipped, is taken to be lost: an idle server loses little by asking for it.
-    When blocks get lost (`lossy`), each may be asked of two servers though the second is no sooner: one of the two will come.
+    When the last few blocks get lost (`lossy`), each may be asked of more servers though they are no sooner: one will come.
     """
     keys: list[int] = []
     mine = flow.outstanding
+    most = MOST_SERVERS_LOSSY if lossy else MOST_SERVERS
     ahead_ns = flow.rtt_ns or FIRST_TIMEOUT_NS // 2
     for first_ns, other in _latest_first(flows, now_ns):
         place = len(other.outstanding)
@@ -47,12 +49,12 @@ def worth_asking(
             skipped = position < other.last_position
             arrival_ns = NEVER_NS if skipped else first_ns + int(place * other.spacing_ns)
             if arrival_ns - now_ns <= MARGIN * needs_ns + MARGIN_NS and not lossy:
-                continue
+                break  # what it was asked before comes sooner still
             piece = active.get(key // BLOCKS_PER_PIECE)
             block = key % BLOCKS_PER_PIECE
-            if piece is None or piece.blocks[block] is not None or piece.copies[block] >= MOST_SERVERS:
+            if piece is None or piece.blocks[block] is not None or piece.copies[block] >= most:
                 continue
-            if key not in mine and piece.allows(flow.server):
+            if key not in mine and key not in keys and piece.allows(flow.server):
                 keys.append(key)
     return keys
 

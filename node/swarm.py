@@ -23,7 +23,7 @@ from node.server_flow import NEVER_NS, ServerFlow
 from node.smart_ban import Suspects
 from tracker.messages import BLOCK_BYTES, Manifest
 
-RESCAN_NS = 25_000_000
+RESCAN_NS = 50_000_000
 LOOK_NS = 1_000_000_000
 LONGEST_WAIT_NS = 60_000_000_000  # what a server says of its line is believed so far
 
@@ -195,7 +195,7 @@ class Swarm:
         window = min(
             flow.window(remaining_ns), -(-self._missing // len(self._flows)) if not flow.rate else self._missing
         )
-        flow.refill_at = window - max(1, window // 4)
+        flow.refill_at = window - max(1, window * 2 // 5)
         room = window - len(flow.outstanding)
         if room <= 0:
             return None
@@ -225,7 +225,7 @@ class Swarm:
 
     def _pause_ns(self) -> int:
         """Return how long to wait before looking again for blocks that come late: ever shorter as the end comes near."""
-        return max(RESCAN_NS, int(min(self._remaining_ns() / 8, LOOK_NS)))
+        return max(RESCAN_NS, int(min(self._remaining_ns() / 4, LOOK_NS)))
 
     def _give_back(self, keys: Sequence[int]) -> None:
         for key in reversed(keys):

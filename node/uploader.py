@@ -69,6 +69,7 @@ class Uploader:
         self._roots = roots
         self._on_customer = on_customer
         self._customers: dict[bytes, _Customer] = {}
+        self._to_deposit: dict[bytes, _Customer] = {}
         self._ticking: set[int] = set()  # files whose pacing timer is set
         self.queues = UploadQueues(overhead_bytes=OVERHEAD_BYTES)
         self.blocks_sent = 0
@@ -131,14 +132,16 @@ class Uploader:
             customer.total_bytes = receipt.total_bytes
             customer.receipt_frame = datagram
             customer.deposits_left = DEPOSIT_REPEATS
+            self._to_deposit[receipt.download] = customer
 
     def deposits(self) -> list[m.Deposit]:
         """Return the receipts to forward with the next heartbeat, in datagrams."""
         frames = []
-        for customer in self._customers.values():
-            if customer.deposits_left:
-                customer.deposits_left -= 1
-                frames.append(customer.receipt_frame)
+        for download, customer in list(self._to_deposit.items()):
+            customer.deposits_left -= 1
+            frames.append(customer.receipt_frame)
+            if not customer.deposits_left:
+                del self._to_deposit[download]
         size = RECEIPTS_PER_DEPOSIT
         return [m.Deposit(frames[i : i + size]) for i in range(0, len(frames), size)]
 
