@@ -6,11 +6,14 @@ Source: DESIGN section 3 (fidelity is certified).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from netem.certificate import Conservation, LinkCount
 from netem.fates import Cause, FateLog, no_drops
-from netem.host import Host
-from netem.route import Route
+
+if TYPE_CHECKING:
+    from netem.host import Host
+    from netem.route import Route
 
 _NOT_LATER = (Cause.LOSS, Cause.PARTITION, Cause.UPLINK_QUEUE)  # not dropped after having passed the impairments
 

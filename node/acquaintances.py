@@ -48,23 +48,24 @@ class Acquaintances:
         checked before the request's own tag.
 
         Raises:
-            BadFrame: forged, replayed, expired, unexpected, or a stranger without an order; no session was made.
+            BadFrame: forged, replayed, expired, unexpected, misdirected, or a stranger without an order. A session is
+                made at most with whom the order, signed by the tracker, names.
         """
-        claimed = unverified(frame)
-        if not isinstance(claimed, m.Request):
-            raise BadFrame("unexpected", type(claimed).__name__)
-        order = self._order(claimed.order) if claimed.order else None
-        sender = peek(frame).sender
-        if order is None:
-            session = self._sessions.get(sender)
-            if session is None:
+        header = peek(frame)
+        session = self._sessions.get(header.sender)
+        if session is None or session.peer_epoch != header.epoch:
+            claimed = unverified(frame)
+            if not isinstance(claimed, m.Request) or not claimed.order:
                 raise BadFrame("unknown-sender")
-        elif order.downloader != sender or order.download != claimed.download:
-            raise BadFrame("misdirected", "the order is for somebody or something else")
-        else:
+            order = self._order(claimed.order)
+            if order.downloader != header.sender:
+                raise BadFrame("misdirected", "the order is for somebody else")
             session = self._session(order.downloader, order.sign_key, order.exchange_key, epoch=order.epoch)
         request = session.open(frame, board=board)
         assert isinstance(request, m.Request)
+        order = self._order(request.order) if request.order else None
+        if order is not None and (order.downloader != header.sender or order.download != request.download):
+            raise BadFrame("misdirected", "the order is for somebody or something else")
         return request, order, session
 
     def _order(self, frame: bytes) -> m.Order:

@@ -32,7 +32,7 @@ from tracker.wire import block_flow, flow_id, open_block
 RECEIPT_BYTES = 64 * 1024  # a server learns of its credit at least this often ...
 RECEIPT_NS = 5 * S  # ... or this often
 REFRESH_S = 1.0  # how often the list of servers is asked for
-MAX_SERVERS = 32  # at once: with more, each would send so little that asking and receipting cost as much
+MAX_SERVERS = 20  # at once: with more, each would send so little that asking and receipting cost as much
 LONELY_S = 60.0  # a download without any server for so long is given up
 CLOSE_S = 15.0  # how long an ending download tries to reach the tracker
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import trio
 
 from netem.clock import Clock
-from netem.errors import BadFrame, RemoteProtocolError
+from netem.errors import BadFrame, LocalProtocolError, RemoteProtocolError
 from netem.events import Event
-from netem.host import Address, Endpoint, Host
+from netem.host import Endpoint, Host
 from netem.randomness import keyed_bytes
+from netem.route import Address
 from node.acquaintances import Acquaintances
 from node.beliefs.base import Beliefs
 from node.content import make_manifest
@@ -80,6 +81,8 @@ class Peer:
         self._split: dict[int, float] = {}
         self._odds = OddsView()
         self._outside = False
+        self._announced = 0
+        self._fetching: set[int] = set()
         self.node = identity.node
         self.dropped: Counter[str] = Counter()
 
@@ -89,6 +92,9 @@ class Peer:
         try:
             self._open_sides(endpoint)
             await self._link.connect()
+            self._announced = self._link.joins
+            if self._identity.epoch > 1:
+                await self._offer_stored()
             task_status.started()
             await self._beat(endpoint)
         finally:
@@ -102,7 +108,12 @@ class Peer:
         config, identity = self._config, self._identity
         join = m.Join(identity.sign_key, identity.exchange_key, host, port, config.upload_bytes_per_s)
         self._link = TrackerLink(
-            self._host, identity, tracker=config.tracker, tracker_key=config.tracker_key, join=join
+            self._host,
+            identity,
+            tracker=config.tracker,
+            tracker_key=config.tracker_key,
+            join=join,
+            dropped=self.dropped,
         )
         self._acquaintances = Acquaintances(identity, tracker_key=config.tracker_key)
         self._uploader = Uploader(
@@ -133,13 +144,24 @@ class Peer:
         manifest = make_manifest(name, source)
         published = await self._link.ask(m.Publish(manifest), m.Published)
         self._store.adopt(manifest, source)
-        await self._hold(published.index, manifest)
+        await self._hold(published.index, root=manifest.root, size_bytes=manifest.size_bytes)
         return published.index
 
     async def fetch(self, index: int) -> m.Manifest:
-        """Download a file, then serve it (see `Downloader.fetch` for errors)."""
-        manifest = await self._downloader.fetch(index)
-        await self._hold(index, manifest)
+        """Download a file, then serve it.
+
+        Raises:
+            LocalProtocolError: it is held or being fetched; nothing was paid.
+            Rejection, RemoteProtocolError: see `Downloader.fetch`.
+        """
+        if index in self._roots or index in self._fetching:
+            raise LocalProtocolError(f"file {index} is held or being fetched")
+        self._fetching.add(index)
+        try:
+            manifest = await self._downloader.fetch(index)
+        finally:
+            self._fetching.remove(index)
+        await self._hold(index, root=manifest.root, size_bytes=manifest.size_bytes)
         return manifest
 
     async def balance(self) -> m.Balance:
@@ -162,11 +184,20 @@ class Peer:
         """Close the store's open files."""
         self._store.close()
 
-    async def _hold(self, index: int, manifest: m.Manifest) -> None:
+    async def _hold(self, index: int, *, root: bytes, size_bytes: int) -> None:
         await self._link.ask(m.Hold(index, holds=True), m.Ok)
-        self._roots[index] = manifest.root
-        self._uploader.queues.offer(index, manifest.size_bytes)
+        self._roots[index] = root
+        self._uploader.queues.offer(index, size_bytes)
         self._rebid()
+
+    async def _offer_stored(self) -> None:
+        """After a restart, serve the whole files that an earlier boot has left in the store."""
+        first = 0
+        while files := (await self._link.ask(m.GetCatalogue(first), m.Catalogue)).files:
+            for file in files:
+                if self._store.holds(file.root):
+                    await self._hold(file.index, root=file.root, size_bytes=file.size_bytes)
+            first = files[-1].index + 1
 
     # -- bidding ----------------------------------------------------------------------------------------------------
 
@@ -176,19 +207,23 @@ class Peer:
         next_s = trio.current_time() + phase * HEARTBEAT_S
         while True:
             await trio.sleep_until(next_s)
-            next_s += HEARTBEAT_S
             for message in (*self._heartbeats(), *self._uploader.deposits()):
                 self._send(endpoint, message)
             self._uploader.forget_expired()
-            if self._outside:
+            if self._outside or self._link.joins != self._announced:
                 await self._come_back()
+            while next_s <= trio.current_time():  # coming back may have taken several beats
+                next_s += HEARTBEAT_S
 
     async def _come_back(self) -> None:
-        """Join again, and say again what this node holds: the tracker dropped it while it could not be heard."""
-        await self._link.rejoin()
-        for index in sorted(self._roots):
-            await self._link.ask(m.Hold(index, holds=True), m.Ok)
+        """Join again, unless a request did, and say again what this node holds: the tracker may have dropped it all."""
+        if self._link.joins == self._announced:
+            await self._link.rejoin()
         self._outside = False
+        self._announced = self._link.joins
+        for index in sorted(self._roots):
+            if index in self._roots:  # else it was dropped meanwhile
+                await self._link.ask(m.Hold(index, holds=True), m.Ok)
 
     def _heartbeats(self) -> list[m.Heartbeat]:
         bids = sorted(self._split.items())

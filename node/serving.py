@@ -193,12 +193,12 @@ class UploadQueues:
             heappop(waiting)
         return None
 
-    def forget(self, download: bytes) -> None:
-        """Drop everything queued for a download (closed, expired); asking again opens it anew, at the place then given."""
-        for state in self._files.values():
-            entry = state.downloads.pop(download, None)
-            if entry is not None:
-                self.pending -= len(entry.pending)
+    def forget(self, file: int, download: bytes) -> None:
+        """Drop what is queued for a download (closed, expired); asking again opens it anew, at the place then given."""
+        state = self._files.get(file)
+        entry = state.downloads.pop(download, None) if state is not None else None
+        if entry is not None:
+            self.pending -= len(entry.pending)
 
     def busy(self) -> bool:
         """Say whether any block is queued."""

@@ -156,10 +156,10 @@ class Swarm:
         self._checked_ns = now_ns
         self._rescan_ns = now_ns
         for flow in self._flows.values():
-            if flow.deadline_ns() <= now_ns:
+            if flow.outstanding and flow.deadline_ns() <= now_ns:
                 self._rate -= flow.rate
                 self._give_back(flow.timed_out())
-        asks = [self._fill(self._flows[server], now_ns) for server in self._fastest()]
+        asks = (self.requests_for(server, now_ns) for server in self._fastest())
         return [ask for ask in asks if ask is not None]
 
     def awaited(self) -> list[bytes]:
@@ -169,12 +169,10 @@ class Swarm:
     def next_check_ns(self) -> int:
         """Return when to call `requests` if nothing happens before: within a second of the last call."""
         flows = self._flows.values()
-        earliest_ns = min((flow.deadline_ns() for flow in flows), default=NEVER_NS)
-        earliest_ns = min(earliest_ns, self._checked_ns + LOOK_NS)
-        if any(not flow.outstanding for flow in flows):
-            # An idle server may step in as soon as another's answer is overdue: look often when the end is near.
-            earliest_ns = min(earliest_ns, self._checked_ns + self._pause_ns())
-        return earliest_ns
+        busy = [flow.deadline_ns() for flow in flows if flow.outstanding]
+        # An idle server may step in as soon as another's answer is overdue: look often when the end is near.
+        pause_ns = self._pause_ns() if len(busy) < len(flows) else LOOK_NS
+        return min([*busy, self._checked_ns + pause_ns])
 
     def take_finished(self) -> list[Accepted]:
         """Return the pieces verified since the last call, in order of completion."""

@@ -6,13 +6,17 @@ Source: DESIGN section 4 (TCP: join, catalogue, manifests, open, close, bank).
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import trio
 
 from netem.channel import FrameChannel
 from netem.errors import BadFrame, Rejection, RemoteProtocolError
-from netem.host import Address, Host
+from netem.host import Host
+from netem.route import Address
 from tracker import messages as m
 from tracker.identity import Identity, node_id
 from tracker.session import Session
@@ -22,6 +26,7 @@ RETRY_S = 1.0
 ANSWER_S = 10.0  # a connection that is silent for longer is given up and made anew
 
 Answer = TypeVar("Answer", bound=m.Message)
+T = TypeVar("T")
 
 
 class TrackerLink:
@@ -33,20 +38,36 @@ class TrackerLink:
         tracker: the tracker's control address.
         tracker_key: the key that the tracker signs with; everything else is learned from it.
         join: the message this node joins with.
+        dropped: counts the bad frames that came over the connection, by kind.
+
+    Attributes:
+        session: the session with the tracker's present boot; None before the first welcome.
+        board: the newest odds number known; the owner raises it.
+        joins: how often the tracker has welcomed this boot.
     """
 
-    def __init__(self, host: Host, identity: Identity, *, tracker: Address, tracker_key: bytes, join: m.Join) -> None:
+    def __init__(
+        self,
+        host: Host,
+        identity: Identity,
+        *,
+        tracker: Address,
+        tracker_key: bytes,
+        join: m.Join,
+        dropped: Counter[str],
+    ) -> None:
         self._host = host
         self._identity = identity
         self._tracker = tracker
         self._tracker_key = tracker_key
         self._join = join
+        self._dropped = dropped
         self._turn = trio.Lock()
         self._channel: FrameChannel | None = None
         self._unread = 0  # answers still to come on this channel
         self.session: Session | None = None
         self.board = 0
-        self.welcome: m.Welcome | None = None
+        self.joins = 0
 
     async def connect(self) -> m.Welcome:
         """Connect and join.
@@ -57,21 +78,28 @@ class TrackerLink:
         """
         channel = FrameChannel(await self._host.connect_tcp(self._tracker))
         try:
-            hello = encode_signed(self._join, identity=self._identity, to=node_id(self._tracker_key), seq=0, board=self.board)
-            await channel.send(hello)
-            frame = await channel.receive()
-            if frame is None:
-                raise trio.BrokenResourceError("the tracker hung up")
-            welcome = open_signed(frame, self._tracker_key)
-            header = peek(frame)
-            if not isinstance(welcome, m.Welcome) or header.to != self._identity.node:
-                raise BadFrame("unexpected", type(welcome).__name__)
+            welcome = await self._greet(channel)
         except BaseException:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await channel.aclose()
             raise
         self._channel = channel
         self._unread = 0
+        self.board = max(self.board, welcome.board)
+        self.joins += 1
+        return welcome
+
+    async def _greet(self, channel: FrameChannel) -> m.Welcome:
+        """Join, and make the session that the welcome brings; one with the same boot is kept, with its replay window."""
+        to = node_id(self._tracker_key)
+        await channel.send(encode_signed(self._join, identity=self._identity, to=to, seq=0, board=self.board))
+        frame = await channel.receive()
+        if frame is None:
+            raise trio.BrokenResourceError("the tracker hung up")
+        welcome = open_signed(frame, self._tracker_key)
+        header = peek(frame)
+        if not isinstance(welcome, m.Welcome) or header.to != self._identity.node:
+            raise BadFrame("unexpected", type(welcome).__name__)
         if self.session is None or self.session.peer_epoch != header.epoch:
             self.session = Session(
                 self._identity,
@@ -80,31 +108,45 @@ class TrackerLink:
                 peer_exchange_key=welcome.exchange_key,
                 peer_epoch=header.epoch,
             )
-        self.board = max(self.board, welcome.board)
-        self.welcome = welcome
         return welcome
 
     async def ask(self, message: m.Message, answer: type[Answer]) -> Answer:
         """Send a request and return its answer, over a new connection as often as it takes.
+
+        When this node's own host is down, nothing is asked any more: it waits to be cancelled.
 
         Raises:
             Rejection: the tracker says no.
             RemoteProtocolError: the tracker answered with something else.
         """
         async with self._turn:
-            while True:
-                try:
-                    with trio.fail_after(ANSWER_S):
-                        reply = await self._exchange(message)
-                    break
-                except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-                    await self._hang_up()
-                    await trio.sleep(RETRY_S)
+            reply = await self._persist(partial(self._exchange, message))
         if isinstance(reply, m.Reject):
             raise Rejection(reply.reason, reply.detail)
         if not isinstance(reply, answer):
             raise RemoteProtocolError("unexpected", type(reply).__name__)
         return reply
+
+    async def rejoin(self) -> None:
+        """Join again, over a new connection: for when the tracker says that this node is no member any more."""
+        async with self._turn:
+            await self._hang_up()
+            await self._persist(self.connect)
+
+    async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Attempt something over new connections until it works."""
+        while True:
+            if not self._host.up:
+                await trio.sleep_forever()
+            try:
+                with trio.fail_after(ANSWER_S):
+                    return await attempt()
+            except BadFrame as fault:  # not the tracker's word, so the connection is worth nothing
+                self._dropped[fault.kind] += 1
+            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+                pass
+            await self._hang_up()
+            await trio.sleep(RETRY_S)
 
     async def _exchange(self, message: m.Message) -> m.Message:
         if self._channel is None:
@@ -112,9 +154,11 @@ class TrackerLink:
         channel, session = self._channel, self.session
         assert channel is not None
         assert session is not None
-        self._channel = None  # half a request may be on the wire if this is cancelled: then it is of no further use
-        await channel.send(session.seal(message, board=self.board))
-        self._channel = channel
+        try:
+            await channel.send(session.seal(message, board=self.board))
+        except trio.Cancelled:
+            await self._hang_up()  # half a request may be on the wire: what follows would make no sense
+            raise
         self._unread += 1
         while True:
             frame = await channel.receive()
@@ -124,11 +168,6 @@ class TrackerLink:
             self._unread -= 1
             if not self._unread:  # else it answers a request whose asker was cancelled meanwhile
                 return reply
-
-    async def rejoin(self) -> None:
-        """Hang up; the next request joins anew. For when the tracker says that this node is no member any more."""
-        async with self._turn:
-            await self._hang_up()
 
     async def _hang_up(self) -> None:
         channel, self._channel = self._channel, None

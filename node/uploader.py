@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from netem.clock import Clock
 from netem.errors import BadFrame
-from netem.host import Address, Endpoint
+from netem.host import Endpoint
+from netem.route import Address
 from node.acquaintances import Acquaintances
 from node.serving import LONG_WAIT_NS, UploadQueues
 from node.store import Store
@@ -70,7 +71,7 @@ class Uploader:
         self._on_customer = on_customer
         self._customers: dict[bytes, _Customer] = {}
         self._to_deposit: dict[bytes, _Customer] = {}
-        self._ticking: set[int] = set()  # files whose pacing timer is set
+        self._timers_ns: dict[int, int] = {}  # by file, when its pacing timer fires
         self.queues = UploadQueues(overhead_bytes=OVERHEAD_BYTES)
         self.blocks_sent = 0
 
@@ -101,7 +102,7 @@ class Uploader:
             place = customer.order.expires_ns
             now_ns = self._clock.now_ns()
             if request.replaces:
-                self.queues.forget(request.download)
+                self.queues.forget(request.index, request.download)
             self.queues.enqueue(request.index, request.download, request.runs, place=place, now_ns=now_ns)
             wait_ns = self.queues.wait_ns(request.index, request.download)
             if wait_ns > LONG_WAIT_NS:
@@ -115,7 +116,7 @@ class Uploader:
         customer = self._customers.get(done.download)
         if customer is None or customer.order.downloader != peek(datagram).sender:
             raise BadFrame("misdirected", "done with somebody else's download")
-        self.queues.forget(done.download)
+        self.queues.forget(customer.order.index, done.download)
 
     def on_receipt(self, datagram: bytes, *, board: int) -> None:
         """Keep a receipt that says more than the last one of its download.
@@ -155,11 +156,16 @@ class Uploader:
         """Forget customers whose order has run out and whose receipt was forwarded."""
         now_ns = self._clock.now_ns()
         for download in [d for d, c in self._customers.items() if c.order.expires_ns < now_ns and not c.deposits_left]:
-            del self._customers[download]
-            self.queues.forget(download)
+            self.queues.forget(self._customers.pop(download).order.index, download)
 
     def _wake(self, index: int) -> None:
-        if index not in self._ticking:
+        next_ns = self.queues.next_ns(index)
+        set_for_ns = self._timers_ns.get(index)
+        if next_ns is not None and (set_for_ns is None or next_ns < set_for_ns):
+            self._tick(index)
+
+    def _on_timer(self, index: int, set_for_ns: int) -> None:
+        if self._timers_ns.get(index) == set_for_ns:  # else a higher rate brought a nearer one
             self._tick(index)
 
     def _tick(self, index: int) -> None:
@@ -169,10 +175,10 @@ class Uploader:
             self._send(index, *block)
         next_ns = self.queues.next_ns(index)
         if next_ns is None:
-            self._ticking.discard(index)
+            self._timers_ns.pop(index, None)
         else:
-            self._ticking.add(index)
-            self._clock.call_at(next_ns, self._tick, index)
+            self._timers_ns[index] = next_ns
+            self._clock.call_at(next_ns, self._on_timer, index, next_ns)
 
     def _send(self, index: int, download: bytes, piece: int, block: int) -> None:
         customer = self._customers.get(download)

@@ -6,13 +6,15 @@ import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netem.errors import ConfigError
 from scenarios import scripts
 from scenarios.claims import Claim, Record
 from scenarios.parameters import Params
-from scenarios.testbed import Bed
+
+if TYPE_CHECKING:
+    from scenarios.testbed import Bed
 
 
 @dataclass(frozen=True, slots=True)

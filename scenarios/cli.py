@@ -5,9 +5,12 @@ Source: DESIGN section 6.
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import shlex
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +74,8 @@ def run(scenario: str, **given: Any) -> int:
 
     chosen = scenario_named(scenario)
     options = _options(given)
+    if given["json_file"]:
+        _check_writable(given["json_file"], beside=options.out)
     on_stdout = given["json_file"] == Path("-")
     _say(f"seed {options.seed}", error=on_stdout)
     result = run_scenario(chosen, _values(given), options)
@@ -109,6 +114,9 @@ def audit(run_dir: Path) -> int:
 
 def main() -> None:
     """Run the command line and exit with its status: one clear line for every mistake, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path or a π the terminal cannot show must not end a run
     _exit(lambda: cli.main(standalone_mode=False))
 
 
@@ -133,7 +141,7 @@ def _complain(faults: BaseExceptionGroup[Any], status: int) -> int:
     while isinstance(fault, BaseExceptionGroup):
         fault = fault.exceptions[0]
     text = fault.format_message() if isinstance(fault, click.ClickException) else str(fault)
-    click.echo(f"swarmbed: {text}", err=True)
+    click.echo(f"swarmbed: {' '.join(text.splitlines())}", err=True)
     if status == EXIT_VOID:
         click.echo(f"swarmbed: to run it again: {_again()}", err=True)
     return status
@@ -152,12 +160,19 @@ def _options(given: dict[str, Any]) -> Any:
 
 
 def _values(given: dict[str, Any]) -> dict[str, object]:
-    from scenarios.parameters import read_settings, read_toml
+    from scenarios.parameters import read_settings
 
-    values = read_toml(given["params_file"]) if given["params_file"] else {}
+    values = _read_toml(given["params_file"]) if given["params_file"] else {}
     values |= read_settings(given["settings"])
     values |= {"nodes": given["nodes"]} if given["nodes"] is not None else {}
     return values | ({"duration_s": given["duration"]} if given["duration"] is not None else {})
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise ConfigError("--params", str(path), f"a readable TOML file ({fault})") from None
 
 
 def _ledger(run_dir: Path) -> Path:
@@ -165,6 +180,15 @@ def _ledger(run_dir: Path) -> Path:
     if not path.is_file():
         raise ConfigError("RUN_DIR", str(run_dir), "a run directory, with a ledger.sqlite in it")
     return path
+
+
+def _check_writable(path: Path, *, beside: Path | None) -> None:
+    """Refuse a --json file that could not be written after the run; `beside` is the run directory, made by then."""
+    if path == Path("-") or (not path.exists() and beside is not None and path.parent.absolute() == beside.absolute()):
+        return
+    target = path if path.exists() else path.parent
+    if path.is_dir() or not os.access(target, os.W_OK) or (target != path and not target.is_dir()):
+        raise ConfigError("--json", str(path), "a file that can be written")
 
 
 def _write_result(path: Path, result: Result) -> None:
@@ -175,9 +199,10 @@ def _write_result(path: Path, result: Result) -> None:
         click.echo(text, nl=False)
         return
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as fault:
-        raise ConfigError("--json", str(path), f"a file that can be written ({fault.strerror})") from None
+        kept = result.directory / "result.json"
+        raise ConfigError("--json", str(path), f"a file that can be written ({fault.strerror}); see {kept}") from None
 
 
 def _describe(kind: Any) -> dict[str, dict[str, Any]]:

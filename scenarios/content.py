@@ -1,4 +1,4 @@
-"""Pure: which real files a run shares: the user's directory, or the interpreter's own standard library.
+"""trio: which real files a run shares: the user's directory, or the interpreter's own standard library. Blocking, before a run.
 
 Nothing is shipped and nothing is made up: by default the largest files of the standard library are used, up to 16 MiB.
 """

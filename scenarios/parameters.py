@@ -1,4 +1,4 @@
-"""Pure: a scenario's parameters: frozen structs with ranges, filled from defaults, a TOML file and `--set key=value`.
+"""Pure: a scenario's parameters: frozen structs with ranges, filled from defaults and from values by key.
 
 A wrong key or value raises `ConfigError` with the field, the value and what is allowed; nothing is guessed or ignored.
 
@@ -8,9 +8,7 @@ Source: DESIGN section 6 (the keys that every scenario takes).
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -23,23 +21,33 @@ from netem.impairments.loss import Loss
 from netem.link import LinkConfig
 from netem.tc import parse_tc
 
+LARGEST_LOSS = 0.5  # beyond it, eight losses in a row, at which emulated TCP gives up, are nothing unusual
+LONGEST_DELAY_S = 1.0  # beyond it, reconnecting and asking does not fit into the time a node waits for an answer
+LOWEST_RATE_BYTES_PER_S = 1_000.0  # below it, heartbeats alone fill the line
+HIGHEST_UPLOAD_BYTES_PER_S = 1e9  # upload is the scarce good: shares of an endless one mean nothing
+
 Nodes = Annotated[int, Meta(ge=2, le=5_000)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
-Seconds = Annotated[float, Meta(ge=0, le=86_400)]
-Rate = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST_DELAY_S)]
+Rate = Annotated[float, Meta(ge=LOWEST_RATE_BYTES_PER_S)]
+Upload = Annotated[Rate, Meta(le=HIGHEST_UPLOAD_BYTES_PER_S)]
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True):
     """What every scenario takes. Rates are bytes per second; `inf` is no limit."""
 
     nodes: Annotated[Nodes, Meta(description="nodes beside the tracker")] = 20
-    duration_s: Annotated[float, Meta(gt=0, le=86_400, description="how long the crowd keeps coming")] = 40.0
-    loss: Annotated[float, Meta(ge=0, lt=1, description="probability that a datagram is lost, each way")] = 0.05
+    duration_s: Annotated[float, Meta(gt=0, le=86_400, description="how long the crowd keeps coming")] = 45.0
+    loss: Annotated[float, Meta(ge=0, le=LARGEST_LOSS, description="probability that a datagram is lost, each way")] = (
+        0.05
+    )
     delay_s: Annotated[Seconds, Meta(description="one-way delay of every link")] = 0.02
     jitter_s: Annotated[Seconds, Meta(description="half-range of the uniform jitter around it")] = 0.005
     rate_bytes_per_s: Annotated[Rate, Meta(description="rate of every link")] = math.inf
-    impair: Annotated[str, Meta(description="a tc netem line, instead of loss, delay_s, jitter_s, rate_bytes_per_s")] = ""
-    upload_bytes_per_s: Annotated[Rate, Meta(description="upload of every node")] = 125_000.0
+    impair: Annotated[
+        str, Meta(description="a tc netem line, instead of loss, delay_s, jitter_s, rate_bytes_per_s")
+    ] = ""
+    upload_bytes_per_s: Annotated[Upload, Meta(description="upload of every node")] = 125_000.0
     download_bytes_per_s: Annotated[Rate, Meta(description="download of every node")] = math.inf
     port: Annotated[int, Meta(ge=0, le=65_535, description="the tracker's TCP and UDP port; 0 picks a free one")] = 0
 
@@ -47,10 +55,10 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
         """Return the configuration of every link.
 
         Raises:
-            ConfigError: a bad tc line, or jitter larger than the delay.
+            ConfigError: a bad tc line, one outside the ranges of the keys it stands for, or jitter larger than the delay.
         """
         if self.impair:
-            return parse_tc(self.impair)
+            return _link_of(self.impair)
         if self.jitter_s > self.delay_s:
             raise ConfigError("jitter_s", self.jitter_s, f"0 to delay_s ({self.delay_s:g})")
         impairments = (
@@ -58,6 +66,22 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
             *([Delay(self.delay_s, self.jitter_s)] if self.delay_s else []),
         )
         return LinkConfig(impairments, rate_bytes_per_s=self.rate_bytes_per_s)
+
+
+def _link_of(line: str) -> LinkConfig:
+    try:
+        link = parse_tc(line)
+    except ConfigError as fault:
+        option = fault.field.removeprefix("impair").strip()
+        raise ConfigError(f"impair {option}".rstrip(), fault.value, fault.allowed) from None
+    kept = math.prod(1 - impairment.loss_rate() for impairment in link.impairments)
+    if 1 - kept > LARGEST_LOSS:
+        raise ConfigError("impair loss", line, f"a loss of 0% to {LARGEST_LOSS:.0%}")
+    if link.mean_delay_s() > LONGEST_DELAY_S:
+        raise ConfigError("impair delay", line, f"a delay of 0 to {LONGEST_DELAY_S:g} s")
+    if link.rate_bytes_per_s < LOWEST_RATE_BYTES_PER_S:
+        raise ConfigError("impair rate", line, f"a rate from {8 * LOWEST_RATE_BYTES_PER_S:g}bit")
+    return link
 
 
 P = TypeVar("P", bound=Params)
@@ -76,18 +100,6 @@ def fill(kind: type[P], values: Mapping[str, object]) -> P:
             raise ConfigError(key, value, f"a key of this scenario: {', '.join(sorted(fields))}")
         filled[key] = _read(key, value, fields[key].type)
     return kind(**filled)
-
-
-def read_toml(path: Path) -> dict[str, object]:
-    """Read parameter values from a TOML file.
-
-    Raises:
-        ConfigError: the file is missing, unreadable or no TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise ConfigError("--params", str(path), f"a readable TOML file ({fault})") from None
 
 
 def read_settings(settings: Iterable[str]) -> dict[str, object]:

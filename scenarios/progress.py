@@ -10,7 +10,7 @@ import time
 
 import trio
 
-from netem.clock import S, Clock
+from netem.clock import Clock, S
 from netem.events import Event
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped
 from tracker.events import BoardPosted

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 from collections.abc import Sequence
 from datetime import datetime
@@ -41,14 +42,16 @@ def new_run_directory(out: Path | None, *, scenario: str, seed: int) -> Path:
         occupied = any(out.iterdir())
     except OSError as fault:
         raise ConfigError("--out", str(out), f"a directory that can be written ({fault.strerror})") from None
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise ConfigError("--out", str(out), "a directory that can be written")
     if occupied:
         raise ConfigError("--out", str(out), "a new or empty directory (a run never overwrites another)")
     return out
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON file."""
-    path.write_text(json_text(value), encoding="utf-8", errors="surrogateescape")
+    """Write a JSON file in UTF-8; a byte of a path that is none becomes the escape of the surrogate that Python has for it."""
+    path.write_text(json_text(value), encoding="utf-8", errors="backslashreplace")
 
 
 def json_text(value: dict[str, Any]) -> str:

@@ -152,6 +152,7 @@ class _Run:
         self._events.subscribe(self._progress.fold)
         self._started_ns = 0
         self._bed: Bed | None = None
+        self._playing = trio.CancelScope()
 
     async def main(self) -> None:
         """Play the scenario; on return everything is settled, stopped and closed."""
@@ -163,7 +164,13 @@ class _Run:
                 ground.start_soon(self._progress.run)
                 async with trio.open_nursery() as wires:
                     await wires.start(self._network.run)
-                    await self._play()
+                    wires.start_soon(self._watch_for_interrupt)
+                    try:
+                        with self._playing:
+                            await self._play()
+                    finally:
+                        if self._bed is not None:
+                            self._bed.close()
                     await trio.sleep(DRAIN_S)
                     self._certificate = self._network.certificate()
                     wires.cancel_scope.cancel()
@@ -182,20 +189,19 @@ class _Run:
                 emit=self._events.emit,
                 launch=services.start,
             )
-            try:
-                services.start_soon(self._watch_for_interrupt, bed)
-                self._started_ns = self._clock.now_ns()
-                await self._scenario.run(bed)
-                await bed.tracker.wait_settled()
-                services.cancel_scope.cancel()
-            finally:
-                pass
-        bed.close()
+            self._started_ns = self._clock.now_ns()
+            await self._scenario.run(bed)
+            await bed.tracker.wait_settled()
+            services.cancel_scope.cancel()
 
-    async def _watch_for_interrupt(self, bed: Bed) -> None:
-        with trio.open_signal_receiver(signal.SIGINT) as signals:
+    async def _watch_for_interrupt(self) -> None:
+        """End the show at the first Ctrl-C (or SIGTERM) and settle; at the second, stop without settling."""
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
-                bed.interrupt()
+                assert self._bed is not None
+                if self._bed.interrupted:
+                    self._playing.cancel()
+                self._bed.interrupt()
 
     def judge(self) -> Result:
         """Audit the ledger from disk and judge the claims."""

@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from netem.certificate import Quantity
 from node.events import DownloadFinished, DownloadStarted, PieceAccepted
 from scenarios.claims import Claim, Record
-from scenarios.content import Shared
 from tracker.events import DownloadSettled, FeeHeld, FilePublished
 from tracker.settlement import split_fee
+
+if TYPE_CHECKING:
+    from scenarios.content import Shared
 
 
 def shared_claims(record: Record) -> list[Claim]:

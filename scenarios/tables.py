@@ -34,7 +34,9 @@ def result_lines(result: Result, *, again: str) -> Iterator[str]:
 
 def _fidelity(certificate: Certificate) -> Iterator[str]:
     kept, host = certificate.conservation, certificate.host_ns
-    drops = ", ".join(f"{cause.name.lower().replace('_', ' ')} {kept.dropped[cause]:,}" for cause in Cause if kept.dropped[cause])
+    drops = ", ".join(
+        f"{cause.name.lower().replace('_', ' ')} {kept.dropped[cause]:,}" for cause in Cause if kept.dropped[cause]
+    )
     verdict = "valid" if certificate.valid else "VOID: " + "; ".join(certificate.reasons)
     yield f"fidelity    {verdict}"
     yield (

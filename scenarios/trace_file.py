@@ -33,7 +33,9 @@ class TraceFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
 
@@ -45,7 +47,7 @@ def read_trace(path: Path) -> Iterator[tuple[int, list[Any]]]:
     """
     try:
         with path.open("rb") as file:
-            for time_ns, event in msgpack.Unpacker(file, max_buffer_size=_LARGEST_EVENT_BYTES):
+            for time_ns, event in msgpack.Unpacker(file, max_buffer_size=_LARGEST_EVENT_BYTES):  # noqa: UP028  # unpacking refuses a non-pair
                 yield time_ns, event
-    except (OSError, ValueError, TypeError) as fault:
+    except (OSError, ValueError, TypeError, msgpack.exceptions.BufferFull) as fault:
         raise ConfigError("RUN_DIR", str(path), f"a run directory with a readable trace ({fault})") from None

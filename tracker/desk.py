@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from netem.clock import S, Clock
+from netem.clock import Clock, S
 from netem.errors import Rejection
 from netem.events import Event
 from tracker import messages as m
@@ -38,7 +38,9 @@ class Terms:
 class Desk:
     """Answer requests; each method below handles one message type and raises `Rejection` for a legal no."""
 
-    def __init__(self, identity: Identity, clock: Clock, *, terms: Terms, bank: Bank, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, identity: Identity, clock: Clock, *, terms: Terms, bank: Bank, emit: Callable[[Event], None]
+    ) -> None:
         self._identity = identity
         self._clock = clock
         self._terms = terms
@@ -62,15 +64,16 @@ class Desk:
 
     async def answer(self, member: Member, message: m.Message) -> m.Message:
         """Carry out a request; a legal no comes back as `Reject`."""
-        handler = self._handlers.get(type(message))
+        handler = self._handlers.get(type(message), self._not_a_request)
         try:
-            if handler is None:
-                raise Rejection("not-a-request", type(message).__name__)
             return await handler(member, message)
         except Rejection as no:
             if no.reason == "equivocation":
                 self._emit(EquivocationSeen(member.node, no.detail))
             return m.Reject(no.reason, no.detail)
+
+    async def _not_a_request(self, _member: Member, message: m.Message) -> m.Message:
+        raise Rejection("not-a-request", type(message).__name__)
 
     async def _publish(self, member: Member, message: m.Publish) -> m.Message:
         known = len(self.catalogue)
@@ -93,12 +96,25 @@ class Desk:
         return m.Ok()
 
     async def _open(self, member: Member, message: m.Open) -> m.Message:
+        download = self.market.downloads.get(message.download)
+        if download is None and message.download not in self.market.closes:
+            download = await self._hold_fee(member, message)
+        # Whoever lost the answer with its connection asks again, and must not pay for a download that it cannot begin.
+        elif download is None or (download.downloader, download.index, download.close) != (
+            member.node,
+            message.index,
+            None,
+        ):
+            raise Rejection("download-id-reused")
+        return m.Opened(
+            self._order(member, download), download.fee_credits, self._servers(message.index, but=member.node)
+        )
+
+    async def _hold_fee(self, member: Member, message: m.Open) -> OpenDownload:
         manifest = self.catalogue.manifest(message.index)
         now_ns = self._clock.now_ns()
         expires_ns = now_ns + round(self._terms.hold_s * S)
         fee = self._terms.fee_credits
-        if message.download in self.market.downloads or message.download in self.market.closes:
-            raise Rejection("download-id-reused")
         account = user_account(member.node)
         await self._bank.apply(
             hold(message.download, account, fee, expires_ns=expires_ns, board=self.board, time_ns=now_ns)
@@ -114,7 +130,7 @@ class Desk:
         )
         self.market.open(download, now_ns=self._clock.now_ns())
         self._emit(FeeHeld(message.download, message.index, member.node, fee))
-        return m.Opened(self._order(member, download), fee, self._servers(message.index, but=member.node))
+        return download
 
     def _order(self, member: Member, download: OpenDownload) -> bytes:
         order = m.Order(
@@ -134,9 +150,7 @@ class Desk:
 
     def _servers(self, index: int, *, but: bytes) -> list[m.Server]:
         members = [self.membership.get(node) for node in self.catalogue.servers(index) if node != but]
-        return [
-            m.Server(s.node, s.sign_key, s.exchange_key, s.epoch, s.host, s.port) for s in members if s is not None
-        ]
+        return [m.Server(s.node, s.sign_key, s.exchange_key, s.epoch, s.host, s.port) for s in members if s is not None]
 
     async def _close(self, member: Member, message: m.Close) -> m.Message:
         return m.Closed(self.market.close(message, sender=member.node, now_ns=self._clock.now_ns()))

@@ -51,15 +51,15 @@ class Settlement:
 class Market:
     """The state of all open downloads.
 
-    `splits` are the declared f_ij, over files that the server holds. Invariant: a server is busy with the share of its split
-    that is on files with an open download.
+    `splits` are the declared f_ij, over files that the server holds; `closes` the downloader and final word of every download
+    ever closed. Invariant: a server is busy with the share of its split that is on files with an open download.
     """
 
     catalogue: Catalogue
     rates: ProvenRates = field(default_factory=ProvenRates)
     receipts: ReceiptBook = field(default_factory=ReceiptBook)
     downloads: dict[bytes, OpenDownload] = field(default_factory=dict)
-    closes: dict[bytes, Close] = field(default_factory=dict)
+    closes: dict[bytes, tuple[bytes, Close]] = field(default_factory=dict)
     splits: dict[bytes, dict[int, float]] = field(default_factory=dict)
     delivered_bytes: Counter[int] = field(default_factory=Counter)
     _wanted: Counter[int] = field(default_factory=Counter)
@@ -85,14 +85,16 @@ class Market:
         """Take a verified receipt; return the newly proven bytes.
 
         Raises:
-            Rejection: `unknown-download`, `not-yours` (not signed by the downloader), `unknown-server`, or `equivocation`;
-                nothing changed.
+            Rejection: `unknown-download`, `not-yours` (not signed by the downloader), `bad-receipt` (for more bytes than the
+                file has), `unknown-server`, or `equivocation`; nothing changed.
         """
         download = self.downloads.get(receipt.download)
         if download is None:
             raise Rejection("unknown-download")
         if download.downloader != sender:
             raise Rejection("not-yours")
+        if receipt.total_bytes > download.size_bytes:
+            raise Rejection("bad-receipt", f"{receipt.total_bytes} of {download.size_bytes} bytes")
         if not self.rates.knows(receipt.server):
             raise Rejection("unknown-server")
         new = self.receipts.add(receipt)
@@ -108,23 +110,24 @@ class Market:
             Rejection: `unknown-download`, `not-yours`, `bad-close` (more bytes than the file has, or not sorted),
                 `unknown-server`, or `equivocation` (a second, different close); nothing changed.
         """
-        known = self.closes.get(close.download)
         download = self.downloads.get(close.download)
+        downloader, known = self.closes.get(close.download, (download.downloader if download else b"", None))
+        if not downloader:
+            raise Rejection("unknown-download")
+        if downloader != sender:
+            raise Rejection("not-yours")
         if known is not None and known != close:
             raise Rejection("equivocation", "a second, different close")
         if download is None:
-            if known is None:
-                raise Rejection("unknown-download")
             return now_ns
-        if download.downloader != sender:
-            raise Rejection("not-yours")
         servers = [server for server, _ in close.totals]
         if servers != sorted(set(servers)) or sum(n for _, n in close.totals) > download.size_bytes:
             raise Rejection("bad-close", "totals must be by server id, each once, within the file's size")
         if not all(self.rates.knows(server) for server in servers):
             raise Rejection("unknown-server")
         if known is None:
-            self.closes[close.download] = download.close = close
+            self.closes[close.download] = (sender, close)
+            download.close = close
             download.settles_ns = now_ns + DEPOSIT_NS
             self._done_with(download.index, now_ns)
         return download.settles_ns

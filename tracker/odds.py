@@ -19,6 +19,9 @@ from tracker.messages import MAX_FILES, Odds
 FILES_PER_PAGE = 128
 """Files on a page: two float32 each fill a datagram with the header and the signature."""
 
+HALF_LIFE_S = 10.0
+"""Busy seconds after which the evidence of a rate counts half."""
+
 LEAST_BUSY = 0.25
 """The least share of its bandwidth that a busy server counts as busy with."""
 
@@ -51,7 +54,7 @@ class ProvenRates:
     """
 
     def __init__(
-        self, *, half_life_s: float = 10.0, allowance_bytes_per_s: float = 25_000.0, allowance_s: float = 2.0
+        self, *, half_life_s: float = HALF_LIFE_S, allowance_bytes_per_s: float = 25_000.0, allowance_s: float = 2.0
     ) -> None:
         self._decay_per_s = math.log(2) / half_life_s
         self._allowance_bytes_per_s = allowance_bytes_per_s

@@ -15,10 +15,11 @@ from collections.abc import Callable
 import trio
 
 from netem.channel import FrameChannel
-from netem.clock import S, Clock
+from netem.clock import Clock, S
 from netem.errors import BadFrame, Rejection, RemoteProtocolError
 from netem.events import Event
-from netem.host import Address, Endpoint, Host
+from netem.host import Endpoint, Host
+from netem.route import Address
 from tracker import messages as m
 from tracker.bank.bank import Bank
 from tracker.bank.transactions import mint, settle, tariff, user_account
@@ -30,7 +31,7 @@ from tracker.membership import Member
 from tracker.odds import pages
 from tracker.session import Session, open_join, seal_broadcast
 from tracker.settlement import split_fee
-from tracker.wire import open_signed, peek
+from tracker.wire import Header, open_signed, peek
 
 
 class Tracker:
@@ -69,6 +70,7 @@ class Tracker:
         self._sessions: dict[bytes, Session] = {}
         self._sign_keys: dict[bytes, bytes] = {}  # kept for ever: a downloader's receipts outlive it
         self._settle_soon = trio.Event()
+        self._settled = trio.lowlevel.ParkingLot()  # where tasks wait for the next settlement
         self._endpoint: Endpoint | None = None
         self.dropped: Counter[str] = Counter()
         self.address: Address = ("", 0)
@@ -99,18 +101,17 @@ class Tracker:
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
         channel = FrameChannel(stream)
-        member: Member | None = None
         try:
-            member = await self._admit(channel)
-            session = self._sessions[member.node]
+            session = await self._admit(channel)
             while (frame := await channel.receive()) is not None:
                 message = session.open(frame, board=self._desk.board)
+                member = self._member(session)
                 if isinstance(message, m.Leave):
                     self._drop(member.node, "leave")
                     del self._sessions[member.node]
                     break
                 answer = await self._desk.answer(member, message)
-                if isinstance(answer, m.Closed):
+                if isinstance(answer, m.Opened | m.Closed):  # a new time to settle
                     self._settle_soon.set()
                 await channel.send(session.seal(answer, board=self._desk.board))
         except RemoteProtocolError as fault:
@@ -121,40 +122,53 @@ class Tracker:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await channel.aclose()
 
-    async def _admit(self, channel: FrameChannel) -> Member:
+    def _member(self, session: Session) -> Member:
+        member = self._desk.membership.get(session.peer)
+        if member is None or member.epoch != session.peer_epoch:
+            # It expired, or a later boot is in. Hanging up tells it to join again.
+            raise RemoteProtocolError("not-a-member")
+        return member
+
+    async def _admit(self, channel: FrameChannel) -> Session:
         frame = await channel.receive()
         if frame is None:
-            raise BadFrame("malformed", "closed before joining")
+            raise RemoteProtocolError("closed-early")
         header, join = open_join(frame)
+        if header.to != self._identity.node:
+            raise BadFrame("misdirected", "a join for another tracker")
+        session = self._session(header, join)
         now_ns = self._clock.now_ns()
         try:
             member = self._desk.membership.join(join, epoch=header.epoch, now_ns=now_ns)
         except Rejection as no:
             raise RemoteProtocolError(no.reason) from no
-        session = self._sessions.get(member.node)
-        if session is None or session.peer_epoch != header.epoch:
-            session = Session(
-                self._identity,
-                peer=member.node,
-                peer_sign_key=join.sign_key,
-                peer_exchange_key=join.exchange_key,
-                peer_epoch=header.epoch,
-            )
-        # A boot that joins again keeps its session: a fresh replay window would let its old frames in once more.
         self._sessions[member.node] = session
         self._sign_keys[member.node] = join.sign_key
         self._desk.market.rates.admit(member.node, claimed_bytes_per_s=join.upload_bytes_per_s, now_ns=now_ns)
         account = user_account(member.node)
-        # The same id for every boot of a node: a node that comes back is not endowed twice.
-        await self._bank.apply(
-            mint(account, self._terms.endowment_credits, board=self._desk.board, time_ns=self._clock.now_ns())
-        )
+        endowment = mint(account, self._terms.endowment_credits, board=self._desk.board, time_ns=self._clock.now_ns())
+        if self._terms.endowment_credits:  # the bank takes no empty transaction
+            # The same id for every boot of a node: a node that comes back is not endowed twice.
+            await self._bank.apply(endowment)
         self._emit(NodeJoined(member.node, header.epoch))
         welcome = m.Welcome(
             self._identity.sign_key, self._identity.exchange_key, self._desk.board, self._bank.ledger.balance(account)
         )
         await channel.send(session.seal(welcome, board=self._desk.board))
-        return member
+        return session
+
+    def _session(self, header: Header, join: m.Join) -> Session:
+        session = self._sessions.get(header.sender)
+        # A boot that joins again keeps its session: a fresh replay window would let its old frames in once more.
+        if session is not None and session.peer_epoch == header.epoch:
+            return session
+        return Session(
+            self._identity,
+            peer=header.sender,
+            peer_sign_key=join.sign_key,
+            peer_exchange_key=join.exchange_key,
+            peer_epoch=header.epoch,
+        )
 
     def _drop(self, node: bytes, reason: str) -> None:
         desk = self._desk
@@ -172,9 +186,12 @@ class Tracker:
             session = self._sessions.get(header.sender)
             if session is None:
                 raise BadFrame("unknown-sender")
+            if header.type is m.Heartbeat and self._desk.membership.get(session.peer) is None:
+                self._turn_away(session, source)
+                return
             message = session.open(data, board=self._desk.board)
             if isinstance(message, m.Heartbeat):
-                self._heartbeat(session, message, source)
+                self._heartbeat(self._member(session), message)
             elif isinstance(message, m.Deposit):
                 for receipt in message.receipts:
                     self._deposit(receipt)
@@ -183,15 +200,18 @@ class Tracker:
         except RemoteProtocolError as fault:
             self.dropped[fault.kind] += 1
 
-    def _heartbeat(self, session: Session, beat: m.Heartbeat, source: Address) -> None:
+    def _turn_away(self, session: Session, source: Address) -> None:
+        """Tell a node that it was silent for too long: it cannot know, and hears no odds.
+
+        Its heartbeat is not opened, for it would often be expired; whoever forges one learns nothing.
+        """
+        assert self._endpoint is not None
+        self._endpoint.send(session.seal(m.Reject("not-a-member"), board=self._desk.board), source)
+
+    def _heartbeat(self, member: Member, beat: m.Heartbeat) -> None:
         now_ns = self._clock.now_ns()
-        member = self._desk.membership.get(session.peer)
-        if member is None:  # it was silent for too long, and cannot know that it was dropped
-            assert self._endpoint is not None
-            self._endpoint.send(session.seal(m.Reject("not-a-member"), board=self._desk.board), source)
-            return
-        self._desk.membership.heartbeat(session.peer, beat, now_ns)
-        self._desk.market.declare(session.peer, member.split, now_ns=now_ns)
+        self._desk.membership.heartbeat(member.node, beat, now_ns)
+        self._desk.market.declare(member.node, member.split, now_ns=now_ns)
 
     def _deposit(self, frame: bytes) -> None:
         """Take one forwarded receipt; a bad one is counted and leaves the others of its datagram alone."""
@@ -263,11 +283,10 @@ class Tracker:
         )
         await self._bank.apply(transaction)
         self._desk.market.settled(download, now_ns=self._clock.now_ns())
-        self._emit(
-            DownloadSettled(download.download, settlement.how, sorted(payouts.items()), refund)
-        )
+        self._settled.unpark_all()
+        self._emit(DownloadSettled(download.download, settlement.how, sorted(payouts.items()), refund))
 
     async def wait_settled(self) -> None:
         """Wait until no download is open or closing."""
-        while (next_ns := self._desk.market.next_settlement_ns()) is not None:
-            await trio.sleep(max(0.01, (next_ns - self._clock.now_ns()) / S))
+        while self._desk.market.downloads:
+            await self._settled.park()

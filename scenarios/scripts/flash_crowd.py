@@ -16,18 +16,33 @@ import numpy as np
 import trio
 from msgspec import Meta
 
+from netem.clock import S
 from netem.errors import Rejection
 from netem.events import Event
 from node.beliefs import make_beliefs
 from node.beliefs.base import Beliefs
-from node.peer import Peer
-from scenarios.claims import Claim, Record
+from node.downloader import MAX_SERVERS, REFRESH_S
+from node.events import DownloadFinished, PieceAccepted
+from node.peer import CONTROL_RESERVE, Peer
+from node.policies.proportional_response import SHARE_FLOOR
+from node.uploader import OVERHEAD_BYTES
+from scenarios.claims import Claim, Record, compare
 from scenarios.content import Shared
 from scenarios.shared_claims import shared_claims
 from scenarios.parameters import Params as CommonParams
 from scenarios.parameters import Probability
 from scenarios.testbed import Bed
+from scenarios.theory import copy_times, distance_bound, odds_noise, rate_error, seed_shares, total_variation
 from tracker.desk import Terms
+from tracker.events import BoardPosted
+from tracker.messages import BLOCK_BYTES
+from tracker.odds import HALF_LIFE_S
+
+LAST_BOARDS = 15  # about one memory of the proven rates: fewer would judge a moment, more would reach back into the growth
+DOWNLOAD_SLACK = 0.2  # a download may take 1.2 x size / rates
+ODDS_NAME = "odds against request shares (total variation)"
+ODDS = "huberman-wu, section 3.3 (uniform p/π) with eq. (5); noise: scenarios/theory.py"
+GROWTH = "huberman-wu, eq. (8) and (9), in units of one copy's upload time: scenarios/theory.py"
 
 
 class Params(CommonParams, frozen=True, kw_only=True):
@@ -52,6 +67,10 @@ class Arrival(Event, frozen=True):
 
     index: int
     node: bytes
+
+
+class CrowdLeft(Event, frozen=True):
+    """No more requests come; downloads under way are closed."""
 
 
 class NewFileReleased(Event, frozen=True):
@@ -85,7 +104,7 @@ async def run(bed: Bed) -> None:
         return make_beliefs(params.beliefs, p if params.beliefs == "given" else ())
 
     await bed.start(terms=terms, policy=params.policy, beliefs=beliefs)
-    servers = max(2, round(params.servers_share * params.nodes))
+    servers = _initial_servers(params)
     await _publish_all(bed.peers[0], old)  # the first alone, so that catalogue indices follow popularity
     async with trio.open_nursery() as publishing:
         for peer in bed.peers[1:servers]:
@@ -94,6 +113,7 @@ async def run(bed: Bed) -> None:
         async with trio.open_nursery() as crowd:
             crowd.start_soon(_release, bed, new)
             crowd.start_soon(_arrivals, bed, p)
+    bed.emit(CrowdLeft())
 
 
 async def _publish_all(peer: Peer, files: Sequence[Shared]) -> None:
@@ -152,12 +172,99 @@ async def _fetch(bed: Bed, peer: Peer, index: int) -> None:
 
 def claims(record: Record) -> Sequence[Claim]:
     """Judge the run: contents, money and network as always, then the odds and the new file's growth."""
-    return shared_claims(record)
+    return [*shared_claims(record), odds_claim(record), growth_claim(record)]
 
 
-def odds_claim(record):
-    raise NotImplementedError
+def odds_claim(record: Record) -> Claim:
+    """Claim that the odds, averaged over the last boards, are the request shares up to the noise of proven rates."""
+    params: Params = record.params
+    p: np.ndarray = record.facts["popularity"]
+    released_ns, ended_ns = _show(record)
+    boards = [e for t, e in record.trace.of(BoardPosted) if released_ns < t <= ended_ns and len(e.shares) == len(p)]
+    if len(boards) < 2 * LAST_BOARDS:
+        return _unjudged(ODDS_NAME, f"fewer than {2 * LAST_BOARDS} boards", ODDS)
+    last = boards[-LAST_BOARDS:]
+    error = rate_error(
+        lump_bytes=_mean_lump_bytes(record),
+        rate_bytes_per_s=params.upload_bytes_per_s * (1 - CONTROL_RESERVE) * (1 - params.loss),
+        half_life_s=HALF_LIFE_S,
+    )
+    noise = odds_noise(p, servers=last[-1].servers, relative_error=error)
+    # A split keeps SHARE_FLOOR on every file, so that a bid can return: that much is out of place at most.
+    tolerance = distance_bound(noise) + SHARE_FLOOR * len(p) / 2
+    if params.beliefs == "learned":
+        tolerance += _learning_error(record, p, servers=last[-1].servers)
+    if tolerance >= _uniform_distance(p):
+        return _unjudged(ODDS_NAME, f"noise up to {tolerance:.2f} would hide even equal bandwidth for all files", ODDS)
+    return compare(
+        ODDS_NAME,
+        predicted=0.0,
+        measured=total_variation(np.mean([e.shares for e in last], axis=0), p),
+        tolerance=tolerance,
+        source=ODDS,
+        note=f"mean of the last {LAST_BOARDS} boards; all files alike would be {_uniform_distance(p):.3f} away",
+    )
 
 
-def growth_claim(record):
-    raise NotImplementedError
+def growth_claim(record: Record) -> Claim:
+    """Claim that the new file's first copies come by the logarithmic law, given when they were asked for."""
+    params: Params = record.params
+    index = record.facts["new_index"]
+    released_ns, _ = _show(record)
+    copies = max(3, round(params.new_share * params.nodes / 2))
+    name = f"time until {copies} copies of the new file (s)"
+    arrivals = [(t - released_ns) / S for t, e in record.trace.of(Arrival) if e.index == index and e.node]
+    ends = [(t - released_ns) / S for t, e in record.trace.of(DownloadFinished) if e.index == index]
+    if len(ends) < copies:
+        return _unjudged(name, f"only {len(ends)} copies were finished", GROWTH)
+    block_bytes = BLOCK_BYTES + OVERHEAD_BYTES
+    goodput = params.upload_bytes_per_s * (1 - CONTROL_RESERVE) * BLOCK_BYTES / block_bytes
+    goodput *= 1 - params.link().loss_rate()
+    predicted = copy_times(
+        arrivals[:copies],
+        seed_shares(params.new_share, old_files=index, servers=_initial_servers(params)),
+        copy_s=record.facts["files"][index].size_bytes / goodput,
+        board_s=Terms().board_interval_s,
+        notice_s=REFRESH_S / 2 + 8 * params.link().mean_delay_s(),  # on average; then four round trips to the first block
+    )[-1]
+    return compare(
+        name,
+        predicted=predicted,
+        measured=ends[copies - 1],
+        tolerance=DOWNLOAD_SLACK * predicted + Terms().board_interval_s,
+        source=GROWTH,
+        note="downloads may take 1.2 x size / rates, and bids move once a board",
+    )
+
+
+def _initial_servers(params: Params) -> int:
+    return max(2, round(params.servers_share * params.nodes))
+
+
+def _show(record: Record) -> tuple[int, int]:
+    """Return when the new file was released and when the crowd left, in ns; never, if it did not happen."""
+    released = [t for t, _ in record.trace.of(NewFileReleased)]
+    ended = [t for t, _ in record.trace.of(CrowdLeft)]
+    return (released[0] if released else 2**63), (ended[0] if ended else 2**63)
+
+
+def _mean_lump_bytes(record: Record) -> float:
+    """Return the size-weighted mean of the lumps in which bytes are proven: a server's part of a verified piece."""
+    lumps = np.array([n for _, e in record.trace.of(PieceAccepted) for _, n in e.sources], dtype=float)
+    return float((lumps**2).sum() / lumps.sum()) if lumps.size else 0.0
+
+
+def _learning_error(record: Record, p: np.ndarray, *, servers: int) -> float:
+    """Bound what learning p from n requests adds: sampling, and the pull of one pseudo-count per file."""
+    n = sum(1 for _, e in record.trace.of(Arrival) if e.node)
+    each = max(1.0, n * min(1.0, MAX_SERVERS / servers))  # requests that one server hears of
+    pull = len(p) / (len(p) + each) * _uniform_distance(p)
+    return pull + distance_bound(np.sqrt(p * (1 - p) / max(n, 1)))
+
+
+def _uniform_distance(p: np.ndarray) -> float:
+    return total_variation(np.full(len(p), 1 / len(p)), p)
+
+
+def _unjudged(name: str, why: str, source: str) -> Claim:
+    return Claim(name=name, predicted=None, measured=None, tolerance=0.0, ok=False, source=source, note=f"{why}: too little data")

@@ -108,7 +108,7 @@ def test_a_forgotten_download_is_gone_and_may_come_back_at_its_place():
     queues = queues_at()
     queues.enqueue(0, A, [(0, 0, 5)], place=PLACES[A], now_ns=0)
     queues.enqueue(0, B, [(0, 0, 1)], place=PLACES[B], now_ns=0)
-    queues.forget(A)
+    queues.forget(0, A)
     assert queues.pending == 1
     queues.enqueue(0, A, [(0, 0, 1)], place=PLACES[A], now_ns=0)
     assert [sent[1] for sent in drain(queues, S)] == [A, B]
@@ -147,7 +147,7 @@ def test_every_queued_block_leaves_once_or_is_forgotten(steps):
             while block := queues.due(0, now_ns):
                 left[block[0]] += 1
         elif step[0] == "forget":
-            queues.forget(step[1])
+            queues.forget(0, step[1])
             queued[step[1]] = left[step[1]] = 0
         else:
             queues.set_rates({0: step[1]})

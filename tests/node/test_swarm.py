@@ -67,7 +67,7 @@ class World:
         queues = self.queues[server]
         if server not in self.dead:
             if replaces:
-                queues.forget(download)
+                queues.forget(0, download)
             queues.enqueue(0, download, runs, place=0 if download == OTHER else 1, now_ns=self.now_ns)
             wait_ns = queues.wait_ns(0, download)
             if wait_ns > LONG_WAIT_NS:

@@ -1,0 +1,75 @@
+"""trio: the command line in this process or in another, and one small finished run that many tests look at."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scenarios.catalogue import scenario_named
+from scenarios.cli import main
+from scenarios.runner import Options, Result, run_scenario
+
+# Where pieces and blocks end, and names that are awkward on some system: what users really have.
+AWKWARD_FILES = {
+    "empty": 0,
+    "one byte": 1,
+    "line\nbreak.bin": 262_143,
+    "日本語/файл.bin": 262_144,
+    "sub folder/naïve 'quoted' \"name\".bin": 262_145,
+}
+SMALL = {"nodes": 4, "duration_s": 5.0, "appear_s": 0.5, "zipf": 0.0, "load": 1.0, "upload_bytes_per_s": 1e6}
+PROGRAM = [sys.executable, "-c", "from scenarios.cli import main; main()"]
+
+
+def as_settings(values: dict[str, object]) -> list[str]:
+    """Return parameter values as `--set key=value` arguments."""
+    return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def swarmbed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Outcome]:
+    """Run the command line in this process, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["swarmbed", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def content(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory of awkward files."""
+    folder = tmp_path_factory.mktemp("content")
+    for number, (name, size_bytes) in enumerate(AWKWARD_FILES.items()):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes((number + i * i // 7) % 256 for i in range(size_bytes)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, content: Path) -> Result:
+    """Return a small virtual run of flash-crowd over the awkward files; its directory is `finished.directory`."""
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    options = Options(seed=1, time="virtual", content=content, out=out, quiet=True)
+    return run_scenario(scenario_named("flash-crowd"), SMALL, options)

@@ -1,0 +1,121 @@
+"""The flash crowd's own claims: they hold for the market, and fail when what they guard is broken."""
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+
+from netem.clock import S
+from node.events import DownloadFinished, PieceAccepted
+from scenarios.claims import Record, Trace
+from scenarios.content import Shared
+from scenarios.scripts import flash_crowd
+from scenarios.scripts.flash_crowd import Arrival, CrowdLeft, NewFileReleased, Params, growth_claim, odds_claim, popularity
+from tracker.events import BoardPosted
+
+NODE, SERVER = b"n" * 8, b"s" * 8
+FILES = 6
+SIZE_BYTES = 500_000
+# A copy's upload time, from the definition: wire bytes of a copy over the reserved upload, more for what is lost.
+COPY_S = SIZE_BYTES * (1024 + 39) / 1024 / (125_000 * 0.92) / 0.95
+
+
+def record_of(events, tmp_path, **params):
+    trace = Trace()
+    for time_s, event in sorted(events, key=lambda pair: pair[0]):
+        trace.fold(round(time_s * S), event)
+    params = msgspec.structs.replace(Params(), **params)
+    facts = {
+        "popularity": popularity(params, FILES - 1),
+        "new_index": FILES - 1,
+        "files": [Shared(str(index), tmp_path, SIZE_BYTES) for index in range(FILES)],
+    }
+    return Record(params=params, trace=trace, started_ns=0, certificate=None, facts=facts, ledger_ok={})
+
+
+def market(shares, boards=40):
+    """Boards that stay at `shares`, and some accepted pieces, between release and end."""
+    accepted = PieceAccepted(NODE, b"d" * 16, 0, 0, [(SERVER, 20_000)])
+    return [
+        (0.0, NewFileReleased(FILES - 1, SIZE_BYTES)),
+        (0.5, accepted),
+        *((float(n), BoardPosted(n, list(shares), list(shares), 20)) for n in range(1, boards + 1)),
+        (boards + 0.5, CrowdLeft()),
+    ]
+
+
+def test_popularity_is_zipf_with_the_new_file_last():
+    p = popularity(Params(zipf=1.0, new_share=0.25), 3)
+    assert p == pytest.approx(np.array([6, 3, 2, 0]) / 11 * 0.75 + [0, 0, 0, 0.25])
+
+
+def test_odds_at_the_request_shares_hold_and_equal_odds_fail(tmp_path):
+    p = popularity(Params(), FILES - 1)
+    assert odds_claim(record_of(market(p), tmp_path)).ok
+    claim = odds_claim(record_of(market(np.full(FILES, 1 / FILES)), tmp_path))
+    assert claim.ok is False
+    assert claim.measured > 2 * claim.tolerance
+
+
+def test_odds_a_little_off_the_tolerance_fail(tmp_path):
+    p = popularity(Params(), FILES - 1)
+    tolerance = odds_claim(record_of(market(p), tmp_path)).tolerance
+    for off, holds in ((0.9, True), (1.1, False)):
+        shifted = p + np.array([off * tolerance, 0, 0, 0, 0, -off * tolerance])
+        assert odds_claim(record_of(market(shifted), tmp_path)).ok is holds
+
+
+def test_too_few_boards_are_too_little_data(tmp_path):
+    claim = odds_claim(record_of(market(popularity(Params(), FILES - 1), boards=20), tmp_path))
+    assert claim.ok is False
+    assert "too little data" in claim.note
+
+
+def test_noise_that_would_hide_equal_odds_is_too_little_data(tmp_path):
+    claim = odds_claim(record_of(market(popularity(Params(), FILES - 1)), tmp_path, beliefs="learned"))
+    assert claim.ok is False
+    assert "too little data" in claim.note
+
+
+def test_boards_after_the_crowd_left_do_not_count(tmp_path):
+    p = popularity(Params(), FILES - 1)
+    late = [(float(n), BoardPosted(n, [1.0] + [0.0] * (FILES - 1), [0.0] * FILES, 20)) for n in range(42, 80)]
+    assert odds_claim(record_of(market(p) + late, tmp_path)).ok
+
+
+def growth(ends, arrivals=None):
+    index = FILES - 1
+    arrivals = arrivals if arrivals is not None else [0.1] * len(ends)
+    return [
+        (0.0, NewFileReleased(index, SIZE_BYTES)),
+        *((at, Arrival(index, NODE)) for at in arrivals),
+        *((at, DownloadFinished(NODE, b"d" * 16, index, b"", 0, 0)) for at in ends),
+        (60.0, CrowdLeft()),
+    ]
+
+
+def test_copies_by_the_logarithmic_law_hold(tmp_path):
+    harmonic = np.cumsum(COPY_S / np.arange(1, 11))
+    # Beyond the bare law: two boards until the seed serves the file, and a second until each new server is noticed.
+    claim = growth_claim(record_of(growth(harmonic + 2 + 0.6 * np.arange(10)), tmp_path))
+    assert claim.ok
+
+
+def test_copies_that_nobody_serves_on_fail(tmp_path):
+    claim = growth_claim(record_of(growth(COPY_S * np.arange(1, 11)), tmp_path, nodes=60))
+    assert claim.ok is False
+    assert claim.measured == pytest.approx(9 * COPY_S)
+
+
+def test_too_few_copies_fail_with_a_reason(tmp_path):
+    claim = growth_claim(record_of(growth([5.0, 8.0]), tmp_path))
+    assert claim.ok is False
+    assert claim.measured is None
+    assert "too little data" in claim.note
+
+
+def test_the_scenario_says_what_it_asks():
+    assert "Question:" in flash_crowd.__doc__
+    assert "huberman-wu" in flash_crowd.__doc__
+    assert math.isinf(Params().rate_bytes_per_s)
