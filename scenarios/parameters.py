@@ -43,12 +43,12 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
     )
     delay_s: Annotated[Seconds, Meta(description="one-way delay of every link")] = 0.02
     jitter_s: Annotated[Seconds, Meta(description="half-range of the uniform jitter around it")] = 0.005
-    rate_bytes_per_s: Annotated[Rate, Meta(description="rate of every link")] = math.inf
+    rate_bytes_per_s: Annotated[Rate, Meta(description="rate of every link; inf is no limit")] = math.inf
     impair: Annotated[
         str, Meta(description="a tc netem line, instead of loss, delay_s, jitter_s, rate_bytes_per_s")
     ] = ""
     upload_bytes_per_s: Annotated[Upload, Meta(description="upload of every node")] = 125_000.0
-    download_bytes_per_s: Annotated[Rate, Meta(description="download of every node")] = math.inf
+    download_bytes_per_s: Annotated[Rate, Meta(description="download of every node; inf is no limit")] = math.inf
     port: Annotated[int, Meta(ge=0, le=65_535, description="the tracker's TCP and UDP port; 0 picks a free one")] = 0
 
     def link(self) -> LinkConfig:

@@ -29,9 +29,10 @@ from tracker.identity import Identity
 from tracker.market import Settlement
 from tracker.membership import Member
 from tracker.odds import pages
-from tracker.session import Session, open_join, seal_broadcast
+from tracker.session import Session, seal_broadcast
+from tracker.sessions import Sessions
 from tracker.settlement import split_fee
-from tracker.wire import Header, open_signed, peek
+from tracker.wire import peek
 
 
 class Tracker:
@@ -67,8 +68,7 @@ class Tracker:
         self._terms = terms or Terms()
         self._port = port
         self._desk = Desk(identity, clock, terms=self._terms, bank=bank, emit=emit)
-        self._sessions: dict[bytes, Session] = {}
-        self._sign_keys: dict[bytes, bytes] = {}  # kept for ever: a downloader's receipts outlive it
+        self._sessions = Sessions(identity)
         self._settle_soon = trio.Event()
         self._settled = trio.lowlevel.ParkingLot()  # where tasks wait for the next settlement
         self._endpoint: Endpoint | None = None
@@ -108,7 +108,7 @@ class Tracker:
                 member = self._member(session)
                 if isinstance(message, m.Leave):
                     self._drop(member.node, "leave")
-                    del self._sessions[member.node]
+                    self._sessions.forget(member.node)
                     break
                 answer = await self._desk.answer(member, message)
                 if isinstance(answer, m.Opened | m.Closed):  # a new time to settle
@@ -123,6 +123,7 @@ class Tracker:
                 await channel.aclose()
 
     def _member(self, session: Session) -> Member:
+        """Return the member at a session's other end; raise `RemoteProtocolError` if it is none."""
         member = self._desk.membership.get(session.peer)
         if member is None or member.epoch != session.peer_epoch:
             # It expired, or a later boot is in. Hanging up tells it to join again.
@@ -133,59 +134,44 @@ class Tracker:
         frame = await channel.receive()
         if frame is None:
             raise RemoteProtocolError("closed-early")
-        header, join = open_join(frame)
-        if header.to != self._identity.node:
-            raise BadFrame("misdirected", "a join for another tracker")
-        session = self._session(header, join)
-        now_ns = self._clock.now_ns()
+        join, session = self._sessions.meet(frame)
+        desk, now_ns = self._desk, self._clock.now_ns()
+        earlier = desk.membership.get(session.peer)
         try:
-            member = self._desk.membership.join(join, epoch=header.epoch, now_ns=now_ns)
+            member = desk.membership.join(join, epoch=session.peer_epoch, now_ns=now_ns)
         except Rejection as no:
             raise RemoteProtocolError(no.reason) from no
-        self._sessions[member.node] = session
-        self._sign_keys[member.node] = join.sign_key
-        self._desk.market.rates.admit(member.node, claimed_bytes_per_s=join.upload_bytes_per_s, now_ns=now_ns)
+        if earlier is not None and earlier.epoch != member.epoch:
+            self._withdraw(member.node)
+        self._sessions.keep(session, sign_key=join.sign_key)
+        desk.market.rates.admit(member.node, claimed_bytes_per_s=join.upload_bytes_per_s, now_ns=now_ns)
         account = user_account(member.node)
-        endowment = mint(account, self._terms.endowment_credits, board=self._desk.board, time_ns=self._clock.now_ns())
         if self._terms.endowment_credits:  # the bank takes no empty transaction
             # The same id for every boot of a node: a node that comes back is not endowed twice.
-            await self._bank.apply(endowment)
-        self._emit(NodeJoined(member.node, header.epoch))
-        welcome = m.Welcome(
-            self._identity.sign_key, self._identity.exchange_key, self._desk.board, self._bank.ledger.balance(account)
-        )
+            await self._bank.apply(mint(account, self._terms.endowment_credits, board=desk.board, time_ns=now_ns))
+        self._emit(NodeJoined(member.node, member.epoch))
+        balance_credits = self._bank.ledger.balance(account)
+        welcome = m.Welcome(self._identity.sign_key, self._identity.exchange_key, desk.board, balance_credits)
         await channel.send(session.seal(welcome, board=self._desk.board))
         return session
 
-    def _session(self, header: Header, join: m.Join) -> Session:
-        session = self._sessions.get(header.sender)
-        # A boot that joins again keeps its session: a fresh replay window would let its old frames in once more.
-        if session is not None and session.peer_epoch == header.epoch:
-            return session
-        return Session(
-            self._identity,
-            peer=header.sender,
-            peer_sign_key=join.sign_key,
-            peer_exchange_key=join.exchange_key,
-            peer_epoch=header.epoch,
-        )
-
     def _drop(self, node: bytes, reason: str) -> None:
-        desk = self._desk
-        desk.membership.leave(node)
-        for index in desk.catalogue.drop(node):
-            self._emit(FileHeld(node, index, holds=False))
-        desk.market.withdraw(node, now_ns=self._clock.now_ns())
+        self._desk.membership.leave(node)
+        self._withdraw(node)
         self._emit(NodeLeft(node, reason))
+
+    def _withdraw(self, node: bytes) -> None:
+        """Offer no more what a node held: it is gone, or boots anew and will say what it still has."""
+        for index in self._desk.catalogue.drop(node):
+            self._emit(FileHeld(node, index, holds=False))
+        self._desk.market.withdraw(node, now_ns=self._clock.now_ns())
 
     # -- datagrams --------------------------------------------------------------------------------------------------
 
     def _on_datagram(self, data: bytes, source: Address) -> None:
         try:
             header = peek(data)
-            session = self._sessions.get(header.sender)
-            if session is None:
-                raise BadFrame("unknown-sender")
+            session = self._sessions.of(header.sender)
             if header.type is m.Heartbeat and self._desk.membership.get(session.peer) is None:
                 self._turn_away(session, source)
                 return
@@ -216,24 +202,14 @@ class Tracker:
     def _deposit(self, frame: bytes) -> None:
         """Take one forwarded receipt; a bad one is counted and leaves the others of its datagram alone."""
         try:
-            self._take_receipt(frame)
+            sender, receipt = self._sessions.open_receipt(frame)
+            self._desk.market.receipt(receipt, sender=sender, now_ns=self._clock.now_ns())
         except RemoteProtocolError as fault:
             self.dropped[f"receipt-{fault.kind}"] += 1
-
-    def _take_receipt(self, frame: bytes) -> None:
-        header = peek(frame)
-        sign_key = self._sign_keys.get(header.sender)
-        if sign_key is None:
-            raise BadFrame("unknown-sender")
-        receipt = open_signed(frame, sign_key)
-        if not isinstance(receipt, m.Receipt):
-            raise BadFrame("unexpected", type(receipt).__name__)
-        try:
-            self._desk.market.receipt(receipt, sender=header.sender, now_ns=self._clock.now_ns())
         except Rejection as no:
-            if no.reason == "equivocation":
-                self._emit(EquivocationSeen(header.sender, "two receipts that contradict each other"))
             self.dropped[f"receipt-{no.reason}"] += 1
+            if no.reason == "equivocation":
+                self._emit(EquivocationSeen(sender, "two receipts that contradict each other"))
 
     # -- the board --------------------------------------------------------------------------------------------------
 

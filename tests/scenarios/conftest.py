@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,13 +23,7 @@ AWKWARD_FILES = {
     "日本語/файл.bin": 262_144,
     "sub folder/naïve 'quoted' \"name\".bin": 262_145,
 }
-SMALL = {"nodes": 4, "duration_s": 5.0, "appear_s": 0.5, "zipf": 0.0, "load": 1.0, "upload_bytes_per_s": 1e6}
-PROGRAM = [sys.executable, "-c", "from scenarios.cli import main; main()"]
-
-
-def as_settings(values: dict[str, object]) -> list[str]:
-    """Return parameter values as `--set key=value` arguments."""
-    return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+VALUES = {"nodes": 4, "duration_s": 5.0, "appear_s": 0.5, "zipf": 0.0, "load": 1.0, "upload_bytes_per_s": 1e6}
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,35 @@ class Outcome:
     status: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session")
+def awkward_files() -> dict[str, int]:
+    """Return the sizes of the files in `content`, by name."""
+    return AWKWARD_FILES
+
+
+@pytest.fixture(scope="session")
+def small() -> dict[str, float]:
+    """Return parameter values for a run of flash-crowd that takes a fraction of a second."""
+    return VALUES
+
+
+@pytest.fixture
+def start_swarmbed() -> Callable[..., subprocess.Popen[str]]:
+    """Start the command line in a process of its own; keywords go to its environment."""
+
+    def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+        program = [sys.executable, "-c", "from scenarios.cli import main; main()"]
+        return subprocess.Popen(
+            [*program, *map(str, arguments)],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
 
 
 @pytest.fixture
@@ -72,4 +97,4 @@ def finished(tmp_path_factory: pytest.TempPathFactory, content: Path) -> Result:
     """Return a small virtual run of flash-crowd over the awkward files; its directory is `finished.directory`."""
     out = tmp_path_factory.mktemp("runs") / "finished"
     options = Options(seed=1, time="virtual", content=content, out=out, quiet=True)
-    return run_scenario(scenario_named("flash-crowd"), SMALL, options)
+    return run_scenario(scenario_named("flash-crowd"), VALUES, options)

@@ -11,7 +11,15 @@ from node.events import DownloadFinished, PieceAccepted
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
 from scenarios.scripts import flash_crowd
-from scenarios.scripts.flash_crowd import Arrival, CrowdLeft, NewFileReleased, Params, growth_claim, odds_claim, popularity
+from scenarios.scripts.flash_crowd import (
+    Arrival,
+    CrowdLeft,
+    NewFileReleased,
+    Params,
+    growth_claim,
+    odds_claim,
+    popularity,
+)
 from tracker.events import BoardPosted
 
 NODE, SERVER = b"n" * 8, b"s" * 8

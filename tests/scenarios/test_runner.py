@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from conftest import AWKWARD_FILES, PROGRAM, SMALL, as_settings
 
 from scenarios.catalogue import scenario_named
 from scenarios.claims import Claim
@@ -23,21 +20,31 @@ from scenarios.trace_file import read_trace
 CLAIM = Claim(name="a", predicted=1, measured=2, tolerance=0, ok=True, source="test")
 
 
+def as_settings(values):
+    return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+
+
 def claim_named(result, word):
     (found,) = [claim for claim in result.claims if word in claim.name]
     return found
 
 
-def test_awkward_files_arrive_identical_over_a_lossy_network(finished):
+def test_awkward_files_arrive_identical_over_a_lossy_network(finished, awkward_files):
     assert finished.params.loss > 0
     assert claim_named(finished, "identical").ok
     assert all(finished.invariants.values())
     assert finished.certificate.valid
-    names = {event[1]: event[2] for _, event in read_trace(finished.directory / "events.msgpack") if event[0] == "FilePublished"}
+    names = {
+        event[1]: event[2]
+        for _, event in read_trace(finished.directory / "events.msgpack")
+        if event[0] == "FilePublished"
+    }
     fetched = Counter(
-        names[event[3]] for _, event in read_trace(finished.directory / "events.msgpack") if event[0] == "DownloadFinished"
+        names[event[3]]
+        for _, event in read_trace(finished.directory / "events.msgpack")
+        if event[0] == "DownloadFinished"
     )
-    assert set(fetched) == set(AWKWARD_FILES)
+    assert set(fetched) == set(awkward_files)
 
 
 def test_the_counts_are_those_of_the_trace(finished):
@@ -71,7 +78,7 @@ def test_the_stores_are_removed_once_their_files_were_judged(finished):
         (True, False, False, False, 130),
     ],
 )
-def test_the_exit_status_tells_the_worst_that_happened(finished, interrupted, valid, invariant, ok, status):
+def test_the_exit_status_tells_the_worst_that_happened(finished, *, interrupted, valid, invariant, ok, status):
     result = dataclasses.replace(
         finished,
         interrupted=interrupted,
@@ -83,80 +90,59 @@ def test_the_exit_status_tells_the_worst_that_happened(finished, interrupted, va
     assert result.to_dict()["status"] == status
 
 
-def small_run(tmp_path: Path, content: Path, **options):
-    options = {"seed": 1, "time": "virtual", "content": content, "quiet": True, **options}
-    return run_scenario(scenario_named("flash-crowd"), SMALL, Options(out=tmp_path / "out", **options))
+@pytest.fixture
+def run_small(tmp_path, content, small):
+    """Return a function that repeats the finished run with another seed."""
+
+    def run(seed):
+        options = Options(seed=seed, time="virtual", content=content, out=tmp_path / "out", quiet=True)
+        return run_scenario(scenario_named("flash-crowd"), small, options)
+
+    return run
 
 
-def test_another_seed_gives_another_digest(tmp_path, content, finished):
-    assert small_run(tmp_path, content, seed=2).digest != finished.digest
+def test_another_seed_gives_another_digest(run_small, finished):
+    assert run_small(seed=2).digest != finished.digest
 
 
-def test_the_same_seed_gives_the_same_digest_in_one_process(tmp_path, content, finished):
-    assert small_run(tmp_path, content).digest == finished.digest
+def test_the_same_seed_gives_the_same_digest_in_one_process(run_small, finished):
+    assert run_small(seed=1).digest == finished.digest
 
 
-def digest_of_another_process(out: Path, *arguments: str, hash_seed: str) -> str:
-    done = subprocess.run(
-        [*PROGRAM, "run", "flash-crowd", "--time", "virtual", "--quiet", "--out", str(out), "--json", "-", *arguments],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    return str(json.loads(done.stdout)["digest"])
+@pytest.fixture
+def digest_elsewhere(tmp_path, start_swarmbed):
+    """Return a function that runs flash-crowd in a process with a hash seed of its own and returns the digest."""
+
+    def run(*arguments, hash_seed):
+        given = ["--time", "virtual", "--quiet", "--out", tmp_path / hash_seed, "--json", "-", *arguments]
+        out, _ = start_swarmbed("run", "flash-crowd", *given, PYTHONHASHSEED=hash_seed).communicate()
+        return json.loads(out)["digest"]
+
+    return run
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "4242"])
-def test_the_digest_depends_on_no_hash_seed_process_or_place(tmp_path, content, finished, hash_seed):
-    settings = as_settings(SMALL)
-    assert digest_of_another_process(tmp_path, "--content", str(content), *settings, hash_seed=hash_seed) == finished.digest
+def test_the_digest_depends_on_no_hash_seed_process_or_place(digest_elsewhere, content, small, *, finished, hash_seed):
+    assert digest_elsewhere("--content", content, *as_settings(small), hash_seed=hash_seed) == finished.digest
 
 
 @pytest.mark.slow
-def test_five_runs_have_one_digest_whatever_the_load(tmp_path):
-    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        arguments = ["--nodes", "40", "--duration", "15"]
-        digests = [digest_of_another_process(tmp_path / str(n), *arguments, hash_seed=str(n)) for n in range(5)]
-    finally:
-        busy.kill()
-        busy.wait()
+def test_five_runs_have_one_digest_whatever_the_load(digest_elsewhere):
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            digests = [digest_elsewhere("--nodes", "40", "--duration", "15", hash_seed=str(n)) for n in range(5)]
+        finally:
+            busy.kill()
     assert len(set(digests)) == 1
 
 
-class Command:
-    """A run in another process that is to be interrupted."""
-
-    def __init__(self, out: Path, content: Path, *arguments: str) -> None:
-        self._out = out
-        endless = [*as_settings({**SMALL, "load": 0.2}), "--duration", "80000", "--content", str(content), "--quiet"]
-        self._process = subprocess.Popen(
-            [*PROGRAM, "run", "flash-crowd", *endless, "--out", str(out), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def wait_for_a_download(self) -> None:
-        """Wait until some node has begun to store a piece: then the show is on."""
-        give_up_s = time.monotonic() + 30
-        while not any(path.is_file() for path in (self._out / "stores").rglob("*")):
-            assert self._process.poll() is None, self._process.communicate()
-            assert time.monotonic() < give_up_s
-            time.sleep(0.02)
-
-    def signal(self, *signals: signal.Signals) -> tuple[int, str, str]:
-        """Send signals, one after the other was noticed, and return status, stdout and stderr."""
-        try:
-            for number in signals:
-                self._process.send_signal(number)
-                time.sleep(0.2)  # two signals at once would be one
-            out, err = self._process.communicate(timeout=30)
-        finally:
-            self._process.kill()
-            self._process.wait()
-        return self._process.returncode, out, err
+def wait_for_a_download(process, out):
+    """Wait until some node has begun to store a piece: then the show is on."""
+    give_up_s = time.monotonic() + 30
+    while not any(path.is_file() for path in (out / "stores").rglob("*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < give_up_s
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -167,20 +153,29 @@ class Command:
         ("virtual", [signal.SIGINT]),
         ("virtual", [signal.SIGTERM]),
     ],
-    ids=lambda value: value if isinstance(value, str) else "+".join(number.name for number in value),
+    ids=["real-once", "real-twice", "virtual-once", "virtual-terminated"],
 )
-def test_an_interrupted_run_keeps_its_results(tmp_path, content, clock, signals):
-    command = Command(tmp_path / "out", content, "--time", clock)
-    command.wait_for_a_download()
-    status, out, err = command.signal(*signals)
-    assert status == 130
-    assert err == ""
-    assert "interrupted: the results cover what was done until then" in out
-    result = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
+def test_an_interrupted_run_keeps_its_results(start_swarmbed, tmp_path, content, *, small, clock, signals):
+    endless = as_settings({**small, "load": 0.2, "duration_s": 80_000})
+    out = tmp_path / "out"
+    with start_swarmbed(
+        "run", "flash-crowd", "--time", clock, "--content", content, "--out", out, "--quiet", *endless
+    ) as process:
+        try:
+            wait_for_a_download(process, out)
+            for number in signals:
+                process.send_signal(number)
+                time.sleep(0.2)  # two signals at once would be one
+            told, complaints = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert complaints == ""
+    assert "interrupted: the results cover what was done until then" in told
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert result["interrupted"]
     assert result["status"] == 130
     assert result["invariants"]
     assert all(result["invariants"].values())
     assert result["counts"]["datagrams_sent"] > 0
-    kinds = {event[0] for _, event in read_trace(tmp_path / "out" / "events.msgpack")}
-    assert "DownloadStarted" in kinds
+    assert "DownloadStarted" in {event[0] for _, event in read_trace(out / "events.msgpack")}

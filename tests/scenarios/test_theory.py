@@ -81,7 +81,9 @@ def test_specialised_servers_with_noisy_rates_stay_within_the_bound():
     chance = keyed_generator(1, "odds-noise")
     servers, error = 50, 0.15
     bound = distance_bound(odds_noise(p, servers=servers, relative_error=error))
-    held = np.repeat(np.arange(6), (p * servers).round().astype(int))  # each server serves one file only: the worst case
+    held = np.repeat(
+        np.arange(6), (p * servers).round().astype(int)
+    )  # each server serves one file only: the worst case
     distances = []
     for _ in range(500):
         rates = 1 + error * chance.standard_normal(servers)
