@@ -45,11 +45,11 @@ class TimerHeap:
 
     def __init__(self) -> None:
         self.heap: list[Timer] = []
-        self._order = itertools.count()
+        self._next = itertools.count().__next__
 
     def push(self, when_ns: int, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
         """Add a timer."""
-        heapq.heappush(self.heap, (when_ns, next(self._order), callback, args))
+        heapq.heappush(self.heap, (when_ns, self._next(), callback, args))
 
     def fire_until(self, limit_ns: int, *, most: int) -> int:
         """Run at most `most` timers due by `limit_ns`, in order; return how many ran."""

@@ -167,8 +167,9 @@ class Endpoint:
 
     def record(self, frame: bytes, source: Address) -> bool:
         """Record the fate of a frame; False (and counted) when it is foreign."""
-        route = self.route_from(frame, source)
-        if route is None:
+        owner = self._owners.get(source)
+        route = owner.routes.get(self.host) if owner is not None and len(frame) >= HEADER_BYTES else None
+        if route is None:  # too short, or from no socket of ours
             self._backbone.foreign += 1
             return False
         number, sent_ns = HEADER.unpack_from(frame)
@@ -178,9 +179,7 @@ class Endpoint:
     def route_from(self, frame: bytes, source: Address) -> Route | None:
         """Return the route a frame came by; None for a foreign one: too short, or from no socket of ours."""
         owner = self._owners.get(source)
-        if owner is None or len(frame) < HEADER_BYTES:
-            return None
-        return owner.routes.get(self.host)
+        return owner.routes.get(self.host) if owner is not None and len(frame) >= HEADER_BYTES else None
 
     def close(self) -> None:
         """Close the socket; packets in flight from here still travel, those to here will find nobody. Idempotent."""

@@ -53,7 +53,7 @@ class VirtualTime(trio.abc.Clock):
 
     def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
         """Schedule a callback (see `Clock.call_at`)."""
-        self._timers.push(max(when_ns - VIRTUAL_EPOCH_NS, self._elapsed_ns), callback, args)
+        self._timers.push(when_ns - VIRTUAL_EPOCH_NS, callback, args)
 
     async def run(self) -> None:
         """Move time from event to event until cancelled; after that it passes by itself, so that clean-up may wait.

@@ -9,7 +9,7 @@ from netem.errors import BadFrame
 from tracker import messages as m
 from tracker.identity import Identity, node_id
 from tracker.session import Session
-from tracker.wire import open_signed, peek, unverified
+from tracker.wire import Header, open_signed, peek, unverified
 
 
 class Acquaintances:
@@ -30,18 +30,18 @@ class Acquaintances:
         """Return the session with a server that the tracker named."""
         return self._session(server.node, server.sign_key, server.exchange_key, epoch=server.epoch)
 
-    def open(self, frame: bytes, *, board: int) -> m.Message:
-        """Return the message of a frame from a node we already know.
+    def open(self, frame: bytes, header: Header, *, board: int) -> m.Message:
+        """Return the message of a frame, whose header was read, from a node we already know.
 
         Raises:
             BadFrame: `unknown-sender`, or what `Session.open` raises.
         """
-        session = self._sessions.get(peek(frame).sender)
+        session = self._sessions.get(header.sender)
         if session is None:
             raise BadFrame("unknown-sender")
-        return session.open(frame, board=board)
+        return session.open(frame, board=board, header=header)
 
-    def open_request(self, frame: bytes, *, board: int) -> tuple[m.Request, m.Order | None, Session]:
+    def open_request(self, frame: bytes, header: Header, *, board: int) -> tuple[m.Request, m.Order | None, Session]:
         """Return a request, the order it shows (or None) and the session it came over.
 
         A first request comes from a stranger: its keys are in the order, which the tracker signed, so the order is
@@ -51,17 +51,16 @@ class Acquaintances:
             BadFrame: forged, replayed, expired, unexpected, misdirected, or a stranger without an order. A session is
                 made at most with whom the order, signed by the tracker, names.
         """
-        header = peek(frame)
         session = self._sessions.get(header.sender)
         if session is None or session.peer_epoch != header.epoch:
             claimed = unverified(frame)
             if not isinstance(claimed, m.Request) or not claimed.order:
                 raise BadFrame("unknown-sender")
-            order = self._order(claimed.order)
-            if order.downloader != header.sender:
+            keys = self._order(claimed.order)
+            if keys.downloader != header.sender:
                 raise BadFrame("misdirected", "the order is for somebody else")
-            session = self._session(order.downloader, order.sign_key, order.exchange_key, epoch=order.epoch)
-        request = session.open(frame, board=board)
+            session = self._session(keys.downloader, keys.sign_key, keys.exchange_key, epoch=keys.epoch)
+        request = session.open(frame, board=board, header=header)
         assert isinstance(request, m.Request)
         order = self._order(request.order) if request.order else None
         if order is not None and (order.downloader != header.sender or order.download != request.download):

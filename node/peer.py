@@ -142,9 +142,9 @@ class Peer:
     async def publish(self, name: str, source: Path) -> int:
         """Offer a file from disk under `name`; it is served in place. Return its catalogue index."""
         manifest = make_manifest(name, source)
-        published = await self._link.ask(m.Publish(manifest), m.Published)
         self._store.adopt(manifest, source)
-        await self._hold(published.index, root=manifest.root, size_bytes=manifest.size_bytes)
+        published = await self._link.ask(m.Publish(manifest), m.Published)
+        self._serve(published.index, root=manifest.root, size_bytes=manifest.size_bytes)
         return published.index
 
     async def fetch(self, index: int) -> m.Manifest:
@@ -186,6 +186,9 @@ class Peer:
 
     async def _hold(self, index: int, *, root: bytes, size_bytes: int) -> None:
         await self._link.ask(m.Hold(index, holds=True), m.Ok)
+        self._serve(index, root=root, size_bytes=size_bytes)
+
+    def _serve(self, index: int, *, root: bytes, size_bytes: int) -> None:
         self._roots[index] = root
         self._uploader.queues.offer(index, size_bytes)
         self._rebid()
@@ -260,29 +263,31 @@ class Peer:
             self.dropped[fault.kind] += 1
 
     def _on_control(self, data: bytes, source: Address) -> None:
-        kind = peek(data).type
+        header = peek(data)
+        kind = header.type
         board = self._link.board
         if kind is m.Odds:
             self._on_odds(data)
         elif kind is m.Request:
-            self._uploader.on_request(data, source, board=board)
-        elif kind is m.Done:
-            self._uploader.on_done(data, board=board)
-        elif kind is m.Receipt:
-            self._uploader.on_receipt(data, board=board)
+            self._uploader.on_request(data, header, source=source, board=board)
         elif kind is m.Reject and self._link.session is not None:
-            self._link.session.open(data, board=board)
+            self._link.session.open(data, board=board, header=header)
             self._outside = True
-        elif kind is m.Refusal:
-            refusal = self._acquaintances.open(data, board=board)
-            assert isinstance(refusal, m.Refusal)
-            self._downloader.on_refusal(refusal, sender=peek(data).sender)
-        elif kind is m.Queued:
-            queued = self._acquaintances.open(data, board=board)
-            assert isinstance(queued, m.Queued)
-            self._downloader.on_queued(queued, sender=peek(data).sender)
         else:
-            raise BadFrame("unexpected", kind.__name__)
+            self._on_message(self._acquaintances.open(data, header, board=board), data, sender=header.sender)
+
+    def _on_message(self, message: m.Message, datagram: bytes, *, sender: bytes) -> None:
+        """Take an authentic message from a node we know."""
+        if isinstance(message, m.Queued):
+            self._downloader.on_queued(message, sender=sender)
+        elif isinstance(message, m.Refusal):
+            self._downloader.on_refusal(message, sender=sender)
+        elif isinstance(message, m.Receipt):
+            self._uploader.on_receipt(message, datagram, sender=sender)
+        elif isinstance(message, m.Done):
+            self._uploader.on_done(message, sender=sender)
+        else:
+            raise BadFrame("unexpected", type(message).__name__)
 
     def _on_odds(self, data: bytes) -> None:
         board, page = open_broadcast(data, self._config.tracker_key)

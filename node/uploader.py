@@ -19,7 +19,7 @@ from node.serving import LONG_WAIT_NS, UploadQueues
 from node.store import Store
 from tracker import messages as m
 from tracker.session import Session
-from tracker.wire import BLOCK_OVERHEAD_BYTES, NETEM_HEADER_BYTES, encode_block, flow_id, peek
+from tracker.wire import BLOCK_OVERHEAD_BYTES, NETEM_HEADER_BYTES, Header, encode_block, flow_id
 
 DEPOSIT_REPEATS = 2  # a receipt rides on this many heartbeats: one lost datagram must not hide it
 RECEIPTS_PER_DEPOSIT = 4  # as many as fit a datagram
@@ -75,13 +75,13 @@ class Uploader:
         self.queues = UploadQueues(overhead_bytes=OVERHEAD_BYTES)
         self.blocks_sent = 0
 
-    def on_request(self, datagram: bytes, source: Address, *, board: int) -> None:
+    def on_request(self, datagram: bytes, header: Header, *, source: Address, board: int) -> None:
         """Queue what a request asks for.
 
         Raises:
             BadFrame: forged, replayed, expired or malformed; nothing changed.
         """
-        request, order, session = self._acquaintances.open_request(datagram, board=board)
+        request, order, session = self._acquaintances.open_request(datagram, header, board=board)
         customer = self._customers.get(request.download)
         if customer is None:
             if order is None:
@@ -109,25 +109,21 @@ class Uploader:
                 self._endpoint.send(session.seal(m.Queued(request.download, wait_ns), board=board), source)
             self._wake(request.index)
 
-    def on_done(self, datagram: bytes, *, board: int) -> None:
-        """Drop what is queued for a download that is over; raise `BadFrame` for a frame that is not authentic or not its."""
-        done = self._acquaintances.open(datagram, board=board)
-        assert isinstance(done, m.Done)
+    def on_done(self, done: m.Done, *, sender: bytes) -> None:
+        """Drop what is queued for a download that is over; raise `BadFrame` (`misdirected`) if it is not the sender's."""
         customer = self._customers.get(done.download)
-        if customer is None or customer.order.downloader != peek(datagram).sender:
+        if customer is None or customer.order.downloader != sender:
             raise BadFrame("misdirected", "done with somebody else's download")
         self.queues.forget(customer.order.index, done.download)
 
-    def on_receipt(self, datagram: bytes, *, board: int) -> None:
-        """Keep a receipt that says more than the last one of its download.
+    def on_receipt(self, receipt: m.Receipt, datagram: bytes, *, sender: bytes) -> None:
+        """Keep a receipt, and its exact frame, that says more than the last one of its download.
 
         Raises:
-            BadFrame: forged, replayed or malformed, or about another server or download; nothing changed.
+            BadFrame: `misdirected`: about another server or somebody else's download; nothing changed.
         """
-        receipt = self._acquaintances.open(datagram, board=board)
-        assert isinstance(receipt, m.Receipt)
         customer = self._customers.get(receipt.download)
-        if customer is None or receipt.server != self._node or customer.order.downloader != peek(datagram).sender:
+        if customer is None or receipt.server != self._node or customer.order.downloader != sender:
             raise BadFrame("misdirected", "a receipt that is not for us")
         if receipt.total_bytes > customer.total_bytes:
             customer.total_bytes = receipt.total_bytes
@@ -171,9 +167,14 @@ class Uploader:
     def _tick(self, index: int) -> None:
         """Send what is due of a file and set the timer for its next block, if there is one."""
         now_ns = self._clock.now_ns()
-        while (block := self.queues.due(index, now_ns)) is not None:
+        queues = self.queues
+        while (block := queues.due(index, now_ns)) is not None:
             self._send(index, *block)
-        next_ns = self.queues.next_ns(index)
+            next_ns = queues.next_ns(index)
+            if next_ns is None or next_ns > now_ns:
+                break
+        else:
+            next_ns = queues.next_ns(index)
         if next_ns is None:
             self._timers_ns.pop(index, None)
         else:

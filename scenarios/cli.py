@@ -67,7 +67,7 @@ def list_scenarios(*, as_json: bool) -> None:
 @click.option("--json", "json_file", type=_DIRECTORY, metavar="FILE", help="Write the result there too (- for stdout).")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def run(scenario: str, **given: Any) -> int:
-    """Run SCENARIO and print its claims. Exit status: 0 all hold, 1 a claim failed, 2 usage, 3 void, 130 interrupted."""
+    """Run SCENARIO and print its claims. Exit status: 0 all hold, 1 a claim failed, 2 usage, 3 void, 130 after Ctrl-C (or SIGTERM)."""
     from scenarios.catalogue import scenario_named
     from scenarios.runner import run_scenario
     from scenarios.tables import result_lines

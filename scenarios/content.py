@@ -15,7 +15,7 @@ from node.content import scan
 
 STANDARD_LIBRARY_BYTES = 16 * 1024 * 1024
 LARGEST_FILE_BYTES = 800 * 1024  # one server needs seconds, not minutes, to upload a copy; and sizes are alike
-STANDARD_FILES = 12
+STANDARD_FILES = 8
 _NOT_CONTENT = {"site-packages", "dist-packages", "__pycache__"}
 
 

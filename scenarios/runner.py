@@ -109,7 +109,7 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     # Millions of short-lived tuples are no garbage cycles: the collector's default would cost a third of the run, and pauses.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
+    gc.set_threshold(1_000_000, 50, 1_000)
     clock: RealTime | VirtualTime
     if options.time == "virtual":
         schedule_deterministically(options.seed)

@@ -1,4 +1,4 @@
-"""trio: the tracker's desk: carries out one request of a joined node and returns the answer.
+"""trio: the tracker's desk: carries out the requests of joined nodes, and settlements.
 
 Source: DESIGN section 4.
 """
@@ -14,12 +14,13 @@ from netem.errors import Rejection
 from netem.events import Event
 from tracker import messages as m
 from tracker.bank.bank import Bank
-from tracker.bank.transactions import hold, user_account
+from tracker.bank.transactions import hold, settle, user_account
 from tracker.catalogue import Catalogue
-from tracker.events import EquivocationSeen, FeeHeld, FileHeld, FilePublished
+from tracker.events import DownloadSettled, EquivocationSeen, FeeHeld, FileHeld, FilePublished
 from tracker.identity import Identity
-from tracker.market import Market, OpenDownload
+from tracker.market import Market, OpenDownload, Settlement
 from tracker.membership import Member, Membership
+from tracker.settlement import split_fee
 from tracker.wire import encode_signed
 
 
@@ -36,7 +37,7 @@ class Terms:
 
 
 class Desk:
-    """Answer requests; each method below handles one message type and raises `Rejection` for a legal no."""
+    """Answer requests; each private method handles one message type and raises `Rejection` for a legal no."""
 
     def __init__(
         self, identity: Identity, clock: Clock, *, terms: Terms, bank: Bank, emit: Callable[[Event], None]
@@ -72,6 +73,23 @@ class Desk:
                 self._emit(EquivocationSeen(member.node, no.detail))
             return m.Reject(no.reason, no.detail)
 
+    async def settle(self, settlement: Settlement) -> None:
+        """Pay the servers of a download and refund the rest; return once that is durable."""
+        download, totals = settlement.download, settlement.totals
+        payouts, refund_credits = split_fee(download.fee_credits, size_bytes=download.size_bytes, totals=totals)
+        transaction = settle(
+            download.download,
+            downloader=user_account(download.downloader),
+            fee_credits=download.fee_credits,
+            size_bytes=download.size_bytes,
+            totals=totals,
+            board=self.board,
+            time_ns=self._clock.now_ns(),
+        )
+        await self._bank.apply(transaction)
+        self.market.settled(download, now_ns=self._clock.now_ns())
+        self._emit(DownloadSettled(download.download, settlement.how, sorted(payouts.items()), refund_credits))
+
     async def _not_a_request(self, _member: Member, message: m.Message) -> m.Message:
         raise Rejection("not-a-request", type(message).__name__)
 
@@ -81,6 +99,7 @@ class Desk:
         if index >= known:
             manifest = message.manifest
             self._emit(FilePublished(index, manifest.name, manifest.size_bytes, manifest.root, member.node))
+        self._note_holding(member, index, holds=True)
         return m.Published(index)
 
     async def _get_catalogue(self, _member: Member, message: m.GetCatalogue) -> m.Message:
@@ -90,10 +109,13 @@ class Desk:
         return self.catalogue.manifest(message.index)
 
     async def _hold(self, member: Member, message: m.Hold) -> m.Message:
-        if self.catalogue.hold(member.node, message.index, holds=message.holds):
-            self.market.declare(member.node, member.split, now_ns=self._clock.now_ns())
-            self._emit(FileHeld(member.node, message.index, message.holds))
+        self._note_holding(member, message.index, holds=message.holds)
         return m.Ok()
+
+    def _note_holding(self, member: Member, index: int, *, holds: bool) -> None:
+        if self.catalogue.hold(member.node, index, holds=holds):
+            self.market.declare(member.node, member.split, now_ns=self._clock.now_ns())
+            self._emit(FileHeld(member.node, index, holds))
 
     async def _open(self, member: Member, message: m.Open) -> m.Message:
         download = self.market.downloads.get(message.download)
@@ -146,6 +168,7 @@ class Desk:
         return encode_signed(order, identity=self._identity, to=m.EVERYBODY, seq=self._orders, board=self.board)
 
     async def _get_servers(self, member: Member, message: m.GetServers) -> m.Message:
+        self.catalogue.manifest(message.index)  # refuses a file that there is not
         return m.Servers(self._servers(message.index, but=member.node))
 
     def _servers(self, index: int, *, but: bytes) -> list[m.Server]:

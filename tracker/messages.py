@@ -88,7 +88,7 @@ class Manifest(Message, frozen=True):
 
 
 class Publish(Message, frozen=True):
-    """A node offers a file's manifest; publishing the same root again returns the same index."""
+    """A node offers and holds a file; publishing the same root again returns the same index."""
 
     manifest: Manifest
 

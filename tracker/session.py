@@ -69,18 +69,20 @@ class Session:
             message, sender=identity.node, to=self.peer, epoch=identity.epoch, seq=seq, board=board, key=self.key
         )
 
-    def open(self, frame: bytes, *, board: int) -> Message:
+    def open(self, frame: bytes, *, board: int, header: wire.Header | None = None) -> Message:
         """Return the message of a frame from the peer to this node.
 
         Args:
             frame: the exact bytes received.
             board: the newest odds number this node knows.
+            header: the frame's header, if the caller has read it already.
 
         Raises:
             BadFrame: the kinds of `wire.peek`; then `misdirected`, `wrong-epoch`, `expired`, `forged`, `replayed`. Only
                 authentic frames move the replay window, so a forger cannot shut out the peer.
         """
-        header = self._admissible(frame, board)
+        header = header or wire.peek(frame)
+        self._admit(header, board)
         if frame[0] == wire.SIGNED:
             wire.prove_signature(frame, header, sign_key=self._peer_sign_key)
         else:
@@ -89,15 +91,13 @@ class Session:
             raise BadFrame("replayed", f"seq {header.seq}")
         return wire.decode_body(header)
 
-    def _admissible(self, frame: bytes, board: int) -> wire.Header:
-        header = wire.peek(frame)
+    def _admit(self, header: wire.Header, board: int) -> None:
         if header.sender != self.peer or header.to != self._identity.node:
             raise BadFrame("misdirected", f"from {header.sender.hex()} to {header.to.hex()}")
         if header.epoch != self.peer_epoch:
             raise BadFrame("wrong-epoch", f"{header.epoch}, not {self.peer_epoch}")
         if header.board + BOARDS_KEPT < board:
             raise BadFrame("expired", f"board {header.board}, now {board}")
-        return header
 
 
 def open_join(frame: bytes) -> tuple[wire.Header, messages.Join]:

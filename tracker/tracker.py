@@ -22,16 +22,14 @@ from netem.host import Endpoint, Host
 from netem.route import Address
 from tracker import messages as m
 from tracker.bank.bank import Bank
-from tracker.bank.transactions import mint, settle, tariff, user_account
+from tracker.bank.transactions import mint, tariff, user_account
 from tracker.desk import Desk, Terms
-from tracker.events import BoardPosted, DownloadSettled, EquivocationSeen, FileHeld, FramesDropped, NodeJoined, NodeLeft
+from tracker.events import BoardPosted, EquivocationSeen, FileHeld, FramesDropped, NodeJoined, NodeLeft
 from tracker.identity import Identity
-from tracker.market import Settlement
 from tracker.membership import Member
 from tracker.odds import pages
 from tracker.session import Session, seal_broadcast
 from tracker.sessions import Sessions
-from tracker.settlement import split_fee
 from tracker.wire import peek
 
 
@@ -175,7 +173,7 @@ class Tracker:
             if header.type is m.Heartbeat and self._desk.membership.get(session.peer) is None:
                 self._turn_away(session, source)
                 return
-            message = session.open(data, board=self._desk.board)
+            message = session.open(data, board=self._desk.board, header=header)
             if isinstance(message, m.Heartbeat):
                 self._heartbeat(self._member(session), message)
             elif isinstance(message, m.Deposit):
@@ -243,24 +241,8 @@ class Tracker:
             with trio.move_on_after(wait_s):
                 await self._settle_soon.wait()
             for settlement in self._desk.market.due(self._clock.now_ns()):
-                await self._settle(settlement)
-
-    async def _settle(self, settlement: Settlement) -> None:
-        download = settlement.download
-        payouts, refund = split_fee(download.fee_credits, size_bytes=download.size_bytes, totals=settlement.totals)
-        transaction = settle(
-            download.download,
-            downloader=user_account(download.downloader),
-            fee_credits=download.fee_credits,
-            size_bytes=download.size_bytes,
-            totals=settlement.totals,
-            board=self._desk.board,
-            time_ns=self._clock.now_ns(),
-        )
-        await self._bank.apply(transaction)
-        self._desk.market.settled(download, now_ns=self._clock.now_ns())
-        self._settled.unpark_all()
-        self._emit(DownloadSettled(download.download, settlement.how, sorted(payouts.items()), refund))
+                await self._desk.settle(settlement)
+                self._settled.unpark_all()
 
     async def wait_settled(self) -> None:
         """Wait until no download is open or closing."""

@@ -9,7 +9,7 @@ from node.acquaintances import Acquaintances
 from tracker import messages as m
 from tracker.identity import Identity
 from tracker.session import BOARDS_KEPT, Session
-from tracker.wire import encode_signed
+from tracker.wire import encode_signed, peek
 
 TRACKER = Identity(bytes([7]) * 32, epoch=1)
 HERE = Identity(bytes([8]) * 32, epoch=4)
@@ -44,6 +44,10 @@ def here():
     return Acquaintances(HERE, tracker_key=TRACKER.sign_key)
 
 
+def introduce(ours, frame, *, board=0):
+    return ours.open_request(frame, peek(frame), board=board)
+
+
 def as_server(who):
     return m.Server(who.node, who.sign_key, who.exchange_key, who.epoch, "h", 1)
 
@@ -51,18 +55,19 @@ def as_server(who):
 def test_a_stranger_with_an_order_is_known_from_then_on():
     ours, who = here(), somebody()
     theirs = with_us(who)
-    asked, shown, session = ours.open_request(theirs.seal(request(order(who)), board=0), board=0)
+    asked, shown, session = introduce(ours, theirs.seal(request(order(who)), board=0))
     assert (asked.download, shown.download, session.peer) == (D, D, who.node)
-    asked, shown, again = ours.open_request(theirs.seal(request(), board=0), board=0)
+    asked, shown, again = introduce(ours, theirs.seal(request(), board=0))
     assert (asked.download, shown) == (D, None)
     assert again is session
-    assert ours.open(theirs.seal(m.Done(D), board=0), board=0) == m.Done(D)
+    done = theirs.seal(m.Done(D), board=0)
+    assert ours.open(done, peek(done), board=0) == m.Done(D)
     assert theirs.open(session.seal(m.Refusal(D, "expired"), board=0), board=0) == m.Refusal(D, "expired")
 
 
 def test_a_server_that_the_tracker_named_shares_the_session_of_its_own_downloads():
     ours, who = here(), somebody()
-    _, _, session = ours.open_request(with_us(who).seal(request(order(who)), board=0), board=0)
+    _, _, session = introduce(ours, with_us(who).seal(request(order(who)), board=0))
     assert ours.of_server(as_server(who)) is session
 
 
@@ -84,12 +89,12 @@ def test_a_server_that_the_tracker_named_shares_the_session_of_its_own_downloads
 def test_a_bad_first_request_is_refused_by_kind_and_a_good_one_still_gets_in(kind, make):
     ours, who = here(), somebody()
     with pytest.raises(BadFrame) as caught:
-        ours.open_request(make(who), board=BOARDS_KEPT + 1 if kind == "expired" else 0)
+        introduce(ours, make(who), board=BOARDS_KEPT + 1 if kind == "expired" else 0)
     assert caught.value.kind == kind
     later = with_us(who)
     for _ in range(5):
         later.seal(request(), board=0)  # the bad one may have used up a number
-    assert ours.open_request(later.seal(request(order(who)), board=0), board=0)[0].download == D
+    assert introduce(ours, later.seal(request(order(who)), board=0))[0].download == D
 
 
 def test_something_that_the_tracker_signed_but_is_no_order_is_refused():
@@ -97,18 +102,18 @@ def test_something_that_the_tracker_signed_but_is_no_order_is_refused():
     odds = m.Odds(0, 1, 0, b"", b"")
     signed = encode_signed(odds, identity=TRACKER, to=m.EVERYBODY, seq=0, board=0)
     with pytest.raises(BadFrame) as caught:
-        ours.open_request(with_us(who).seal(request(signed), board=0), board=0)
+        introduce(ours, with_us(who).seal(request(signed), board=0))
     assert caught.value.kind == "unexpected"
 
 
 def test_a_later_boot_replaces_an_earlier_one_and_never_the_other_way_round():
     ours, old, new = here(), somebody(epoch=1), somebody(epoch=2)
     theirs = with_us(old)
-    ours.open_request(theirs.seal(request(order(old)), board=0), board=0)
-    ours.open_request(with_us(new).seal(request(order(new, E), E), board=0), board=0)
+    introduce(ours, theirs.seal(request(order(old)), board=0))
+    introduce(ours, with_us(new).seal(request(order(new, E), E), board=0))
     for late, kind in ((request(), "unknown-sender"), (request(order(old)), "wrong-epoch")):
         with pytest.raises(BadFrame) as caught:
-            ours.open_request(theirs.seal(late, board=0), board=0)
+            introduce(ours, theirs.seal(late, board=0))
         assert caught.value.kind == kind
     assert ours.of_server(as_server(old)).peer_epoch == 2
 

@@ -253,7 +253,9 @@ def test_a_download_cut_off_by_a_crash_resumes_with_the_pieces_that_were_verifie
     world = play(program, link=CLEAN, terms=Terms(hold_s=30))
     world.assert_identical(world.directory / "f")
     first, second = (event.download for event in world.of(DownloadStarted))
-    pieces = {download: {e.piece for e in world.of(PieceAccepted) if e.download == download} for download in (first, second)}
+    pieces = {
+        download: {e.piece for e in world.of(PieceAccepted) if e.download == download} for download in (first, second)
+    }
     assert 2 <= len(pieces[first]) <= 8
     assert sorted(pieces[first] | pieces[second]) == list(range(11))
     assert not pieces[first] & pieces[second]

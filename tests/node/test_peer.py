@@ -108,7 +108,10 @@ def test_a_server_cut_off_from_the_tracker_expires_and_comes_back_by_itself(play
     world = play(program, link=LOSSY)
     world.assert_identical(world.directory / "f")
     assert world.balance("far") == world.terms.fee_credits
-    assert [(world.name_of(e.node), e.reason) for e in world.of(NodeLeft)][:2] == [("far", "expired"), ("near", "expired")]
+    assert [(world.name_of(e.node), e.reason) for e in world.of(NodeLeft)][:2] == [
+        ("far", "expired"),
+        ("near", "expired"),
+    ]
 
 
 def test_a_node_that_holds_nothing_comes_back_too_and_hears_the_odds_again(play):
@@ -132,7 +135,9 @@ def test_a_download_goes_on_while_its_node_cannot_reach_the_tracker(play):
         await trio.sleep(1)
         with world.network.partition(["buyer"], ["tracker"]):
             await trio.sleep(15)
-            assert buyer._downloader._downloads == {} or all(d.swarm.done for d in buyer._downloader._downloads.values())
+            assert buyer._downloader._downloads == {} or all(
+                d.swarm.done for d in buyer._downloader._downloads.values()
+            )
         await trio.sleep(15)
 
     world = play(program, link=LOSSY)
@@ -228,7 +233,7 @@ class RawNode:
         """Return the refusals that came."""
         frames = [data for data in self.inbox if not is_block(data) and peek(data).type is m.Refusal]
         self.inbox.clear()
-        return [self.acquaintances.open(frame, board=0) for frame in frames]
+        return [self.acquaintances.open(frame, peek(frame), board=0) for frame in frames]
 
 
 def order(world, raw, download, index, **changes):
@@ -246,99 +251,137 @@ def flipped(data):
 D, E, F = (letter * 16 for letter in (b"d", b"e", b"f"))
 
 
-def test_bad_datagrams_are_counted_by_kind_and_change_nothing(play):
-    async def program(world):
-        seller, buyer = await world.join("seller"), await world.join("buyer")
-        index = await seller.publish("f", world.file("f", PIECE_BYTES))
+class Siege:
+    """A seller, and a raw node that sends it what it should not."""
+
+    async def prepare(self, world):
+        self.world = world
+        self.seller, self.buyer = await world.join("seller"), await world.join("buyer")
+        self.index = await self.seller.publish("f", world.file("f", PIECE_BYTES))
         await trio.sleep(35)  # so that there are frames too many boards old
-        raw = await RawNode().join(world, "raw")
-        session = raw.acquaintances.of_server((await raw.link.ask(m.GetServers(index), m.Servers)).servers[0])
-        board, tracker = raw.link.board, world.tracker._identity
-        target = seller._uploader._endpoint.address
+        self.raw = await RawNode().join(world, "raw")
+        servers = await self.raw.link.ask(m.GetServers(self.index), m.Servers)
+        self.session = self.raw.acquaintances.of_server(servers.servers[0])
+        return self
 
-        def state():
-            customers = {d: (c.total_bytes, c.deposits_left) for d, c in seller._uploader._customers.items()}
-            return dict(seller._roots), dict(seller._split), customers, seller._uploader.queues.pending, seller._odds.board
+    def state(self):
+        """Return what bad input must leave alone."""
+        uploader, seller = self.seller._uploader, self.seller
+        customers = {download: (c.total_bytes, c.deposits_left) for download, c in uploader._customers.items()}
+        return dict(seller._roots), dict(seller._split), customers, uploader.queues.pending
 
-        async def send(data, kind=None):
-            before, dropped = state(), Counter(seller.dropped)
-            raw.endpoint.send(data, target)
-            await trio.sleep(0.06)
-            assert Counter(seller.dropped) - dropped == ({kind: 1} if kind else {}), kind
-            if kind:
-                assert state()[:4] == before[:4]
+    async def send(self, data, kind=None):
+        """Send a datagram that must be counted under `kind` and change nothing, or is good."""
+        before, dropped = self.state(), Counter(self.seller.dropped)
+        self.raw.endpoint.send(data, self.seller._uploader._endpoint.address)
+        await trio.sleep(0.06)
+        assert Counter(self.seller.dropped) - dropped == ({kind: 1} if kind else {}), kind
+        assert not kind or self.state() == before
 
-        def seal(message, **changes):
-            return session.seal(message, board=changes.get("board", board))
+    async def finish(self):
+        """Check that the seller still works."""
+        await self.buyer.fetch(self.index)
 
-        def request(shown=b"", download=D):
-            return m.Request(download, index, [(0, 0, 1)], shown)
+    def seal(self, message, board=None):
+        return self.session.seal(message, board=self.raw.link.board if board is None else board)
 
-        def receipt(server, download=D):
-            return m.Receipt(download, server, 1024, 1, bytes(32))
+    def request(self, shown=b"", download=D):
+        return m.Request(download, self.index, [(0, 0, 1)], shown)
 
-        def odds(identity, first=0, value=0.5):
-            page = m.Odds(0, 1, first, np.float32([value]).tobytes(), np.float32([0]).tobytes())
-            return seal_broadcast(page, board=seller._odds.newest, identity=identity)
+    def order(self, download=D, **changes):
+        return order(self.world, self.raw, download, changes.pop("index", self.index), **changes)
 
-        good = order(world, raw, D, index)
-        # No frames at all.
-        for garbage in (b"", b"\xff" * 100, b"\x02garbage", seal(request(good))[:30], b"\x01" + bytes(20)):
-            await send(garbage, "malformed")
-        await send(b"\x01" + bytes(1_100), "oversized")
-        await send(encode_block(bytes(32), bytes(8), b"data", piece=0, block=0), "unknown-flow")
-        frame = seal(request(good))
-        await send(frame[:2] + b"\x09" + frame[3:], "version")
-        await send(frame[:3] + b"\x7f" + frame[4:], "unknown-type")
-        await send(b"\x03" + frame[1:] + bytes(48), "wrong-kind")
-        # Strangers, and orders that are not theirs.
-        await send(seal(request()), "unknown-sender")
-        await send(seal(request(order(world, raw, D, index, signer=raw.identity))), "forged")
-        await send(seal(request(flipped(good))), "forged")
-        await send(seal(request(order(world, raw, D, index, who=world.identities["buyer"]))), "misdirected")
-        await send(flipped(seal(request(good))), "forged")
-        # An honest request, and what may be wrong once the sender is known.
+
+def receipt(server, download=D):
+    return m.Receipt(download, server, 1024, 1, bytes(32))
+
+
+def test_garbage_and_strangers_are_counted_by_kind_and_change_nothing(play):
+    async def program(world):
+        siege = await Siege().prepare(world)
+        frame = siege.seal(siege.request(siege.order()))
+        for garbage in (b"", b"\xff" * 100, b"\x02garbage", frame[:30], b"\x01" + bytes(20)):
+            await siege.send(garbage, "malformed")
+        await siege.send(b"\x01" + bytes(1_100), "oversized")
+        await siege.send(encode_block(bytes(32), bytes(8), b"data", piece=0, block=0), "unknown-flow")
+        await siege.send(frame[:2] + b"\x09" + frame[3:], "version")
+        await siege.send(frame[:3] + b"\x7f" + frame[4:], "unknown-type")
+        await siege.send(b"\x03" + frame[1:] + bytes(48), "wrong-kind")
+        await siege.send(siege.seal(siege.request()), "unknown-sender")
+        await siege.send(siege.seal(siege.request(siege.order(signer=siege.raw.identity))), "forged")
+        await siege.send(siege.seal(siege.request(flipped(siege.order()))), "forged")
+        await siege.send(siege.seal(siege.request(siege.order(who=world.identities["buyer"]))), "misdirected")
+        await siege.send(flipped(frame), "forged")
+        await siege.finish()
+
+    world = play(program)
+    world.assert_identical(world.directory / "f")
+
+
+def test_bad_frames_of_somebody_known_are_counted_by_kind_and_change_nothing(play):
+    async def program(world):
+        siege = await Siege().prepare(world)
+        seller, raw, seal, request = siege.seller, siege.raw, siege.seal, siege.request
+        good = siege.order()
         first = seal(request(good))
-        await send(first)
-        await send(first, "replayed")
-        await send(seal(request(), board=0), "expired")
-        await send(seal(request(good, E)), "misdirected")
-        other = Session(
+        await siege.send(first)
+        await siege.send(first, "replayed")
+        await siege.send(seal(request(), board=0), "expired")
+        await siege.send(seal(request(good, E)), "misdirected")
+        earlier = Session(
             Identity(b"raw".ljust(32), epoch=2),
             peer=seller.node,
             peer_sign_key=seller._identity.sign_key,
             peer_exchange_key=seller._identity.exchange_key,
             peer_epoch=1,
         )
-        await send(other.seal(request(good), board=board), "wrong-epoch")
-        stray = encode_signed(receipt(seller.node), identity=raw.identity, to=buyer.node, seq=900, board=board)
-        await send(stray, "misdirected")
-        await send(seal(receipt(buyer.node)), "misdirected")
-        await send(seal(receipt(seller.node, F)), "misdirected")
-        await send(flipped(seal(receipt(seller.node))), "forged")
-        await send(seal(m.Done(F)), "misdirected")
-        await send(seal(m.Ok()), "unexpected")
-        await send(seal(m.Reject("not-a-member")), "misdirected")
-        # Odds: by somebody else, for somebody, impossible, and two of one number.
-        await send(odds(raw.identity), "forged")
-        page = m.Odds(0, 1, 0, np.float32([1]).tobytes(), np.float32([0]).tobytes())
-        await send(encode_signed(page, identity=tracker, to=seller.node, seq=4096 * 900, board=900), "misdirected")
-        await send(odds(tracker, value=np.nan), "malformed")
-        await send(odds(tracker, first=3), "malformed")
-        await send(odds(tracker, value=0.5), "equivocation")
-        assert seller._odds.shares == [1.0]
+        await siege.send(earlier.seal(request(good), board=raw.link.board), "wrong-epoch")
+        word = receipt(seller.node)
+        stray = encode_signed(word, identity=raw.identity, to=siege.buyer.node, seq=900, board=raw.link.board)
+        await siege.send(stray, "misdirected")
+        await siege.send(seal(receipt(siege.buyer.node)), "misdirected")
+        await siege.send(seal(receipt(seller.node, F)), "misdirected")
+        await siege.send(flipped(seal(word)), "forged")
+        await siege.send(seal(m.Done(F)), "misdirected")
+        await siege.send(seal(m.Ok()), "unexpected")
+        await siege.send(seal(m.Reject("not-a-member")), "misdirected")
         assert sum(map(is_block, raw.inbox)) == 1
         # A legal no is said, not counted.
         for download, shown, reason in (
             (F, b"", "no-order"),
-            (E, order(world, raw, E, index, expires_ns=world.clock.now_ns()), "expired"),
-            (F, order(world, raw, F, index + 1), "not-held"),
+            (E, siege.order(E, expires_ns=world.clock.now_ns()), "expired"),
+            (F, siege.order(F, index=siege.index + 1), "not-held"),
         ):
-            await send(seal(request(shown, download)))
+            await siege.send(seal(request(shown, download)))
             assert raw.refusals() == [m.Refusal(download, reason)]
-        await send(seal(receipt(seller.node)))
+        await siege.send(seal(word))
         assert seller._uploader._customers[D].total_bytes == 1024
-        await buyer.fetch(index)
+        await siege.finish()
+
+    world = play(program)
+    world.assert_identical(world.directory / "f")
+
+
+def test_odds_that_are_not_the_trackers_or_contradict_it_are_counted_and_not_believed(play):
+    async def program(world):
+        siege = await Siege().prepare(world)
+        view, tracker = siege.seller._odds, world.tracker._identity
+
+        def odds(identity, first=0, value=0.5):
+            page = m.Odds(0, 1, first, np.float32([value]).tobytes(), np.float32([0]).tobytes())
+            return seal_broadcast(page, board=view.newest, identity=identity)
+
+        page = m.Odds(0, 1, 0, np.float32([0.5]).tobytes(), np.float32([0]).tobytes())
+        await siege.send(odds(siege.raw.identity), "forged")
+        await siege.send(flipped(odds(tracker)), "forged")
+        await siege.send(
+            encode_signed(page, identity=tracker, to=siege.seller.node, seq=900 << 12, board=900), "misdirected"
+        )
+        await siege.send(odds(tracker, value=np.nan), "malformed")
+        await siege.send(odds(tracker, first=3), "malformed")
+        await siege.send(odds(tracker), "equivocation")
+        assert view.shares == [1.0]
+        await siege.finish()
 
     world = play(program)
     world.assert_identical(world.directory / "f")

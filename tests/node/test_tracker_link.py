@@ -200,7 +200,12 @@ def welcome_to(node, *, by=TRACKER):
 
 @pytest.mark.parametrize(
     "welcome",
-    [b"", b"\xff" * 9, welcome_to(NODE, by=Identity(bytes([3]) * 32, epoch=1)), welcome_to(Identity(bytes([4]) * 32, epoch=1))],
+    [
+        b"",
+        b"\xff" * 9,
+        welcome_to(NODE, by=Identity(bytes([3]) * 32, epoch=1)),
+        welcome_to(Identity(bytes([4]) * 32, epoch=1)),
+    ],
 )
 def test_a_welcome_that_is_not_the_trackers_to_us_is_none(welcome):
     async def program(link, tracker, network):

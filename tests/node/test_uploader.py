@@ -12,7 +12,7 @@ from tracker import messages as m
 from tracker.identity import Identity
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 from tracker.session import Session
-from tracker.wire import MAX_DATAGRAM_BYTES, encode_signed, is_block, open_block
+from tracker.wire import MAX_DATAGRAM_BYTES, encode_signed, is_block, open_block, peek
 
 TRACKER = Identity(bytes([7]) * 32, epoch=1)
 SERVER = Identity(bytes([8]) * 32, epoch=1)
@@ -88,7 +88,9 @@ class Customer:
         return self.session.seal(m.Request(download, index, runs, order, replaces), board=0)
 
     def receipt(self, download, total_bytes, count=1):
-        return self.session.seal(m.Receipt(download, SERVER.node, total_bytes, count, bytes(32)), board=0)
+        """Return a receipt and its frame."""
+        receipt = m.Receipt(download, SERVER.node, total_bytes, count, bytes(32))
+        return receipt, self.session.seal(receipt, board=0)
 
 
 class Desk:
@@ -114,7 +116,11 @@ class Desk:
         self.uploader.set_rates({FILE: blocks_per_s * WIRE_BYTES})
 
     def ask(self, customer, download, runs, **options):
-        self.uploader.on_request(customer.request(download, runs, **options), ADDRESS, board=0)
+        frame = customer.request(download, runs, **options)
+        self.uploader.on_request(frame, peek(frame), source=ADDRESS, board=0)
+
+    def receive(self, customer, receipt):
+        self.uploader.on_receipt(*receipt, sender=customer.identity.node)
 
     def words(self, customer):
         return [customer.session.open(data, board=0) for _, data, _ in self.endpoint.sent if not is_block(data)]
@@ -207,7 +213,7 @@ def test_done_and_a_request_that_replaces_drop_what_is_queued():
     desk.ask(customer, D, [(0, 0, 100)], order=customer.order(D))
     desk.ask(customer, D, [(1, 0, 5)], replaces=True)
     assert desk.uploader.queues.pending <= 5
-    desk.uploader.on_done(customer.session.seal(m.Done(D), board=0), board=0)
+    desk.uploader.on_done(m.Done(D), sender=customer.identity.node)
     assert desk.uploader.queues.pending == 0
 
 
@@ -217,9 +223,9 @@ def test_nobody_can_end_or_receipt_the_download_of_another():
     desk.ask(other, E, [(0, 0, 9)], order=other.order(E))
     pending = desk.uploader.queues.pending
     with pytest.raises(BadFrame, match="misdirected"):
-        desk.uploader.on_done(other.session.seal(m.Done(D), board=0), board=0)
+        desk.uploader.on_done(m.Done(D), sender=other.identity.node)
     with pytest.raises(BadFrame, match="misdirected"):
-        desk.uploader.on_receipt(other.receipt(D, 1), board=0)
+        desk.receive(other, other.receipt(D, 1))
     with pytest.raises(BadFrame, match="misdirected"):
         desk.ask(other, D, [(0, 0, 9)])
     assert desk.uploader.queues.pending == pending
@@ -230,10 +236,10 @@ def test_each_newest_receipt_rides_on_two_heartbeats_and_older_ones_on_none():
     desk, customer = Desk(), Customer()
     desk.ask(customer, D, [(0, 0, 1)], order=customer.order(D))
     newer, older = customer.receipt(D, 2_000, 2), customer.receipt(D, 1_000, 1)
-    desk.uploader.on_receipt(newer, board=0)
-    desk.uploader.on_receipt(older, board=0)
+    desk.receive(customer, newer)
+    desk.receive(customer, older)
     beats = [desk.uploader.deposits() for _ in range(4)]
-    assert beats == [[m.Deposit([newer])]] * DEPOSIT_REPEATS + [[]] * 2
+    assert beats == [[m.Deposit([newer[1]])]] * DEPOSIT_REPEATS + [[]] * 2
 
 
 def test_many_receipts_are_spread_over_datagrams_that_fit():
@@ -241,7 +247,7 @@ def test_many_receipts_are_spread_over_datagrams_that_fit():
     for number in range(RECEIPTS_PER_DEPOSIT * 2 + 1):
         download = bytes([number]) * 16
         desk.ask(customer, download, [(0, 0, 1)], order=customer.order(download))
-        desk.uploader.on_receipt(customer.receipt(download, 2**53 - 1, 2**62), board=0)
+        desk.receive(customer, customer.receipt(download, 2**53 - 1, 2**62))
     deposits = desk.uploader.deposits()
     assert [len(deposit.receipts) for deposit in deposits] == [RECEIPTS_PER_DEPOSIT] * 2 + [1]
     for deposit in deposits:
@@ -251,7 +257,7 @@ def test_many_receipts_are_spread_over_datagrams_that_fit():
 def test_customers_whose_order_ran_out_are_forgotten_once_their_receipt_was_forwarded():
     desk, customer = Desk(blocks_per_s=1), Customer()
     desk.ask(customer, D, [(0, 0, 100)], order=customer.order(D, expires_s=5))
-    desk.uploader.on_receipt(customer.receipt(D, 1_000), board=0)
+    desk.receive(customer, customer.receipt(D, 1_000))
     desk.clock.advance(6)
     desk.uploader.forget_expired()
     assert [len(desk.uploader.deposits()) for _ in range(3)] == [1, 1, 0]

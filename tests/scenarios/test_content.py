@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netem.errors import ConfigError
-from scenarios.content import LARGEST_FILE_BYTES, STANDARD_LIBRARY_BYTES, standard_library, user_content
+from scenarios.content import LARGEST_FILE_BYTES, STANDARD_FILES, STANDARD_LIBRARY_BYTES, standard_library, user_content
 
 
 def test_the_users_files_are_found_with_awkward_names_and_sizes(content, awkward_files):
@@ -54,7 +54,7 @@ def test_a_name_that_is_no_text_is_refused(tmp_path):
 def test_the_standard_library_gives_real_files_within_the_limit():
     found = standard_library()
     root = Path(sysconfig.get_path("stdlib"))
-    assert len(found) == 12
+    assert len(found) == STANDARD_FILES
     assert sum(file.size_bytes for file in found) <= STANDARD_LIBRARY_BYTES
     assert [file.name for file in found] == sorted(file.name for file in found)
     assert all(file.path == root / file.name for file in found)

@@ -23,6 +23,7 @@ class Example(Params, frozen=True, kw_only=True):
     policy: Annotated[Literal["fixed", "free"], Meta(description="what servers do")] = "free"
     shares: Annotated[float, Meta(gt=0, lt=1)] = 0.5
     loud: bool = False
+    taste: float = 0.0
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,7 @@ def test_a_value_is_read_as_the_type_of_its_key(key, value, read):
         ("policy", 5, "fixed, free"),
         ("impair", 5, "text"),
         ("loud", "perhaps", "true or false"),
+        ("taste", "nan", "a number"),
         ("shares", 1, "a number above 0 below 1"),
     ],
 )

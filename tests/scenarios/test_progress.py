@@ -33,7 +33,7 @@ class FollowTrio:
 
 
 @pytest.fixture
-def follow(monkeypatch, autojump_clock):
+def follow(monkeypatch):
     """Return a function that follows some events for a while."""
 
     async def run(*events, quiet=False, lasting_s=11.0):
@@ -48,7 +48,7 @@ def follow(monkeypatch, autojump_clock):
     return run
 
 
-async def test_a_line_every_five_seconds_tells_how_far_it_is(follow, capsys):
+async def test_a_line_every_five_seconds_tells_how_far_it_is(follow, capsys, autojump_clock):
     await follow(
         DownloadStarted(NODE, DOWNLOAD, 0, 1),
         DownloadStarted(NODE, DOWNLOAD, 0, 1),
@@ -65,7 +65,7 @@ async def test_a_line_every_five_seconds_tells_how_far_it_is(follow, capsys):
     ]
 
 
-async def test_a_terminal_gets_one_live_line_that_is_cleared_at_the_end(follow, capsys, monkeypatch):
+async def test_a_terminal_gets_one_live_line_that_is_cleared_at_the_end(follow, capsys, monkeypatch, autojump_clock):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     await follow(lasting_s=1.2)
     err = capsys.readouterr().err
@@ -74,6 +74,6 @@ async def test_a_terminal_gets_one_live_line_that_is_cleared_at_the_end(follow, 
     assert err.endswith("\r\033[K")
 
 
-async def test_a_quiet_run_tells_nothing(follow, capsys):
+async def test_a_quiet_run_tells_nothing(follow, capsys, autojump_clock):
     await follow(DownloadStarted(NODE, DOWNLOAD, 0, 1), quiet=True)
     assert capsys.readouterr() == ("", "")

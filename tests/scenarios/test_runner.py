@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,11 +12,14 @@ import time
 from collections import Counter
 
 import pytest
+import trio
 
+from node.beliefs import make_beliefs
 from scenarios.catalogue import scenario_named
 from scenarios.claims import Claim
 from scenarios.runner import Options, run_scenario
 from scenarios.trace_file import read_trace
+from tracker.desk import Terms
 
 CLAIM = Claim(name="a", predicted=1, measured=2, tolerance=0, ok=True, source="test")
 
@@ -179,3 +183,61 @@ def test_an_interrupted_run_keeps_its_results(start_swarmbed, tmp_path, content,
     assert all(result["invariants"].values())
     assert result["counts"]["datagrams_sent"] > 0
     assert "DownloadStarted" in {event[0] for _, event in read_trace(out / "events.msgpack")}
+
+
+@pytest.fixture
+def play(tmp_path, content, small):
+    """Return a function that runs a made-up scenario, without claims, in virtual time."""
+    flash_crowd = scenario_named("flash-crowd")
+
+    def run(script):
+        scenario = dataclasses.replace(flash_crowd, name="made-up", run=script, claims=lambda _: [])
+        options = Options(time="virtual", content=content, out=tmp_path / "out", quiet=True)
+        return run_scenario(scenario, small, options)
+
+    return run
+
+
+async def start_and_interrupt(bed):
+    await bed.start(terms=Terms(), policy="fixed", beliefs=lambda: make_beliefs("given", (1.0,)))
+    os.kill(os.getpid(), signal.SIGINT)
+    await trio.sleep(1)
+    assert bed.interrupted
+
+
+def test_an_interrupt_before_the_show_lets_none_of_it_happen(play):
+    shown = []
+
+    async def script(bed):
+        await start_and_interrupt(bed)
+        with bed.lasting(100):
+            await trio.sleep(1)
+            shown.append(True)
+
+    assert play(script).status == 130
+    assert not shown
+
+
+def test_a_second_interrupt_ends_even_what_would_never_end(play):
+    waited = []
+
+    async def script(bed):
+        await start_and_interrupt(bed)
+        os.kill(os.getpid(), signal.SIGINT)
+        await trio.sleep(1000)
+        waited.append(True)
+
+    result = play(script)
+    assert result.status == 130
+    assert not waited
+    assert all(result.invariants.values())
+
+
+def test_a_failure_of_the_program_is_never_hidden(play):
+    async def script(_):
+        await trio.sleep(1)
+        raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup) as caught:
+        play(script)
+    assert caught.group_contains(ZeroDivisionError)

@@ -77,9 +77,7 @@ class Client:
         return None if frame is None else self.session.open(frame, board=0)
 
     async def holds(self, number=0):
-        index = (await self.ask(m.Publish(manifest(number)))).index
-        assert await self.ask(m.Hold(index, holds=True)) == m.Ok()
-        return index
+        return (await self.ask(m.Publish(manifest(number)))).index
 
     def seal(self, message):
         return self.session.seal(message, board=self.place.desk.board)
@@ -214,7 +212,8 @@ def test_a_silent_node_expires_is_dropped_as_a_server_and_is_told_when_it_speaks
         for beat in range(45):
             await trio.sleep(1)
             other.send(other.seal(m.Heartbeat(0, 1, [])))
-            assert (server.node in place.members()) == (beat < 10)
+            if beat != TERMS.member_timeout_s:  # at that moment either is right
+                assert (server.node in place.members()) == (beat < TERMS.member_timeout_s)
         other.board = place.desk.board
         assert await other.ask(m.GetServers(index)) == m.Servers([])
         # Its heartbeat is too many boards old to be opened, and yet must be answered.

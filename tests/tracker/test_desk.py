@@ -1,0 +1,159 @@
+"""The desk, with a bank that only remembers: requests of one member and what it answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from netem.clock import S
+from netem.errors import Rejection
+from tracker import messages as m
+from tracker.bank.transactions import HoldMemo, SettleMemo
+from tracker.catalogue import ENTRIES_PER_ANSWER
+from tracker.desk import Desk, Terms
+from tracker.events import DownloadSettled, FeeHeld, FileHeld, FilePublished
+from tracker.identity import Identity
+from tracker.messages import PIECE_BYTES
+from tracker.wire import open_signed
+
+TRACKER = Identity(bytes([9]) * 32, epoch=1)
+D = b"d" * 16
+FEE = 100
+
+
+class FakeBank:
+    """A bank that does whatever it is told, or refuses."""
+
+    def __init__(self):
+        self.applied, self.refusal = [], None
+
+    async def apply(self, transaction):
+        if self.refusal:
+            raise Rejection(self.refusal)
+        self.applied.append(transaction)
+
+
+class FakeClock:
+    ns = 1_000 * S
+
+    def now_ns(self):
+        return self.ns
+
+
+class Scene:
+    def __init__(self):
+        self.bank, self.events, self.clock = FakeBank(), [], FakeClock()
+        terms = Terms(fee_credits=FEE, hold_s=60)
+        self.desk = Desk(TRACKER, self.clock, terms=terms, bank=self.bank, emit=self.events.append)
+
+    def member(self, number, *, epoch=1):
+        who = Identity(bytes([number]) * 32, epoch=epoch)
+        join = m.Join(who.sign_key, who.exchange_key, f"host {number}", number, 1_000.0)
+        member = self.desk.membership.join(join, epoch=epoch, now_ns=self.clock.ns)
+        self.desk.market.rates.admit(member.node, claimed_bytes_per_s=1_000.0, now_ns=self.clock.ns)
+        return member
+
+    async def holding(self, number, manifest):
+        member = self.member(number)
+        await self.desk.answer(member, m.Publish(manifest))
+        return member
+
+
+def manifest(number=0, size_bytes=10):
+    pieces = -(-size_bytes // PIECE_BYTES)
+    return m.Manifest(f"f{number}", size_bytes, [bytes(32)] * pieces, number.to_bytes(32, "big"))
+
+
+async def test_a_file_is_published_once_and_keeps_its_index():
+    scene = Scene()
+    a, b = scene.member(1), scene.member(2)
+    answers = [await scene.desk.answer(who, m.Publish(manifest(number))) for who, number in ((a, 0), (b, 1), (b, 0))]
+    assert [answer.index for answer in answers] == [0, 1, 0]
+    assert [(e.index, e.by) for e in scene.events if isinstance(e, FilePublished)] == [(0, a.node), (1, b.node)]
+    # Who publishes holds.
+    held = [(e.index, e.node) for e in scene.events if isinstance(e, FileHeld)]
+    assert held == [(0, a.node), (1, b.node), (0, b.node)]
+    assert await scene.desk.answer(a, m.GetManifest(1)) == manifest(1)
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (m.GetManifest(5), "unknown-file"),
+        (m.Hold(5, holds=True), "unknown-file"),
+        (m.Open(D, 5), "unknown-file"),
+        (m.GetServers(5), "unknown-file"),
+        (m.Close(D, []), "unknown-download"),
+        (m.Publish(m.Manifest("f", 10, [], bytes(32))), "bad-manifest"),
+        (m.Ok(), "not-a-request"),
+    ],
+)
+async def test_a_legal_no_carries_its_reason(request_, reason):
+    scene = Scene()
+    assert (await scene.desk.answer(scene.member(1), request_)).reason == reason
+    assert scene.events == []
+    assert scene.bank.applied == []
+
+
+async def test_the_catalogue_is_read_in_parts():
+    scene = Scene()
+    member = scene.member(1)
+    for number in range(ENTRIES_PER_ANSWER + 3):
+        await scene.desk.answer(member, m.Publish(manifest(number)))
+    files = []
+    while part := (await scene.desk.answer(member, m.GetCatalogue(len(files)))).files:
+        files += part
+    assert [file.index for file in files] == list(range(ENTRIES_PER_ANSWER + 3))
+
+
+async def test_servers_are_the_members_that_hold_a_file_but_the_one_that_asks():
+    scene = Scene()
+    a, b, c = [await scene.holding(number, manifest()) for number in (1, 2, 3)]
+    scene.desk.membership.leave(c.node)
+    answer = await scene.desk.answer(a, m.GetServers(0))
+    assert answer.servers == [m.Server(b.node, b.sign_key, b.exchange_key, 1, "host 2", 2)]
+    await scene.desk.answer(b, m.Hold(0, holds=False))
+    assert (await scene.desk.answer(a, m.GetServers(0))).servers == []
+    assert [event.holds for event in scene.events if isinstance(event, FileHeld)] == [True, True, True, False]
+
+
+async def test_saying_again_that_a_file_is_held_is_no_news():
+    scene = Scene()
+    a = await scene.holding(1, manifest())
+    assert await scene.desk.answer(a, m.Hold(0, holds=True)) == m.Ok()
+    assert len([event for event in scene.events if isinstance(event, FileHeld)]) == 1
+
+
+async def test_an_order_names_the_downloader_and_its_keys_and_when_the_hold_ends():
+    scene = Scene()
+    seller, buyer = await scene.holding(1, manifest()), scene.member(2, epoch=4)
+    opened = await scene.desk.answer(buyer, m.Open(D, 0))
+    assert open_signed(opened.order, TRACKER.sign_key) == m.Order(
+        D, 0, buyer.node, buyer.sign_key, buyer.exchange_key, 4, scene.clock.ns + 60 * S
+    )
+    assert [server.node for server in opened.servers] == [seller.node]
+    (transaction,) = scene.bank.applied
+    assert transaction.memo == HoldMemo(scene.clock.ns + 60 * S)
+    assert isinstance(scene.events[-1], FeeHeld)
+
+
+async def test_a_fee_that_the_bank_refuses_opens_nothing():
+    scene = Scene()
+    buyer = scene.member(2)
+    await scene.holding(1, manifest())
+    scene.bank.refusal = "insufficient"
+    assert (await scene.desk.answer(buyer, m.Open(D, 0))).reason == "insufficient"
+    assert scene.desk.market.downloads == {}
+    scene.bank.refusal = None
+    assert isinstance(await scene.desk.answer(buyer, m.Open(D, 0)), m.Opened)
+
+
+async def test_settling_pays_by_the_totals_and_forgets_the_download():
+    scene = Scene()
+    seller, buyer = await scene.holding(1, manifest()), scene.member(2)
+    await scene.desk.answer(buyer, m.Open(D, 0))
+    await scene.desk.answer(buyer, m.Close(D, [(seller.node, 4)]))
+    (settlement,) = scene.desk.market.due(scene.clock.ns + 3 * S)
+    await scene.desk.settle(settlement)
+    assert scene.events[-1] == DownloadSettled(D, "close", [(seller.node, 40)], 60)
+    assert scene.bank.applied[-1].memo == SettleMemo(FEE, 10, ((seller.node, 4),))
+    assert scene.desk.market.downloads == {}
