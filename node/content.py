@@ -78,7 +78,7 @@ def make_manifest(name: str, source: Path) -> Manifest:
 def _hash_pieces(path: str, _size_bytes: int, _mtime_ns: int) -> tuple[list[bytes], int]:
     """Return the pieces' hashes and the size read; a file that many nodes publish is read once while it stays the same."""
     pieces, size_bytes = [], 0
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         while data := file.read(PIECE_BYTES):
             pieces.append(hashlib.sha256(data).digest())
             size_bytes += len(data)

@@ -13,24 +13,24 @@ from dataclasses import dataclass, field
 
 import trio
 
-from netem.clock import S, Clock
+from netem.clock import Clock, S
 from netem.errors import BadFrame, Rejection
 from netem.events import Event
-from netem.host import Address, Endpoint
+from netem.host import Endpoint
 from netem.randomness import keyed_bytes
+from netem.route import Address
 from node.acquaintances import Acquaintances
 from node.content import check_manifest
+from node.credit import Credit
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
 from node.store import PartialFile, Store
 from node.swarm import Accepted, Ask, Progress, Swarm
 from node.tracker_link import TrackerLink
 from tracker import messages as m
 from tracker.session import Session
-from tracker.settlement import EMPTY_ROOT, chain_root
 from tracker.wire import block_flow, flow_id, open_block
 
-RECEIPT_BYTES = 64 * 1024  # a server learns of its credit at least this often ...
-RECEIPT_NS = 5 * S  # ... or this often
+RECEIPT_NS = 5 * S  # how often every server that is owed anything gets a receipt
 REFRESH_S = 1.0  # how often the list of servers is asked for
 MAX_SERVERS = 20  # at once: with more, each would send so little that asking and receipting cost as much
 LONELY_S = 60.0  # a download without any server for so long is given up
@@ -48,16 +48,6 @@ class _Source:
 
 
 @dataclass(slots=True)
-class _Credit:
-    """What one server was told that we accepted from it; it outlives the server's departure."""
-
-    total_bytes: int = 0
-    count: int = 0
-    root: bytes = EMPTY_ROOT
-    receipted_bytes: int = 0
-
-
-@dataclass(slots=True)
 class Download:
     """A download under way."""
 
@@ -67,8 +57,8 @@ class Download:
     swarm: Swarm
     file: PartialFile
     order: bytes
+    credit: Credit
     sources: dict[bytes, _Source] = field(default_factory=dict)
-    credits: dict[bytes, _Credit] = field(default_factory=dict)
     blocks: int = 0
     receipts_due_ns: int = 0
     check_ns: int | None = None
@@ -83,7 +73,7 @@ class Downloader:
         emit: takes the events.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it ties together everything that a download touches
         self,
         endpoint: Endpoint,
         clock: Clock,
@@ -147,7 +137,7 @@ class Downloader:
     def _begin(self, index: int, manifest: m.Manifest, opened: m.Opened, *, name: bytes) -> Download:
         file = self._store.begin(manifest)
         swarm = Swarm(manifest, shuffle=int.from_bytes(name[:8], "little"), have=file.have)
-        download = Download(name, index, manifest, swarm, file, opened.order)
+        download = Download(name, index, manifest, swarm, file, opened.order, Credit(name))
         download.receipts_due_ns = self._clock.now_ns() + RECEIPT_NS
         self._downloads[name] = download
         self._emit(DownloadStarted(self._node, name, index, len(opened.servers)))
@@ -292,10 +282,7 @@ class Downloader:
         for accepted in finished:
             download.file.write_piece(accepted.piece, accepted.data)
             for server, nbytes in accepted.sources:
-                credit = download.credits.setdefault(server, _Credit())
-                credit.total_bytes += nbytes
-                credit.count += 1
-                credit.root = chain_root(credit.root, accepted.piece, nbytes)
+                download.credit.accept(server, piece=accepted.piece, nbytes=nbytes)
             self._emit(PieceAccepted(self._node, download.download, download.index, accepted.piece, list(accepted.sources)))
         for server in [used for used in download.sources if used in download.swarm.banned]:
             self._emit(ServerBanned(self._node, download.download, server, download.swarm.banned[server]))
@@ -306,14 +293,10 @@ class Downloader:
         """Sign for what was accepted: to servers owed a good deal, or (`final`) to all that are owed anything."""
         if final:
             download.receipts_due_ns = now_ns + RECEIPT_NS
-        for server, credit in download.credits.items():
-            owed = credit.total_bytes - credit.receipted_bytes
+        for server in download.credit.servers():
             source = download.sources.get(server)
-            if source is None or owed < (1 if final else RECEIPT_BYTES):
-                continue
-            receipt = m.Receipt(download.download, server, credit.total_bytes, credit.count, credit.root)
-            self._endpoint.send(source.session.seal(receipt, board=self._link.board), source.address)
-            credit.receipted_bytes = credit.total_bytes
+            if source is not None and (receipt := download.credit.receipt(server, final=final)):
+                self._endpoint.send(source.session.seal(receipt, board=self._link.board), source.address)
 
 
 def _close_message(download: Download) -> m.Close:

@@ -19,7 +19,7 @@ from netem.randomness import keyed_generator
 from node.content import BLOCKS_PER_PIECE, block_count
 from node.endgame import worth_asking
 from node.pieces import Piece, Pieces, Runs, join_runs
-from node.server_flow import NEVER_NS, ServerFlow
+from node.server_flow import ServerFlow
 from node.smart_ban import Suspects
 from tracker.messages import BLOCK_BYTES, Manifest
 

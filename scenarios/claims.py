@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from netem.certificate import Certificate
 
 Value = float | int | str | None
-E_co = TypeVar("E_co", bound=Event)
+E = TypeVar("E", bound=Event)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Trace:
         """Take an event."""
         self.by_type[type(event)].append((time_ns, event))
 
-    def of(self, kind: type[E_co]) -> Sequence[tuple[int, E_co]]:
+    def of(self, kind: type[E]) -> Sequence[tuple[int, E]]:
         """Return the events of a type with their times."""
         return self.by_type.get(kind, [])
 

@@ -148,7 +148,7 @@ def _complain(faults: BaseExceptionGroup[Any], status: int) -> int:
 
 
 def _options(given: dict[str, Any]) -> Any:
-    from scenarios.runner import Options
+    from scenarios.options import Options
 
     try:
         seed = int(given["seed"])

@@ -13,16 +13,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from netem.errors import ConfigError
 from scenarios.content import Shared
+from scenarios.options import Options
 from scenarios.parameters import Params
-
-if TYPE_CHECKING:
-    from scenarios.runner import Options
 
 _VERSIONS = ("swarmbed", "trio", "numpy", "scipy", "msgspec", "msgpack", "pynacl")
 

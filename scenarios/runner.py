@@ -5,11 +5,13 @@ Source: DESIGN sections 3 (two clocks, digest), 5 and 6 (run directory, result.j
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,30 +25,20 @@ from netem.events import EventStream
 from netem.network import Network
 from netem.real_time import RealTime
 from netem.virtual_time import VirtualTime, schedule_deterministically
+from node.events import DownloadFinished, DownloadStopped, PieceAccepted
 from scenarios.catalogue import Scenario
 from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
+from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.progress import Progress
 from scenarios.run_directory import new_run_directory, write_json, write_run_json
 from scenarios.testbed import Bed
 from scenarios.trace_file import TraceFile
-from node.events import DownloadFinished, DownloadStopped, PieceAccepted
 from tracker.bank.audit import audit
 
 EXIT_OK, EXIT_CLAIM, EXIT_USAGE, EXIT_VOID, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 DRAIN_S = 1.0  # after the last sender has stopped, so that what is under way arrives and is counted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How to run, beside the scenario's own parameters."""
-
-    seed: int = 1
-    time: str = "real"
-    content: Path | None = None
-    out: Path | None = None
-    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +87,9 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     """Run a scenario and write its run directory.
 
     Args:
+        scenario: what to play.
         values: parameter values by key, as `fill` takes them.
+        options: how to run it.
 
     Raises:
         ConfigError: something is wrong with what was asked for; nothing was run.
@@ -106,23 +100,49 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     content = user_content(options.content) if options.content else standard_library()
     directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
     write_run_json(directory, scenario=scenario.name, params=params, options=options, content=content)
-    # Millions of short-lived tuples are no garbage cycles: the collector's default would cost a third of the run, and pauses.
+    clock = VirtualTime() if options.time == "virtual" else RealTime()
+    run = _Run(clock, scenario, params, options=options, content=content, directory=directory)
+    try:
+        with _rare_collections():
+            if isinstance(clock, VirtualTime):
+                schedule_deterministically(options.seed)
+                trio.run(run.main, clock=clock)
+            else:
+                trio.run(run.main)
+    except* ConfigError:
+        shutil.rmtree(directory)  # such as a port in use: nothing was run, so nothing is left behind
+        raise
+    with _deaf_to_interrupts():
+        result = run.judge()
+        write_json(directory / "result.json", result.to_dict())
+    return result
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Collect garbage rarely: a run's millions of short-lived tuples are no cycles, and looking for any costs and pauses it."""
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(1_000_000, 50, 1_000)
-    clock: RealTime | VirtualTime
-    if options.time == "virtual":
-        schedule_deterministically(options.seed)
-        clock = VirtualTime()
-        run = _Run(clock, scenario, params, options=options, content=content, directory=directory)
-        trio.run(run.main, clock=clock)
-    else:
-        clock = RealTime()
-        run = _Run(clock, scenario, params, options=options, content=content, directory=directory)
-        trio.run(run.main)
-    result = run.judge()
-    write_json(directory / "result.json", result.to_dict())
-    return result
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """See the last second through: a Ctrl-C while results are written would lose them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread gets interrupts, and may say so
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Run:
@@ -232,13 +252,14 @@ class _Run:
         )
 
     def _counts(self) -> dict[str, int]:
-        ended = [e for kind in (DownloadFinished, DownloadStopped) for _, e in self._trace.of(kind)]
+        finished = [event.blocks for _, event in self._trace.of(DownloadFinished)]
+        stopped = [event.blocks for _, event in self._trace.of(DownloadStopped)]
         accepted = sum(n for _, e in self._trace.of(PieceAccepted) for _, n in e.sources)
         return {
-            "blocks_delivered": sum(event.blocks for event in ended),
+            "blocks_delivered": sum(finished) + sum(stopped),
             "bytes_accepted": accepted,
-            "downloads_finished": len(self._trace.of(DownloadFinished)),
-            "downloads_stopped": len(self._trace.of(DownloadStopped)),
+            "downloads_finished": len(finished),
+            "downloads_stopped": len(stopped),
             "events": self._events.count,
             **{f"datagrams_{name}": n for name, n in self._network.fate_counts().items()},
         }

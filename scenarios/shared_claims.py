@@ -70,7 +70,11 @@ def fees_conserved(record: Record) -> Claim:
         ok=bool(settled) and fees == paid and once and not broken,
         source="DESIGN section 4; invariants I1, I5, I7",
         detectable=1,
-        note=f"broken: {', '.join(broken)}" if broken else "a download was not settled exactly once" if not once else "",
+        note=f"broken: {', '.join(broken)}"
+        if broken
+        else "a download was not settled exactly once"
+        if not once
+        else "",
     )
 
 
@@ -84,12 +88,12 @@ def payouts_match_trace(record: Record) -> Claim:
     fees = {event.download: event for _, event in record.trace.of(FeeHeld)}
     settled = [event for _, event in record.trace.of(DownloadSettled)]
     worst = 0
-    for event in settled:
-        held = fees[event.download]
-        payouts, refund = split_fee(held.fee_credits, size_bytes=sizes[held.index], totals=accepted[event.download])
-        paid = dict(event.payouts)
+    for done in settled:
+        held = fees[done.download]
+        payouts, refund = split_fee(held.fee_credits, size_bytes=sizes[held.index], totals=accepted[done.download])
+        paid = dict(done.payouts)
         servers: Sequence[bytes] = sorted(payouts.keys() | paid.keys())
-        worst = max([worst, abs(refund - event.refund_credits)])
+        worst = max([worst, abs(refund - done.refund_credits)])
         worst = max([worst, *(abs(payouts.get(server, 0) - paid.get(server, 0)) for server in servers)])
     return Claim(
         name="payouts against accepted pieces, worst gap (micro-credits)",

@@ -30,7 +30,7 @@ def odds_noise(p: np.ndarray, *, servers: int, relative_error: float) -> np.ndar
         servers: m, how many servers bid, >= 1.
         relative_error: c, standard deviation over mean of a proven rate (see `rate_error`).
     """
-    return relative_error * np.sqrt(p * (1 - p) / servers)
+    return np.asarray(relative_error * np.sqrt(p * (1 - p) / servers))
 
 
 def distance_bound(noise: np.ndarray, *, deviations: float = 4.0) -> float:

@@ -28,9 +28,9 @@ from node.policies.proportional_response import SHARE_FLOOR
 from node.uploader import OVERHEAD_BYTES
 from scenarios.claims import Claim, Record, compare
 from scenarios.content import Shared
-from scenarios.shared_claims import shared_claims
 from scenarios.parameters import Params as CommonParams
 from scenarios.parameters import Probability
+from scenarios.shared_claims import shared_claims
 from scenarios.testbed import Bed
 from scenarios.theory import copy_times, distance_bound, odds_noise, rate_error, seed_shares, total_variation
 from tracker.desk import Terms
@@ -38,7 +38,10 @@ from tracker.events import BoardPosted
 from tracker.messages import BLOCK_BYTES
 from tracker.odds import HALF_LIFE_S
 
-LAST_BOARDS = 15  # about one memory of the proven rates: fewer would judge a moment, more would reach back into the growth
+LAST_BOARDS = (
+    15  # about one memory of the proven rates: fewer would judge a moment, more would reach back into the growth
+)
+SMALLEST_MEAN_BYTES = 64 * 1024  # of what the load is reckoned with
 DOWNLOAD_SLACK = 0.2  # a download may take 1.2 x size / rates
 ODDS_NAME = "odds against request shares (total variation)"
 ODDS = "huberman-wu, section 3.3 (uniform p/π) with eq. (5); noise: scenarios/theory.py"
@@ -49,11 +52,15 @@ class Params(CommonParams, frozen=True, kw_only=True):
     """The crowd's size and taste, and the servers' policy."""
 
     zipf: Annotated[float, Meta(ge=0, le=5, description="exponent of the old files' popularity")] = 0.8
-    new_share: Annotated[float, Meta(gt=0, lt=1, description="share of requests for the new file, once it is out")] = 0.3
+    new_share: Annotated[float, Meta(gt=0, lt=1, description="share of requests for the new file, once it is out")] = (
+        0.3
+    )
     appear_s: Annotated[float, Meta(ge=0, le=3600, description="when the new file appears")] = 5.0
     load: Annotated[float, Meta(gt=0, le=5, description="requested bytes/s over the upload of all nodes")] = 0.3
     servers_share: Annotated[Probability, Meta(description="share of nodes that hold every old file at first")] = 0.5
-    keep_files: Annotated[int, Meta(ge=1, le=65_536, description="downloads a node has room for; the oldest makes way")] = 2
+    keep_files: Annotated[
+        int, Meta(ge=1, le=65_536, description="downloads a node has room for; the oldest makes way")
+    ] = 2
     policy: Annotated[
         Literal["proportional_response", "fixed", "price_taker"], Meta(description="how servers split their upload")
     ] = "proportional_response"
@@ -131,7 +138,8 @@ async def _release(bed: Bed, new: Shared) -> None:
 async def _arrivals(bed: Bed, p: np.ndarray) -> None:
     """Let requests arrive as a Poisson stream; each picks a file by p and a random node that lacks it."""
     params: Params = bed.params
-    mean_bytes = float(p @ [file.size_bytes for file in bed.facts["files"]])
+    # Asking costs time too: a crowd for empty files would be endless.
+    mean_bytes = max(float(p @ [file.size_bytes for file in bed.facts["files"]]), SMALLEST_MEAN_BYTES)
     per_s = params.load * params.nodes * params.upload_bytes_per_s / mean_bytes
     chance = bed.chance("crowd")
     fetching: set[tuple[bytes, int]] = bed.facts.setdefault("fetching", set())
@@ -225,7 +233,8 @@ def growth_claim(record: Record) -> Claim:
         seed_shares(params.new_share, old_files=index, servers=_initial_servers(params)),
         copy_s=record.facts["files"][index].size_bytes / goodput,
         board_s=Terms().board_interval_s,
-        notice_s=REFRESH_S / 2 + 8 * params.link().mean_delay_s(),  # on average; then four round trips to the first block
+        notice_s=REFRESH_S / 2
+        + 8 * params.link().mean_delay_s(),  # on average; then four round trips to the first block
     )[-1]
     return compare(
         name,
@@ -267,4 +276,6 @@ def _uniform_distance(p: np.ndarray) -> float:
 
 
 def _unjudged(name: str, why: str, source: str) -> Claim:
-    return Claim(name=name, predicted=None, measured=None, tolerance=0.0, ok=False, source=source, note=f"{why}: too little data")
+    return Claim(
+        name=name, predicted=None, measured=None, tolerance=0.0, ok=False, source=source, note=f"{why}: too little data"
+    )

@@ -11,8 +11,9 @@ import pytest
 from netem.errors import ConfigError
 from scenarios.catalogue import scenario_named, scenario_names
 from scenarios.claims import Claim
+from scenarios.options import Options
 from scenarios.parameters import Params, describe, fill
-from scenarios.runner import Options, run_scenario
+from scenarios.runner import run_scenario
 
 EVERY_SCENARIO = pytest.mark.parametrize("name", scenario_names())
 COMMON = set(Params.__struct_fields__)

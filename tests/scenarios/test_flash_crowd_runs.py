@@ -3,7 +3,8 @@
 import pytest
 
 from scenarios.catalogue import scenario_named
-from scenarios.runner import EXIT_CLAIM, EXIT_OK, Options, run_scenario
+from scenarios.options import Options
+from scenarios.runner import EXIT_CLAIM, EXIT_OK, run_scenario
 from scenarios.scripts.flash_crowd import ODDS_NAME
 
 pytestmark = pytest.mark.slow

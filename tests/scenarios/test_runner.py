@@ -17,7 +17,8 @@ import trio
 from node.beliefs import make_beliefs
 from scenarios.catalogue import scenario_named
 from scenarios.claims import Claim
-from scenarios.runner import Options, run_scenario
+from scenarios.options import Options
+from scenarios.runner import run_scenario
 from scenarios.trace_file import read_trace
 from tracker.desk import Terms
 

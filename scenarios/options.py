@@ -1,0 +1,17 @@
+"""Pure: how to run a scenario, beside its own parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The run's seed, clock (`real` or `virtual`), content and run directory (None: the defaults), and progress."""
+
+    seed: int = 1
+    time: str = "real"
+    content: Path | None = None
+    out: Path | None = None
+    quiet: bool = False
