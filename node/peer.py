@@ -20,6 +20,7 @@ from netem.randomness import keyed_bytes
 from netem.route import Address
 from node.acquaintances import Acquaintances
 from node.beliefs.base import Beliefs
+from node.bidding import Bidding
 from node.content import make_manifest
 from node.downloader import Downloader
 from node.policies.base import Policy
@@ -29,13 +30,10 @@ from node.uploader import Uploader
 from tracker import messages as m
 from tracker.events import FramesDropped
 from tracker.identity import Identity
-from tracker.odds import OddsView
 from tracker.session import open_broadcast
 from tracker.wire import is_block, peek
 
 HEARTBEAT_S = 1.0
-BIDS_PER_HEARTBEAT = 80  # as many as surely fit a datagram
-CONTROL_RESERVE = 0.08  # of the upload: requests, receipts and heartbeats need room beside the reserved rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Peer:
         store: its files; kept over a restart.
         emit: takes the events.
 
-    Invariant: the reserved rates b_ij add up to at most the upload rate.
+    Invariant: exactly the files in `_roots` are served, and bid on.
     """
 
     def __init__(
@@ -78,8 +76,7 @@ class Peer:
         self._config = config
         self._emit = emit
         self._roots: dict[int, bytes] = {}
-        self._split: dict[int, float] = {}
-        self._odds = OddsView()
+        self._bidding = Bidding(config.policy, config.beliefs, upload_bytes_per_s=config.upload_bytes_per_s)
         self._outside = False
         self._announced = 0
         self._fetching: set[int] = set()
@@ -202,7 +199,7 @@ class Peer:
                     await self._hold(file.index, root=file.root, size_bytes=file.size_bytes)
             first = files[-1].index + 1
 
-    # -- bidding ----------------------------------------------------------------------------------------------------
+    # -- heartbeats ----------------------------------------------------------------------------------------------------
 
     async def _beat(self, endpoint: Endpoint) -> None:
         """Tell the tracker every second that this node is alive, what it bids and what it was receipted for."""
@@ -210,7 +207,7 @@ class Peer:
         next_s = trio.current_time() + phase * HEARTBEAT_S
         while True:
             await trio.sleep_until(next_s)
-            for message in (*self._heartbeats(), *self._uploader.deposits()):
+            for message in (*self._bidding.heartbeats(), *self._uploader.deposits()):
                 self._send(endpoint, message)
             self._uploader.forget_expired()
             if self._outside or self._link.joins != self._announced:
@@ -228,28 +225,13 @@ class Peer:
             if index in self._roots:  # else it was dropped meanwhile
                 await self._link.ask(m.Hold(index, holds=True), m.Ok)
 
-    def _heartbeats(self) -> list[m.Heartbeat]:
-        bids = sorted(self._split.items())
-        size = BIDS_PER_HEARTBEAT
-        parts = [bids[i : i + size] for i in range(0, len(bids), size)] or [[]]
-        return [m.Heartbeat(page, len(parts), part) for page, part in enumerate(parts)]
-
     def _send(self, endpoint: Endpoint, message: m.Message) -> None:
         if self._link.session is not None:
             endpoint.send(self._link.session.seal(message, board=self._link.board), self._config.tracker)
 
     def _rebid(self) -> None:
         """Split the upload anew: on a new board, and when the set of held files changes."""
-        odds = self._odds.shares
-        files = max([len(odds), *(index + 1 for index in self._roots)])
-        self._split = self._config.policy.split(
-            held=sorted(self._roots),
-            odds=odds,
-            beliefs=self._config.beliefs.probabilities(files),
-            own=self._split,
-        )
-        usable = self._config.upload_bytes_per_s * (1 - CONTROL_RESERVE)
-        self._uploader.set_rates({index: share * usable for index, share in self._split.items()})
+        self._uploader.set_rates(self._bidding.rebid(self._roots))
 
     # -- datagrams --------------------------------------------------------------------------------------------------
 
@@ -291,6 +273,6 @@ class Peer:
 
     def _on_odds(self, data: bytes) -> None:
         board, page = open_broadcast(data, self._config.tracker_key)
-        if self._odds.add(board, page):
-            self._link.board = max(self._link.board, self._odds.board)
+        if self._bidding.odds.add(board, page):
+            self._link.board = max(self._link.board, self._bidding.odds.board)
             self._rebid()

@@ -26,7 +26,7 @@ def shared_claims(record: Record) -> list[Claim]:
         byte_identical(record),
         fees_conserved(record),
         payouts_match_trace(record),
-        _network("loss of a datagram, realised", record.certificate.loss, "netem-semantics 2.4 and 2.6"),
+        _network("datagram loss, realised", record.certificate.loss, "netem-semantics 2.4 and 2.6"),
         _network("one-way delay, realised (s)", record.certificate.delay_s, "netem-semantics 2.2"),
     ]
 
@@ -44,7 +44,7 @@ def byte_identical(record: Record) -> Claim:
             expected[event.index] = hashlib.sha256(path.read_bytes()).digest()
         same += event.sha256 == expected[event.index]
     return Claim(
-        name="finished files identical to the source",
+        name="files identical to their source",
         predicted=len(finished),
         measured=same,
         tolerance=0,
@@ -63,7 +63,7 @@ def fees_conserved(record: Record) -> Claim:
     once = len({event.download for event in settled}) == len(settled) == len(record.trace.of(FeeHeld))
     broken = [name for name, holds in record.ledger_ok.items() if not holds]
     return Claim(
-        name="payouts + refunds = fees (micro-credits)",
+        name="payouts + refunds = fees (µcr)",
         predicted=fees,
         measured=paid,
         tolerance=0,
@@ -96,7 +96,7 @@ def payouts_match_trace(record: Record) -> Claim:
         worst = max([worst, abs(refund - done.refund_credits)])
         worst = max([worst, *(abs(payouts.get(server, 0) - paid.get(server, 0)) for server in servers)])
     return Claim(
-        name="payouts against accepted pieces, worst gap (micro-credits)",
+        name="payouts against pieces, gap (µcr)",
         predicted=0,
         measured=worst if settled else None,
         tolerance=0,

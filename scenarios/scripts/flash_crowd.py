@@ -43,7 +43,7 @@ LAST_BOARDS = (
 )
 SMALLEST_MEAN_BYTES = 64 * 1024  # of what the load is reckoned with
 DOWNLOAD_SLACK = 0.2  # a download may take 1.2 x size / rates
-ODDS_NAME = "odds against request shares (total variation)"
+ODDS_NAME = "odds against requests (TV)"
 ODDS = "huberman-wu, section 3.3 (uniform p/π) with eq. (5); noise: scenarios/theory.py"
 GROWTH = "huberman-wu, eq. (8) and (9), in units of one copy's upload time: scenarios/theory.py"
 
@@ -220,7 +220,7 @@ def growth_claim(record: Record) -> Claim:
     index = record.facts["new_index"]
     released_ns, _ = _show(record)
     copies = max(3, round(params.new_share * params.nodes / 2))
-    name = f"time until {copies} copies of the new file (s)"
+    name = f"{copies} copies of the new file (s)"
     arrivals = [(t - released_ns) / S for t, e in record.trace.of(Arrival) if e.index == index and e.node]
     ends = [(t - released_ns) / S for t, e in record.trace.of(DownloadFinished) if e.index == index]
     if len(ends) < copies:

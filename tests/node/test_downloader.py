@@ -12,9 +12,9 @@ from netem.errors import Rejection
 from netem.impairments.delay import Delay
 from netem.impairments.loss import Loss
 from netem.link import LinkConfig
+from node.bidding import CONTROL_RESERVE
 from node.content import BLOCKS_PER_PIECE, block_count
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
-from node.peer import CONTROL_RESERVE
 from node.store import Store
 from node.uploader import OVERHEAD_BYTES
 from tracker.desk import Terms

@@ -14,7 +14,7 @@ from netem.impairments.delay import Delay
 from netem.impairments.loss import Loss
 from netem.link import LinkConfig
 from node.acquaintances import Acquaintances
-from node.events import DownloadFinished
+from node.events import DownloadFinished, PieceAccepted
 from node.tracker_link import TrackerLink
 from tracker import messages as m
 from tracker.bank.audit import audit
@@ -72,6 +72,25 @@ def test_a_restarted_node_is_a_new_boot_that_serves_what_its_store_has_and_is_no
     assert audit(world.directory / "ledger.sqlite").minted_credits == 3 * world.terms.endowment_credits
 
 
+def test_on_real_sockets_too_a_server_that_crashes_comes_back_and_serves_on(play_live):
+    async def program(world):
+        seller, buyer = await world.join("seller", upload=400 * KB), await world.join("buyer")
+        index = await seller.publish("f", world.file("f", 2 * PIECE_BYTES))
+        world.spawn("buyer", buyer.fetch, index)
+        while not world.of(PieceAccepted):
+            await trio.sleep(0.02)
+        world.crash("seller")
+        await trio.sleep(0.1)
+        world.network.restart("seller")
+        await world.join("seller", upload=400 * KB, epoch=2)
+        while not buyer.holds(index):
+            await trio.sleep(0.02)
+
+    world = play_live(program, link=LOSSY)
+    world.assert_identical(world.directory / "f")
+    assert world.balance("seller") == world.terms.fee_credits
+
+
 def test_a_node_may_start_without_credit(play):
     async def program(world):
         await world.join("pauper")
@@ -122,7 +141,7 @@ def test_a_node_that_holds_nothing_comes_back_too_and_hears_the_odds_again(play)
             assert members(world) == []
         await trio.sleep(5)
         assert members(world) == ["idle"]
-        assert idle._odds.newest >= world.of(BoardPosted)[-1].board - 1
+        assert idle._bidding.odds.newest >= world.of(BoardPosted)[-1].board - 1
 
     play(program, link=CLEAN)
 
@@ -268,7 +287,7 @@ class Siege:
         """Return what bad input must leave alone."""
         uploader, seller = self.seller._uploader, self.seller
         customers = {download: (c.total_bytes, c.deposits_left) for download, c in uploader._customers.items()}
-        return dict(seller._roots), dict(seller._split), customers, uploader.queues.pending
+        return dict(seller._roots), dict(seller._bidding.split), customers, uploader.queues.pending
 
     async def send(self, data, kind=None):
         """Send a datagram that must be counted under `kind` and change nothing, or is good."""
@@ -365,7 +384,7 @@ def test_bad_frames_of_somebody_known_are_counted_by_kind_and_change_nothing(pla
 def test_odds_that_are_not_the_trackers_or_contradict_it_are_counted_and_not_believed(play):
     async def program(world):
         siege = await Siege().prepare(world)
-        view, tracker = siege.seller._odds, world.tracker._identity
+        view, tracker = siege.seller._bidding.odds, world.tracker._identity
 
         def odds(identity, first=0, value=0.5):
             page = m.Odds(0, 1, first, np.float32([value]).tobytes(), np.float32([0]).tobytes())

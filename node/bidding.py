@@ -1,0 +1,56 @@
+"""Pure: a node's bids: the odds it heard, how it splits its upload over the files it holds, and the heartbeats that say so.
+
+Source: huberman-wu, section 2 (the bids b_ij); DESIGN section 4 (odds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from node.beliefs.base import Beliefs
+from node.policies.base import Policy
+from tracker.messages import Heartbeat
+from tracker.odds import OddsView
+
+BIDS_PER_HEARTBEAT = 80  # as many as surely fit a datagram
+CONTROL_RESERVE = 0.08  # of the upload: requests, receipts and heartbeats need room beside the reserved rates
+
+
+class Bidding:
+    """Bid under a policy.
+
+    Args:
+        policy: splits the upload.
+        beliefs: p_ij, which the policy is shown.
+        upload_bytes_per_s: the node's upload, B_i, > 0.
+
+    Attributes:
+        odds: the newest odds heard; the owner adds to it.
+        split: the shares f_ij in force, by file index, in ascending order.
+
+    Invariant: the reserved rates b_ij add up to at most the upload rate less the reserve.
+    """
+
+    def __init__(self, policy: Policy, beliefs: Beliefs, *, upload_bytes_per_s: float) -> None:
+        self._policy = policy
+        self._beliefs = beliefs
+        self._usable_bytes_per_s = upload_bytes_per_s * (1 - CONTROL_RESERVE)
+        self.odds = OddsView()
+        self.split: dict[int, float] = {}
+
+    def rebid(self, held: Iterable[int]) -> dict[int, float]:
+        """Split the upload anew over the files held (any order) and return b_ij in bytes/s by file index."""
+        files = sorted(held)
+        odds = self.odds.shares
+        known = max([len(odds), *(index + 1 for index in files)])
+        self.split = self._policy.split(
+            held=files, odds=odds, beliefs=self._beliefs.probabilities(known), own=self.split
+        )
+        return {index: share * self._usable_bytes_per_s for index, share in self.split.items()}
+
+    def heartbeats(self) -> list[Heartbeat]:
+        """Return the heartbeat that declares the split, in pages of at most `BIDS_PER_HEARTBEAT` files, at least one."""
+        bids = sorted(self.split.items())
+        size = BIDS_PER_HEARTBEAT
+        parts = [bids[i : i + size] for i in range(0, len(bids), size)] or [[]]
+        return [Heartbeat(page, len(parts), part) for page, part in enumerate(parts)]
