@@ -20,7 +20,7 @@ from netem.randomness import keyed_bytes
 from netem.route import Address
 from node.acquaintances import Acquaintances
 from node.beliefs.base import Beliefs
-from node.bidding import Bidding
+from node.bidding import CONTROL_RESERVE, Bidding
 from node.content import make_manifest
 from node.downloader import Downloader
 from node.policies.base import Policy
@@ -32,6 +32,8 @@ from tracker.events import FramesDropped
 from tracker.identity import Identity
 from tracker.session import open_broadcast
 from tracker.wire import is_block, peek
+
+__all__ = ["CONTROL_RESERVE", "Peer", "PeerConfig"]
 
 HEARTBEAT_S = 1.0
 

@@ -51,11 +51,12 @@ class World:
         self.network = Network(clock, run_seed=self.run_seed, default_link=link)
         self.events: list[tuple[int, Event]] = []
         self.stream = EventStream(clock.now_ns)
-        self.stream.subscribe(lambda now_ns, event: self.events.append((now_ns, event)))
+        self.stream.subscribe(self._note)
         self.bank = Bank(directory / "ledger.sqlite", clock)
         self.identities: dict[str, Identity] = {}
         self.stores: dict[str, Store] = {}
         self.certificate: Certificate | None = None
+        self._news = trio.lowlevel.ParkingLot()
         self._lives: dict[str, list[trio.CancelScope]] = {}
 
     async def open(self, nursery: trio.Nursery) -> None:
@@ -120,6 +121,15 @@ class World:
         self.network.crash(name)
         for scope in self._lives.pop(name):
             scope.cancel()
+
+    def _note(self, now_ns: int, event: Event) -> None:
+        self.events.append((now_ns, event))
+        self._news.unpark_all()
+
+    async def until(self, kind: type[Event]) -> None:
+        """Wait until there was an event of a kind."""
+        while not self.of(kind):
+            await self._news.park()
 
     def file(self, name: str, size_bytes: int) -> Path:
         """Make a file of pseudo-random bytes."""

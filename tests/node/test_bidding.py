@@ -56,6 +56,5 @@ def test_odds_below_belief_draw_bandwidth_and_a_file_beyond_the_board_still_coun
     for page in pages(np.array([0.2, 0.8]), np.zeros(2)):
         bids.odds.add(1, page)
     bids.rebid([0, 1, 2])
-    assert before[0] == pytest.approx(before[1])
-    assert bids.split[0] > bids.split[1]
+    assert bids.split[0] / bids.split[1] > 1.5 * before[0] / before[1]
     assert bids.split[2] > 0

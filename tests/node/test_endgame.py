@@ -1,6 +1,6 @@
-from node.endgame import arrivals, worth_asking
+from node.endgame import MOST_SERVERS, MOST_SERVERS_LOSSY, worth_asking
 from node.pieces import Piece
-from node.server_flow import NEVER_NS, ServerFlow
+from node.server_flow import ServerFlow
 
 MS = 1_000_000
 NOW_NS = 1_000 * MS
@@ -20,31 +20,48 @@ def piece_asked(*keys):
     return {0: piece}
 
 
-def test_blocks_are_expected_in_the_order_asked_and_from_whoever_is_first():
-    slow = measured(b"s", spacing_ms=200, asked=[0, 1])
-    fast = measured(b"f", spacing_ms=10, asked=[1])
-    late = arrivals([slow, fast], piece_asked(0, 1, 1), NOW_NS)
-    assert late == [(NOW_NS + 100 * MS, 1), (NOW_NS + 100 * MS, 0)]
-    assert arrivals([slow], piece_asked(0, 1), NOW_NS)[0] == (NOW_NS + 300 * MS, 1)
+def worth(flow, others, active, *, count=8, now_ns=NOW_NS, lossy=False):
+    return worth_asking(flow, count, flows=[*others, flow], active=active, now_ns=now_ns, lossy=lossy)
 
 
-def test_what_is_overdue_or_was_skipped_is_taken_to_be_lost():
-    slow = measured(b"s", spacing_ms=10, asked=[0, 1, 2])
-    assert {ns for ns, _ in arrivals([slow], piece_asked(0, 1, 2), NOW_NS + 500 * MS)} == {NEVER_NS}
-    slow.answer(1, NOW_NS + 100 * MS)
-    assert arrivals([slow], piece_asked(0, 2), NOW_NS + 100 * MS)[0] == (NEVER_NS, 0)
-
-
-def test_a_second_server_is_asked_only_when_it_is_much_sooner_or_blocks_get_lost():
-    active = piece_asked(0)
+def test_an_idle_fast_server_takes_the_blocks_that_would_come_last():
+    slow = measured(b"s", spacing_ms=200, asked=[0, 1, 2, 3])  # its fourth answer comes after 700 ms
     fast = measured(b"f", spacing_ms=10)
+    assert worth(fast, [slow], piece_asked(0, 1, 2, 3)) == [3, 2, 1]
+    assert worth(fast, [slow], piece_asked(0, 1, 2, 3), count=1) == [3]
 
-    def asked(arrival_ms, *, lossy=False):
-        late = [(NOW_NS + arrival_ms * MS, 0)]
-        return worth_asking(fast, 4, late=late, active=active, now_ns=NOW_NS, lossy=lossy)
 
-    assert asked(500) == [0]
-    assert asked(150) == []
-    assert asked(150, lossy=True) == [0]
-    active[0].copies[0] += 1
-    assert asked(150, lossy=True) == []
+def test_the_slowest_server_is_relieved_first():
+    slow = measured(b"s", spacing_ms=300, asked=[0, 1, 2])
+    slower = measured(b"t", spacing_ms=900, asked=[3, 4])
+    fast = measured(b"f", spacing_ms=10)
+    assert worth(fast, [slow, slower], piece_asked(0, 1, 2, 3, 4), count=1) == [4]
+
+
+def test_a_server_that_is_no_sooner_takes_nothing_unless_the_last_blocks_get_lost():
+    other = measured(b"o", spacing_ms=20, asked=[0, 1])
+    idle = measured(b"i", spacing_ms=20)
+    assert worth(idle, [other], piece_asked(0, 1)) == []
+    assert worth(idle, [other], piece_asked(0, 1), lossy=True) == [1, 0]
+
+
+def test_what_an_overdue_server_was_asked_is_taken_to_be_lost():
+    silent = measured(b"s", spacing_ms=10, asked=[0, 1, 2])
+    idle = measured(b"i", spacing_ms=10)
+    assert worth(idle, [silent], piece_asked(0, 1, 2), now_ns=NOW_NS + 500 * MS) == [2, 1, 0]
+
+
+def test_a_block_is_asked_of_a_bounded_number_of_servers_and_of_none_twice():
+    slow, slower = (measured(name, spacing_ms=900, asked=[0, 1]) for name in (b"s", b"t"))
+    fast = measured(b"f", spacing_ms=10)
+    active = piece_asked(*[0] * MOST_SERVERS, 1)
+    assert worth(fast, [slow, slower], active) == [1]
+    active = piece_asked(*[0] * MOST_SERVERS_LOSSY, *[1] * MOST_SERVERS)
+    assert worth(fast, [slow, slower], active, lossy=True) == [1]
+
+
+def test_blocks_that_have_come_are_not_asked_again():
+    slow = measured(b"s", spacing_ms=900, asked=[0, 1])
+    active = piece_asked(0, 1)
+    active[0].put(1, b"x", sender=b"t", outstanding=False)
+    assert worth(measured(b"f", spacing_ms=10), [slow], active) == [0]

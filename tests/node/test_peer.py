@@ -74,17 +74,15 @@ def test_a_restarted_node_is_a_new_boot_that_serves_what_its_store_has_and_is_no
 
 def test_on_real_sockets_too_a_server_that_crashes_comes_back_and_serves_on(play_live):
     async def program(world):
-        seller, buyer = await world.join("seller", upload=400 * KB), await world.join("buyer")
+        seller, buyer = await world.join("seller", upload=800 * KB), await world.join("buyer")
         index = await seller.publish("f", world.file("f", 2 * PIECE_BYTES))
         world.spawn("buyer", buyer.fetch, index)
-        while not world.of(PieceAccepted):
-            await trio.sleep(0.02)
+        await world.until(PieceAccepted)
         world.crash("seller")
         await trio.sleep(0.1)
         world.network.restart("seller")
-        await world.join("seller", upload=400 * KB, epoch=2)
-        while not buyer.holds(index):
-            await trio.sleep(0.02)
+        await world.join("seller", upload=800 * KB, epoch=2)
+        await world.until(DownloadFinished)
 
     world = play_live(program, link=LOSSY)
     world.assert_identical(world.directory / "f")
