@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import trio
 
 from netem.clock import Clock, S
-from netem.errors import BadFrame, Rejection
+from netem.errors import BadFrame, Rejection, RemoteProtocolError
 from netem.events import Event
 from netem.host import Endpoint
 from netem.randomness import keyed_bytes
@@ -107,8 +107,8 @@ class Downloader:
         Cancelling closes the download for what was accepted so far: servers are paid for it, the rest is refunded.
 
         Raises:
-            Rejection: the tracker will not open it (`insufficient` credit, `unknown-file`), or there was nobody to fetch
-                from for a minute (`no-servers`); what was accepted is settled.
+            Rejection: the tracker will not open it (`insufficient` credit, `unknown-file`), its manifest is wrong
+                (`bad-manifest`), or there was nobody to fetch from for a minute (`no-servers`); what was accepted is settled.
         """
         download = await self._open(index)
         reason = "stopped"
@@ -116,16 +116,20 @@ class Downloader:
             reason = await self._until_over(download)
         finally:
             self._end(download, reason)
-            # The fee is held: whatever happens to this task, what was accepted must be settled.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
-                await self._link.ask(_close_message(download), m.Closed)
+            # The fee is held: whatever happens to this task, what was accepted must be settled; by expiry if our host is down.
+            if self._endpoint.open:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
+                    await self._link.ask(_close_message(download), m.Closed)
         if reason != "finished":
             raise Rejection(reason)
         return download.manifest
 
     async def _open(self, index: int) -> Download:
         manifest = await self._link.ask(m.GetManifest(index), m.Manifest)
-        check_manifest(manifest)
+        try:
+            check_manifest(manifest)
+        except RemoteProtocolError as fault:
+            raise Rejection("bad-manifest", str(fault)) from None
         self._started += 1
         name = keyed_bytes(self._run_seed, "download", self._node, self._epoch, self._started, size=16)
         # Cancelled half-way, the fee would be held with nobody to close the download: so this is seen through.
@@ -283,7 +287,9 @@ class Downloader:
             download.file.write_piece(accepted.piece, accepted.data)
             for server, nbytes in accepted.sources:
                 download.credit.accept(server, piece=accepted.piece, nbytes=nbytes)
-            self._emit(PieceAccepted(self._node, download.download, download.index, accepted.piece, list(accepted.sources)))
+            self._emit(
+                PieceAccepted(self._node, download.download, download.index, accepted.piece, list(accepted.sources))
+            )
         for server in [used for used in download.sources if used in download.swarm.banned]:
             self._emit(ServerBanned(self._node, download.download, server, download.swarm.banned[server]))
             self._drop(download, server)

@@ -36,6 +36,8 @@ NUMBERED = [
     "Request",
     "Refusal",
     "Receipt",
+    "Done",
+    "Queued",
 ]
 
 

@@ -49,9 +49,11 @@ SAMPLES = (
     m.Heartbeat(0, 1, [(0, 0.25), (65_535, 0.75)]),
     m.Deposit([b"receipt", b""]),
     m.Odds(0, 1, 0, struct.pack("<2f", 0.25, 0.75), struct.pack("<2f", 0.5, 0.5)),
-    m.Request(DOWNLOAD, 1, [(0, 0, 256), (2**24 - 1, 255, 1)], b"order"),
+    m.Request(DOWNLOAD, 1, [(0, 0, 256), (2**24 - 1, 255, 1)], b"order", True),
     m.Refusal(DOWNLOAD, "busy"),
     m.Receipt(DOWNLOAD, TO, 262_144, 1, KEY),
+    m.Done(DOWNLOAD),
+    m.Queued(DOWNLOAD, 3_000_000_000),
 )
 
 
@@ -210,7 +212,7 @@ def test_a_tag_or_signature_of_one_type_does_not_hold_for_another():
 
 def test_a_signed_frame_needs_the_senders_own_key():
     stranger = Identity(b"s" * 32, epoch=2)
-    frame = frame_of(SAMPLES[-1])
+    frame = frame_of(SAMPLES[m.TYPES.index(m.Receipt)])
     assert kind_of(wire.open_signed, frame, stranger.sign_key) == "forged"
     assert kind_of(wire.open_signed, frame, b"short") == "forged"
     assert kind_of(wire.open_signed, frame_of(m.Ok()), SIGNER.sign_key) == "wrong-kind"
