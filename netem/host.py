@@ -18,6 +18,8 @@ from netem.fates import Cause, FateLog, no_drops
 from netem.rate_queue import RateQueue
 from netem.route import HEADER, HEADER_BYTES, MAX_DATAGRAM_BYTES, Address, Route, Wire
 
+_MAX_DATA_BYTES = MAX_DATAGRAM_BYTES - HEADER_BYTES
+
 OnDatagram = Callable[[bytes, Address], None]
 StreamHandler = Callable[[trio.abc.Stream], Awaitable[None]]
 
@@ -147,8 +149,8 @@ class Endpoint:
         Raises:
             LocalProtocolError: data and the 12-byte netem header exceed 1200 bytes; nothing was sent or counted.
         """
-        if len(data) > MAX_DATAGRAM_BYTES - HEADER_BYTES:
-            raise LocalProtocolError(f"a datagram of {len(data)} bytes; at most {MAX_DATAGRAM_BYTES - HEADER_BYTES}")
+        if len(data) > _MAX_DATA_BYTES:
+            raise LocalProtocolError(f"a datagram of {len(data)} bytes; at most {_MAX_DATA_BYTES}")
         host = self.host
         host.sent += 1
         owner = self._owners.get(target)

@@ -7,6 +7,7 @@ Keys are tuples of strings, bytes and integers; the first element of every key i
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +16,12 @@ KeyPart = str | bytes | int
 
 def keyed_bytes(run_seed: int, *key: KeyPart, size: int = 32) -> bytes:
     """Derive `size` (1..64) bytes from the run seed and a key; equal keys give equal bytes."""
-    digest = hashlib.blake2b(digest_size=size, person=b"swarmbed-key")
+    text = bytearray()
     for part in (run_seed, *key):
         raw = part.encode() if isinstance(part, str) else part if isinstance(part, bytes) else b"%d" % part
         # Type and length first, so that ("ab", "c") and ("a", "bc") differ.
-        digest.update(b"%s%d:" % (type(part).__name__[:1].encode(), len(raw)))
-        digest.update(raw)
-    return digest.digest()
+        text += b"%c%d:%b" % (type(part).__name__[0].encode(), len(raw), raw)
+    return hashlib.blake2b(text, digest_size=size, person=b"swarmbed-key").digest()
 
 
 def keyed_generator(run_seed: int, *key: KeyPart) -> np.random.Generator:
@@ -39,19 +39,22 @@ class BlockUniforms:
         self._run_seed = run_seed
         self._philox = np.random.Philox(key=0)
         self._generator = np.random.Generator(self._philox)
-
-    def draw(self, key: bytes, *, block: int, shape: tuple[int, int]) -> np.ndarray:
-        """Return float64 uniforms of `shape` (columns, packets) for a 16-byte key and block index >= 0."""
-        words = np.frombuffer(key, dtype=np.uint64)
-        counter = np.array([0, 0, 0, block], dtype=np.uint64)
-        self._philox.state = {
+        self._counter = np.zeros(4, dtype=np.uint64)
+        # numpy copies what it is set to, so that one state serves for all blocks.
+        self._state: Any = {
             "bit_generator": "Philox",
-            "state": {"counter": counter, "key": words},
+            "state": {"counter": self._counter},
             "buffer": np.zeros(4, dtype=np.uint64),
             "buffer_pos": 4,
             "has_uint32": 0,
             "uinteger": 0,
         }
+
+    def draw(self, key: bytes, *, block: int, shape: tuple[int, int]) -> np.ndarray:
+        """Return float64 uniforms of `shape` (columns, packets) for a 16-byte key and block index >= 0."""
+        self._state["state"]["key"] = np.frombuffer(key, dtype=np.uint64)
+        self._counter[3] = block
+        self._philox.state = self._state
         return self._generator.random(shape)
 
     def key(self, *parts: KeyPart) -> bytes:

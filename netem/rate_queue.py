@@ -10,6 +10,8 @@ from collections import deque
 
 from netem.clock import S
 
+_INFINITY = math.inf
+
 
 class RateQueue:
     """Serialise packets first in, first out at a rate, and refuse those beyond a limit of queued bytes.
@@ -39,7 +41,8 @@ class RateQueue:
 
         A packet may be offered with an earlier time than the one before it (jitter); it leaves behind that one.
         """
-        if self.rate_bytes_per_s == math.inf:
+        rate_bytes_per_s = self.rate_bytes_per_s
+        if rate_bytes_per_s == _INFINITY:
             return max(now_ns, self._free_ns)
         queued = self._queued
         while queued and queued[0][0] <= now_ns:
@@ -50,7 +53,7 @@ class RateQueue:
         if free_ns <= now_ns:
             free_ns = now_ns
             self._carry_ns = 0.0
-        cost_ns = self._carry_ns + size_bytes * S / self.rate_bytes_per_s
+        cost_ns = self._carry_ns + size_bytes * S / rate_bytes_per_s
         whole_ns = int(cost_ns)
         self._carry_ns = cost_ns - whole_ns
         self._free_ns = free_ns = free_ns + whole_ns

@@ -64,10 +64,10 @@ class Route:
     """
 
     __slots__ = (
+        "_admit",
         "_call_at",
         "_now_ns",
         "_on_arrival",
-        "_uplink",
         "_wire",
         "carried",
         "in_flight",
@@ -87,7 +87,7 @@ class Route:
         self._call_at = clock.call_at
         self._now_ns = clock.now_ns
         self._wire = wire
-        self._uplink = source.uplink
+        self._admit = source.uplink.admit
         # Without a download limit the arrival is the hand-over, and one timer is enough.
         self._on_arrival = self._hand_over if target.download_bytes_per_s == math.inf else self._arrive
 
@@ -95,13 +95,17 @@ class Route:
         """Judge a packet and schedule its arrival, and its duplicate's."""
         link = self.link
         size = len(data) + HEADER_BYTES
-        departure_ns = self._uplink.admit(self._now_ns(), size)
+        departure_ns = self._admit(self._now_ns(), size)
         if departure_ns < 0:
             link.dropped[Cause.UPLINK_QUEUE] += 1
             return
         arrival_ns = link.verdict(departure_ns, size)
         if arrival_ns > 0:
-            self._schedule(sender, data, target, arrival_ns, arrival_ns - link.delay_ns)
+            # As in `_schedule`: a call more for each packet would be felt.
+            self.in_flight += 1
+            sender.in_flight += 1
+            sent_ns = arrival_ns - link.delay_ns
+            self._call_at(arrival_ns, self._on_arrival, sender, data, target, link.number - 1, sent_ns, arrival_ns)
         if link.copy_at:
             self._schedule(sender, data, target, link.copy_at, link.copy_at - link.copy_delay_ns)
 

@@ -6,6 +6,8 @@ which `schedule_deterministically` alone touches; `tests/netem/test_virtual_time
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from typing import Any
 import trio
 import trio.testing
 
-from netem.clock import TimerHeap
+from netem.clock import Timer
 from netem.errors import LocalProtocolError
 
 VIRTUAL_EPOCH_NS = 1_700_000_000 * 10**9  # fixed, so that two runs have equal timestamps
@@ -31,8 +33,9 @@ class VirtualTime(trio.abc.Clock):
     virtual = True
 
     def __init__(self) -> None:
-        self._elapsed_ns = 0
-        self._timers = TimerHeap()
+        self._now_ns = VIRTUAL_EPOCH_NS
+        self._heap: list[Timer] = []
+        self._next = itertools.count().__next__
         self._released_s = math.inf  # on the wall clock: when `run` ended
 
     def start_clock(self) -> None:
@@ -40,7 +43,8 @@ class VirtualTime(trio.abc.Clock):
 
     def current_time(self) -> float:
         """Return virtual seconds since the start (part of trio's Clock interface)."""
-        return self._elapsed_ns / 1e9 + max(0.0, time.monotonic() - self._released_s)
+        elapsed_s = (self._now_ns - VIRTUAL_EPOCH_NS) / 1e9
+        return elapsed_s if self._released_s == math.inf else elapsed_s + max(0.0, time.monotonic() - self._released_s)
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Return 0 for a deadline that has come, else for ever (part of trio's Clock interface)."""
@@ -49,11 +53,11 @@ class VirtualTime(trio.abc.Clock):
 
     def now_ns(self) -> int:
         """Return virtual Unix nanoseconds."""
-        return VIRTUAL_EPOCH_NS + self._elapsed_ns
+        return self._now_ns
 
     def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
         """Schedule a callback (see `Clock.call_at`)."""
-        self._timers.push(when_ns - VIRTUAL_EPOCH_NS, callback, args)
+        heapq.heappush(self._heap, (when_ns, self._next(), callback, args))
 
     async def run(self) -> None:
         """Move time from event to event until cancelled; after that it passes by itself, so that clean-up may wait.
@@ -67,7 +71,6 @@ class VirtualTime(trio.abc.Clock):
             self._released_s = time.monotonic()
 
     async def _jump_along(self) -> None:
-        heap = self._timers.heap
         wakes = _Wakes()
         trio.lowlevel.add_instrument(wakes)
         await trio.testing.wait_all_tasks_blocked()
@@ -75,24 +78,43 @@ class VirtualTime(trio.abc.Clock):
         wakes.any = False
         fired = 0
         while True:
-            fired += self._timers.fire_until(self._elapsed_ns, most=_EVENTS_PER_POLL)
+            fired = self._fire(wakes, deadline_ns, fired)
             if wakes.any or fired >= _EVENTS_PER_POLL:
                 fired = 0
-            elif heap and heap[0][0] <= deadline_ns:
-                self._elapsed_ns = max(self._elapsed_ns, heap[0][0])
-                continue
             elif math.isinf(deadline_ns):
                 raise LocalProtocolError("virtual time stands still: every task waits and no timer is set")
             else:
                 # +1 ns when rounding left the deadline a hair in the future.
-                self._elapsed_ns = max(int(deadline_ns), self._elapsed_ns + 1)
+                self._now_ns = max(int(deadline_ns), self._now_ns + 1)
             await trio.testing.wait_all_tasks_blocked()
             deadline_ns = self._settled_deadline_ns()
             wakes.any = False
 
+    def _fire(self, wakes: _Wakes, deadline_ns: float, fired: int) -> int:
+        """Run timers, moving time along, until a task wakes, it is time to poll, or none is left by the deadline.
+
+        A call per timer or per jump would cost as much as the heap does, so both are done in this one loop.
+        """
+        heap = self._heap
+        pop = heapq.heappop
+        limit = fired + _EVENTS_PER_POLL  # of this instant
+        while heap:
+            when_ns = heap[0][0]
+            if when_ns > self._now_ns:
+                if wakes.any or fired >= _EVENTS_PER_POLL or when_ns > deadline_ns:
+                    break
+                self._now_ns = when_ns
+                limit = fired + _EVENTS_PER_POLL
+            elif fired >= limit:
+                break
+            _, _, callback, args = pop(heap)
+            callback(*args)
+            fired += 1
+        return fired
+
     def _settled_deadline_ns(self) -> float:
-        """Return the next trio deadline in elapsed nanoseconds; only tasks change it, and none runs now."""
-        return self._elapsed_ns + max(0, _ceil_ns(trio.lowlevel.current_statistics().seconds_to_next_deadline))
+        """Return the next trio deadline in Unix nanoseconds; only tasks change it, and none runs now."""
+        return self._now_ns + max(0, _ceil_ns(trio.lowlevel.current_statistics().seconds_to_next_deadline))
 
 
 class _Wakes(trio.abc.Instrument):

@@ -39,23 +39,25 @@ def worth_asking(
     mine = flow.outstanding
     most = MOST_SERVERS_LOSSY if lossy else MOST_SERVERS
     ahead_ns = flow.rtt_ns or FIRST_TIMEOUT_NS // 2
+    soon_ns = MARGIN * (ahead_ns + (len(mine) + 1) * flow.spacing_ns) + MARGIN_NS
     for first_ns, other in _latest_first(flows, now_ns):
         place = len(other.outstanding)
+        last_position, spacing_ns = other.last_position, other.spacing_ns
         for key, (position, _) in reversed(other.outstanding.items()):
             place -= 1
-            if len(keys) >= count:
-                return keys
-            needs_ns = ahead_ns + (len(mine) + len(keys) + 1) * flow.spacing_ns
-            skipped = position < other.last_position
-            arrival_ns = NEVER_NS if skipped else first_ns + int(place * other.spacing_ns)
-            if arrival_ns - now_ns <= MARGIN * needs_ns + MARGIN_NS and not lossy:
-                break  # what it was asked before comes sooner still
+            if not lossy:
+                arrival_ns = NEVER_NS if position < last_position else first_ns + int(place * spacing_ns)
+                if arrival_ns - now_ns <= soon_ns:
+                    break  # what it was asked before comes sooner still
             piece = active.get(key // BLOCKS_PER_PIECE)
             block = key % BLOCKS_PER_PIECE
             if piece is None or piece.blocks[block] is not None or piece.copies[block] >= most:
                 continue
             if key not in mine and key not in keys and piece.allows(flow.server):
                 keys.append(key)
+                if len(keys) >= count:
+                    return keys
+                soon_ns = MARGIN * (ahead_ns + (len(mine) + len(keys) + 1) * flow.spacing_ns) + MARGIN_NS
     return keys
 
 

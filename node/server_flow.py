@@ -30,6 +30,7 @@ SILENT_SPACINGS = 5
 JITTER_NS = NS_PER_S // 50
 MAX_LATE = 1_024
 _NONE: Sequence[int] = ()
+_HORIZON_NS = float(HORIZON_NS)
 
 
 class ServerFlow:
@@ -52,6 +53,8 @@ class ServerFlow:
 
     __slots__ = (
         "_ask_again_ns",
+        "_deadline_ns",
+        "_expected_ns",
         "_heard_ns",
         "_in_line_ns",
         "_last_ns",
@@ -90,14 +93,19 @@ class ServerFlow:
         self._heard_ns = 0  # when any answer came
         self._in_line_ns = 0  # when the server, by its own word, comes to our request
         self._ask_again_ns = 0  # until when silence is no loss because of that
+        # Both are read many times between two changes of the flow; 0: to be reckoned anew.
+        self._expected_ns = 0
+        self._deadline_ns = 0
 
     def ask(self, keys: Iterable[int], now_ns: int) -> None:
         """Note that blocks are asked now, in this order."""
         position = self._position
+        outstanding, order = self.outstanding, self._order
+        self._expected_ns = self._deadline_ns = 0
         for key in keys:
             position += 1
-            self.outstanding[key] = (position, now_ns)
-            self._order.append((position, key))
+            outstanding[key] = (position, now_ns)
+            order.append((position, key))
         self._position = position
 
     def answer(self, key: int, now_ns: int) -> Sequence[int] | None:
@@ -106,6 +114,7 @@ class ServerFlow:
         A lost block is no longer outstanding; should it still come, it counts as an answer.
         """
         asked = self.outstanding.pop(key, None)
+        self._expected_ns = self._deadline_ns = 0
         if asked is None:
             if key not in self._late:
                 return None
@@ -144,6 +153,7 @@ class ServerFlow:
         """Note that the server has our request and expects to come to it at `until_ns`."""
         if self.outstanding:
             self._heard(now_ns)
+            self._expected_ns = self._deadline_ns = 0
             self._in_line_ns = until_ns
             self._ask_again_ns = max(until_ns, now_ns + MAX_TIMEOUT_NS)
 
@@ -167,21 +177,24 @@ class ServerFlow:
                 smoothed += (min(4.0 * smoothed, sample) - smoothed) / 8.0
             else:
                 smoothed = sample
-            self.spacing_ns = max(MIN_SPACING_NS, smoothed)
-            self.rate = 1.0 / self.spacing_ns
+            self.spacing_ns = smoothed = max(MIN_SPACING_NS, smoothed)
+            self.rate = 1.0 / smoothed
 
     def _lost(self, horizon: int, *, by_gap: bool = True) -> list[int]:
         """Give up what was asked at `horizon` or before."""
         lost = []
-        while self._order and self._order[0][0] <= horizon:
-            position, key = self._order.popleft()
-            asked = self.outstanding.get(key)
+        outstanding, order = self.outstanding, self._order
+        self._expected_ns = self._deadline_ns = 0
+        while order and order[0][0] <= horizon:
+            position, key = order.popleft()
+            asked = outstanding.get(key)
             if asked is not None and asked[0] == position:
-                del self.outstanding[key]
+                del outstanding[key]
                 lost.append(key)
         if len(self._late) > MAX_LATE:
             self._late.clear()
-        self._late.update(dict.fromkeys(lost, by_gap))
+        if lost:
+            self._late.update(dict.fromkeys(lost, by_gap))
         return lost
 
     def give_up(self) -> list[int]:
@@ -190,6 +203,7 @@ class ServerFlow:
 
     def withdraw(self, keys: range) -> None:
         """Forget that blocks were asked or given up; an answer to them is unasked for from now on."""
+        self._expected_ns = self._deadline_ns = 0
         for key in keys:
             self.outstanding.pop(key, None)
             self._late.pop(key, None)
@@ -212,9 +226,9 @@ class ServerFlow:
             return 1
         if not self.spacing_ns:
             return self._limit
-        reach_ns = min(self.rtt_ns, HORIZON_NS) + min(float(HORIZON_NS), remaining_ns)
-        least = MIN_WINDOW if remaining_ns > HORIZON_NS else 1
-        return max(least, min(int(reach_ns / self.spacing_ns) + 1, self._limit, MAX_WINDOW))
+        far = remaining_ns > HORIZON_NS
+        reach_ns = min(self.rtt_ns, HORIZON_NS) + (_HORIZON_NS if far else remaining_ns)
+        return max(MIN_WINDOW if far else 1, min(int(reach_ns / self.spacing_ns) + 1, self._limit))
 
     def oldest_ns(self) -> int:
         """Return when the oldest outstanding block was asked; `NEVER_NS` if there is none."""
@@ -229,12 +243,9 @@ class ServerFlow:
 
     def expected_ns(self) -> int:
         """Return when to expect the next answer; `NEVER_NS` if nothing is outstanding."""
-        oldest_ns = self.oldest_ns()
-        if oldest_ns == NEVER_NS:
-            return NEVER_NS
-        if not self.spacing_ns:
-            return max(oldest_ns + self._patience_ns(), self._heard_ns + self._patience_ns(), self._in_line_ns)
-        return max(oldest_ns + self.rtt_ns, self._heard_ns + int(self.spacing_ns), self._in_line_ns)
+        if not self._expected_ns:
+            self._reckon()
+        return self._expected_ns
 
     def overdue_ns(self, expected_ns: int) -> int:
         """Return when an answer expected at `expected_ns` is late beyond jitter, well before the deadline."""
@@ -246,12 +257,25 @@ class ServerFlow:
 
     def deadline_ns(self) -> int:
         """Return when silence counts as loss; `NEVER_NS` if nothing is outstanding."""
+        if not self._deadline_ns:
+            self._reckon()
+        return self._deadline_ns
+
+    def _reckon(self) -> None:
+        """Reckon when to expect the next answer, and the deadline for it."""
         oldest_ns = self.oldest_ns()
         if oldest_ns == NEVER_NS:
-            return NEVER_NS
+            self._expected_ns = self._deadline_ns = NEVER_NS
+            return
         if not self.spacing_ns:
-            patience_ns = min(self._patience_ns() << self.timeouts, MAX_TIMEOUT_NS)
-            return max(oldest_ns + patience_ns, self._heard_ns + patience_ns, self._ask_again_ns)
+            patience_ns = self._patience_ns()
+            since_ns = max(oldest_ns, self._heard_ns)
+            self._expected_ns = max(since_ns + patience_ns, self._in_line_ns)
+            timeout_ns = min(patience_ns << self.timeouts, MAX_TIMEOUT_NS)
+            self._deadline_ns = max(since_ns + timeout_ns, self._ask_again_ns)
+            return
+        spacing_ns = int(self.spacing_ns)
+        self._expected_ns = max(oldest_ns + self.rtt_ns, self._heard_ns + spacing_ns, self._in_line_ns)
         # Several spacings, because a few answers in a row may be lost while the rest are on their way.
         slack_ns = max(MIN_SLACK_NS, self.rtt_ns, int(SILENT_SPACINGS * self.spacing_ns))
-        return max(self.expected_ns() + min(slack_ns << self.timeouts, MAX_TIMEOUT_NS), self._ask_again_ns)
+        self._deadline_ns = max(self._expected_ns + min(slack_ns << self.timeouts, MAX_TIMEOUT_NS), self._ask_again_ns)

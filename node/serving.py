@@ -42,6 +42,7 @@ class _File:
         "last_wire_bytes",
         "rate_bytes_per_s",
         "size_bytes",
+        "spent_ns",
         "waiting",
     )
 
@@ -53,11 +54,17 @@ class _File:
         self.idle_until_ns = 0
         self.last_ns = 0
         self.last_wire_bytes = 0
+        self.spent_ns = 0  # the last block's share of the rate
+
+    def set_rate(self, rate_bytes_per_s: float) -> None:
+        """Change the rate; it counts at once, from the last block on."""
+        self.rate_bytes_per_s = rate_bytes_per_s
+        if rate_bytes_per_s > 0.0:
+            self.spent_ns = int(self.last_wire_bytes * NS_PER_S / rate_bytes_per_s)
 
     def free_ns(self) -> int:
         """Return when the next block may leave: the last one's share of the rate is used up; only for a rate > 0."""
-        # Computed anew from the last block, so that a changed rate counts at once.
-        return max(self.idle_until_ns, self.last_ns + int(self.last_wire_bytes * NS_PER_S / self.rate_bytes_per_s))
+        return max(self.idle_until_ns, self.last_ns + self.spent_ns)
 
 
 class UploadQueues:
@@ -101,7 +108,7 @@ class UploadQueues:
     def set_rates(self, bids_bytes_per_s: Mapping[int, float]) -> None:
         """Reserve the rates b_ij (wire bytes/s) from now on; a file not named gets 0. Files not offered are ignored."""
         for file, state in self._files.items():
-            state.rate_bytes_per_s = bids_bytes_per_s.get(file, 0.0)
+            state.set_rate(bids_bytes_per_s.get(file, 0.0))
 
     def enqueue(self, file: int, download: bytes, runs: Iterable[Run], *, place: int, now_ns: int) -> int:
         """Queue runs (piece, first block, count) of a download and return how many blocks were new.
@@ -133,20 +140,21 @@ class UploadQueues:
             self.dropped["out-of-range"] += 1
             return
         base = piece * BLOCKS_PER_PIECE
+        pending = entry.pending
         for key in range(base + first, base + first + count):
-            if key in entry.pending:
+            if key in pending:
                 self.repeated += 1
-            elif len(entry.pending) >= self._max_pending_per_download or self.pending >= self._max_pending:
+            elif len(pending) >= self._max_pending_per_download or self.pending >= self._max_pending:
                 self.dropped["full"] += 1
             else:
-                entry.pending[key] = None
+                pending[key] = None
                 self.pending += 1
 
     def wait_ns(self, file: int, download: bytes) -> int:
         """Return how long what is queued of older downloads will take before this one's turn, in ns; 0 when it is next."""
         state = self._files.get(file)
         entry = state.downloads.get(download) if state is not None else None
-        if state is None or entry is None or state.rate_bytes_per_s <= 0.0:
+        if state is None or entry is None or state.rate_bytes_per_s <= 0.0 or self._first(state) == download:
             return 0
         ahead = sum(len(other.pending) for other in state.downloads.values() if other.order < entry.order)
         return int(ahead * (BLOCK_BYTES + self._overhead_bytes) * NS_PER_S / state.rate_bytes_per_s)
@@ -172,12 +180,12 @@ class UploadQueues:
         free_ns = state.free_ns()
         if now_ns < free_ns:
             return None
-        entry = state.downloads[download]
-        key = entry.pending.popitem(last=False)[0]
+        key = state.downloads[download].pending.popitem(last=False)[0]
         self.pending -= 1
         # A last block has a full one's pace: the difference is below one block per file.
-        state.last_wire_bytes = BLOCK_BYTES + self._overhead_bytes
-        state.last_ns = max(free_ns, now_ns - int(state.last_wire_bytes * NS_PER_S / state.rate_bytes_per_s))
+        state.last_wire_bytes = wire_bytes = BLOCK_BYTES + self._overhead_bytes
+        state.spent_ns = spent_ns = int(wire_bytes * NS_PER_S / state.rate_bytes_per_s)
+        state.last_ns = max(free_ns, now_ns - spent_ns)
         return download, key // BLOCKS_PER_PIECE, key % BLOCKS_PER_PIECE
 
     def _first(self, state: _File) -> bytes | None:

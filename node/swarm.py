@@ -9,6 +9,7 @@ Source: DESIGN section 4; protocol notes 5.1.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -159,7 +160,8 @@ class Swarm:
             if flow.outstanding and flow.deadline_ns() <= now_ns:
                 self._rate -= flow.rate
                 self._give_back(flow.timed_out())
-        asks = (self.requests_for(server, now_ns) for server in self._fastest())
+        flows = [self._flows[server] for server in self._fastest()]
+        asks = [self._fill(flow, now_ns) for flow in flows if len(flow.outstanding) <= flow.refill_at]
         return [ask for ask in asks if ask is not None]
 
     def awaited(self) -> list[bytes]:
@@ -185,20 +187,19 @@ class Swarm:
 
     def _remaining_ns(self) -> float:
         """Estimate how long the download will last."""
-        return self._missing / self._rate if self._rate > 0.0 else float("inf")
+        return self._missing / self._rate if self._rate > 0.0 else math.inf
 
     def _fill(self, flow: ServerFlow, now_ns: int) -> Ask | None:
         """Choose and note what to ask of a server now."""
-        remaining_ns = self._missing / self._rate if self._rate > 0.0 else float("inf")
-        window = min(
-            flow.window(remaining_ns), -(-self._missing // len(self._flows)) if not flow.rate else self._missing
-        )
-        flow.refill_at = window - max(1, window * 2 // 5)
+        missing, n_flows = self._missing, len(self._flows)
+        fair_share = missing if flow.rate else -(-missing // n_flows)
+        window = min(flow.window(self._remaining_ns()), fair_share)
+        flow.refill_at = window - (window * 2 // 5 or 1)
         room = window - len(flow.outstanding)
         if room <= 0:
             return None
         keys = self._pieces.pick(flow, room, flows=self._flows)
-        if not keys and now_ns >= self._rescan_ns and len(self._flows) > 1:
+        if not keys and now_ns >= self._rescan_ns and n_flows > 1:
             keys = self._again(flow, room, now_ns)
         if not keys:
             return None
@@ -279,4 +280,4 @@ class Swarm:
                 piece.suspects.regroup(self._fastest())
 
     def _fastest(self) -> list[bytes]:
-        return sorted(self._flows, key=lambda server: (-self._flows[server].rate, server))
+        return [server for _, server in sorted([(-flow.rate, server) for server, flow in self._flows.items()])]

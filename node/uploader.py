@@ -166,8 +166,8 @@ class Uploader:
 
     def _tick(self, index: int) -> None:
         """Send what is due of a file and set the timer for its next block, if there is one."""
-        now_ns = self._clock.now_ns()
-        queues = self.queues
+        clock, queues = self._clock, self.queues
+        now_ns = clock.now_ns()
         while (block := queues.due(index, now_ns)) is not None:
             self._send(index, *block)
             next_ns = queues.next_ns(index)
@@ -179,7 +179,7 @@ class Uploader:
             self._timers_ns.pop(index, None)
         else:
             self._timers_ns[index] = next_ns
-            self._clock.call_at(next_ns, self._on_timer, index, next_ns)
+            clock.call_at(next_ns, self._on_timer, index, next_ns)
 
     def _send(self, index: int, download: bytes, piece: int, block: int) -> None:
         customer = self._customers.get(download)

@@ -13,6 +13,7 @@ Source: DESIGN section 4.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 from hmac import compare_digest
@@ -183,7 +184,9 @@ def encode_block(key: bytes, flow: bytes, data: bytes, *, piece: int, block: int
     A repeated block does no harm, so blocks carry no sequence number.
     """
     frame = _BLOCK_HEADER.pack(BLOCK, flow, piece, block) + data
-    return frame + _blake2b(frame, digest_size=BLOCK_TAG_BYTES, key=key, person=_BLOCK_PERSON).digest()
+    digest = _block_digest(key).copy()
+    digest.update(frame)
+    return frame + digest.digest()
 
 
 def is_block(datagram: bytes) -> bool:
@@ -208,11 +211,18 @@ def open_block(datagram: bytes, key: bytes) -> tuple[int, int, bytes]:
         BadFrame: `forged`: the tag is wrong, which is line noise and nobody's fault.
     """
     frame = datagram[:-BLOCK_TAG_BYTES]
-    tag = _blake2b(frame, digest_size=BLOCK_TAG_BYTES, key=key, person=_BLOCK_PERSON).digest()
-    if not compare_digest(tag, datagram[-BLOCK_TAG_BYTES:]):
+    digest = _block_digest(key).copy()
+    digest.update(frame)
+    if not compare_digest(digest.digest(), datagram[-BLOCK_TAG_BYTES:]):
         raise BadFrame("forged", "tag of a block")
     piece, block = _BLOCK_PLACE.unpack_from(frame, 1 + FLOW_BYTES)
     return piece, block, frame[_BLOCK_HEADER.size :]
+
+
+@functools.lru_cache(maxsize=65_536)
+def _block_digest(key: bytes) -> hashlib.blake2b:
+    """Return the digest of no bytes under a session's key, to be copied: taking in key and purpose anew takes longer."""
+    return hashlib.blake2b(digest_size=BLOCK_TAG_BYTES, key=key, person=_BLOCK_PERSON)
 
 
 def _tag(frame: bytes, key: bytes, *, number: int) -> bytes:
@@ -234,7 +244,6 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes | msgspec.Raw) ->
         raise BadFrame("malformed", str(error)) from error
 
 
-_blake2b: Final = hashlib.blake2b
 _BLOCK_BYTE: Final = bytes([BLOCK])
 _BLOCK_HEADER: Final = struct.Struct(">B8sIH")
 _BLOCK_PLACE: Final = struct.Struct(">IH")
