@@ -31,7 +31,8 @@ from tracker.session import Session
 from tracker.wire import block_flow, flow_id, open_block
 
 RECEIPT_NS = 5 * S  # how often every server that is owed anything gets a receipt
-REFRESH_S = 1.0  # how often the list of servers is asked for
+REFRESH_S = 1.0  # how often the list of servers is asked for ...
+SLOW_REFRESH_S = 5.0  # ... and when there are enough
 MAX_SERVERS = 20  # at once: with more, each would send so little that asking and receipting cost as much
 LONELY_S = 60.0  # a download without any server for so long is given up
 CLOSE_S = 15.0  # how long an ending download tries to reach the tracker
@@ -151,12 +152,12 @@ class Downloader:
     async def _until_over(self, download: Download) -> str:
         lonely_since = trio.current_time()
         while not download.swarm.done:
-            with trio.move_on_after(REFRESH_S):
+            # With all the servers it may use it asks seldom, only to learn which of them are gone.
+            with trio.move_on_after(REFRESH_S if len(download.sources) < MAX_SERVERS else SLOW_REFRESH_S):
                 await download.over.wait()
                 continue
-            if len(download.sources) < MAX_SERVERS:
-                servers = await self._link.ask(m.GetServers(download.index), m.Servers)
-                self._use(download, servers.servers)
+            servers = await self._link.ask(m.GetServers(download.index), m.Servers)
+            self._use(download, servers.servers)
             if download.sources:
                 lonely_since = trio.current_time()
             elif trio.current_time() - lonely_since > LONELY_S:

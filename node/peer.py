@@ -90,7 +90,7 @@ class Peer:
         endpoint = self._host.open_udp(self._on_datagram)
         try:
             self._open_sides(endpoint)
-            await self._link.connect()
+            await self._link.rejoin()  # for as long as it takes: the first attempt may be lost
             self._announced = self._link.joins
             if self._identity.epoch > 1:
                 await self._offer_stored()

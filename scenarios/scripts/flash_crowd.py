@@ -56,7 +56,7 @@ class Params(CommonParams, frozen=True, kw_only=True):
         0.3
     )
     appear_s: Annotated[float, Meta(ge=0, le=3600, description="when the new file appears")] = 5.0
-    load: Annotated[float, Meta(gt=0, le=5, description="requested bytes/s over the upload of all nodes")] = 0.3
+    load: Annotated[float, Meta(gt=0, le=5, description="requested bytes/s over the upload of all nodes")] = 0.29
     servers_share: Annotated[Probability, Meta(description="share of nodes that hold every old file at first")] = 0.5
     keep_files: Annotated[
         int, Meta(ge=1, le=65_536, description="downloads a node has room for; the oldest makes way")
