@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from node.beliefs.base import Beliefs
-from node.policies.base import Policy
+from node.policies.base import ODDS_FLOOR, Policy
 from tracker.messages import Heartbeat
 from tracker.odds import OddsView
 
@@ -47,6 +47,13 @@ class Bidding:
             held=files, odds=odds, beliefs=self._beliefs.probabilities(known), own=self.split
         )
         return {index: share * self._usable_bytes_per_s for index, share in self.split.items()}
+
+    def ratio(self, index: int) -> float:
+        """Return p_ij / π_j of a file by the newest odds: how much a server's bandwidth would earn on it."""
+        odds = self.odds.shares
+        if index >= len(odds):
+            return float("inf")
+        return float(self._beliefs.probabilities(len(odds))[index] / max(odds[index], ODDS_FLOOR))
 
     def heartbeats(self) -> list[Heartbeat]:
         """Return the heartbeat that declares the split, in pages of at most `BIDS_PER_HEARTBEAT` files, at least one."""

@@ -158,14 +158,18 @@ class Peer:
         self._fetching.add(index)
         try:
             manifest = await self._downloader.fetch(index)
+            await self._hold(index, root=manifest.root, size_bytes=manifest.size_bytes)
         finally:
             self._fetching.remove(index)
-        await self._hold(index, root=manifest.root, size_bytes=manifest.size_bytes)
         return manifest
 
     async def balance(self) -> m.Balance:
         """Return this node's balance at the bank."""
         return await self._link.ask(m.GetBalance(), m.Balance)
+
+    def ratio(self, index: int) -> float:
+        """Return p/π of a file as this node sees it."""
+        return self._bidding.ratio(index)
 
     def holds(self, index: int) -> bool:
         """Tell whether this node holds (and serves) a file."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netem.errors import ConfigError, InvariantViolation, LedgerError
+from netem.errors import ConfigError, SwarmbedError
 
 if TYPE_CHECKING:
     from scenarios.runner import Result
@@ -125,7 +125,7 @@ def _exit(command: Callable[[], Any]) -> None:
         status = command()
     except* ConfigError as faults:
         status = _complain(faults, EXIT_USAGE)
-    except* (LedgerError, InvariantViolation) as faults:
+    except* SwarmbedError as faults:  # a ledger or a disk that failed, an invariant that did not hold
         status = _complain(faults, EXIT_VOID)
     except* click.exceptions.Abort:
         status = EXIT_INTERRUPTED

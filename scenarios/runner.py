@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import resource
 import shutil
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,7 @@ from scenarios.run_directory import new_run_directory, write_json, write_run_jso
 from scenarios.testbed import Bed
 from scenarios.trace_file import TraceFile
 from tracker.bank.audit import audit
+from tracker.events import FramesDropped, NodeJoined
 
 EXIT_OK, EXIT_CLAIM, EXIT_USAGE, EXIT_VOID, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 DRAIN_S = 1.0  # after the last sender has stopped, so that what is under way arrives and is counted
@@ -108,14 +111,23 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
                 schedule_deterministically(options.seed)
                 trio.run(run.main, clock=clock)
             else:
+                _allow_many_sockets()
                 trio.run(run.main)
     except* ConfigError:
-        shutil.rmtree(directory)  # such as a port in use: nothing was run, so nothing is left behind
+        if not run.began:
+            shutil.rmtree(directory)  # such as a port in use: nothing was run, so nothing is left behind
         raise
     with _deaf_to_interrupts():
         result = run.judge()
         write_json(directory / "result.json", result.to_dict())
     return result
+
+
+def _allow_many_sockets() -> None:
+    """Raise the limit of open files as far as the system lets us: a node has about four sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextlib.contextmanager
@@ -173,6 +185,11 @@ class _Run:
         self._started_ns = 0
         self._bed: Bed | None = None
         self._playing = trio.CancelScope()
+
+    @property
+    def began(self) -> bool:
+        """Tell whether any node has taken part."""
+        return bool(self._trace.of(NodeJoined))
 
     async def main(self) -> None:
         """Play the scenario; on return everything is settled, stopped and closed."""
@@ -261,8 +278,17 @@ class _Run:
             "downloads_finished": len(finished),
             "downloads_stopped": len(stopped),
             "events": self._events.count,
+            "foreign_datagrams": self._network.foreign,
             **{f"datagrams_{name}": n for name, n in self._network.fate_counts().items()},
+            **{f"frames_dropped_{kind}": n for kind, n in sorted(self._dropped().items())},
         }
+
+    def _dropped(self) -> Counter[str]:
+        """Return how many frames the tracker and all nodes dropped, by kind."""
+        dropped: Counter[str] = Counter()
+        for _, event in self._trace.of(FramesDropped):
+            dropped.update(dict(event.kinds))
+        return dropped
 
     def _digest(self, journal_head: bytes) -> str:
         """Return the run's digest: events, journal and packet fates; no wall clock, path or database byte."""

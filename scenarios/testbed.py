@@ -19,7 +19,7 @@ from netem.randomness import KeyPart, keyed_bytes, keyed_generator
 from node.beliefs.base import Beliefs
 from node.peer import Peer, PeerConfig
 from node.policies import make_policy
-from node.store import Store
+from node.store import Descriptors, Store
 from scenarios.content import Shared
 from scenarios.parameters import Params
 from tracker.bank.bank import Bank
@@ -28,6 +28,7 @@ from tracker.identity import Identity
 from tracker.tracker import Tracker
 
 TRACKER = "tracker"
+OPEN_FILES = 256  # of all stores together
 
 
 class Bed:
@@ -67,6 +68,7 @@ class Bed:
         self._directory = directory
         self._launch = launch
         self._show: trio.CancelScope | None = None
+        self._descriptors = Descriptors(OPEN_FILES)
         self._tracker: Tracker | None = None
 
     @property
@@ -112,7 +114,7 @@ class Bed:
             tracker_key=self.tracker.sign_key,
         )
         identity = Identity(keyed_bytes(self.run_seed, "identity", name), epoch=1)
-        store = Store(self._directory / "stores" / name)
+        store = Store(self._directory / "stores" / name, self._descriptors)
         return Peer(host, self.clock, identity, store=store, config=config, emit=self.emit)
 
     def chance(self, *key: KeyPart) -> np.random.Generator:

@@ -85,16 +85,17 @@ class Market:
         """Take a verified receipt; return the newly proven bytes.
 
         Raises:
-            Rejection: `unknown-download`, `not-yours` (not signed by the downloader), `bad-receipt` (for more bytes than the
-                file has), `unknown-server`, or `equivocation`; nothing changed.
+            Rejection: `unknown-download`, `not-yours` (not signed by the downloader), `bad-receipt` (all servers
+                together for more bytes than the file has), `unknown-server`, or `equivocation`; nothing changed.
         """
         download = self.downloads.get(receipt.download)
         if download is None:
             raise Rejection("unknown-download")
         if download.downloader != sender:
             raise Rejection("not-yours")
-        if receipt.total_bytes > download.size_bytes:
-            raise Rejection("bad-receipt", f"{receipt.total_bytes} of {download.size_bytes} bytes")
+        others = {**self.receipts.totals(receipt.download), receipt.server: 0}
+        if sum(others.values()) + receipt.total_bytes > download.size_bytes:
+            raise Rejection("bad-receipt", f"beyond the {download.size_bytes} bytes of the file")
         if not self.rates.knows(receipt.server):
             raise Rejection("unknown-server")
         new = self.receipts.add(receipt)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from netem.clock import S
+from netem.errors import ConfigError
 from node.events import DownloadFinished, PieceAccepted
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
@@ -121,6 +122,27 @@ def test_too_few_copies_fail_with_a_reason(tmp_path):
     assert claim.ok is False
     assert claim.measured is None
     assert "too little data" in claim.note
+
+
+def test_what_the_user_switched_off_is_left_unjudged(tmp_path):
+    p = popularity(Params(), FILES - 1)
+    assert odds_claim(record_of(market(p), tmp_path, policy="price_taker")).ok is None
+    assert odds_claim(record_of(market(p), tmp_path, appear_s=60.0)).ok is None
+    events = growth(COPY_S * np.arange(1, 11))
+    for other in (
+        {"download_bytes_per_s": 50_000.0},
+        {"rate_bytes_per_s": 50_000.0},
+        {"delay_s": 0.3},
+        {"appear_s": 60.0},
+    ):
+        claim = growth_claim(record_of(events, tmp_path, **other))
+        assert claim.ok is None
+        assert claim.note
+
+
+def test_a_fee_that_nobody_could_pay_is_refused():
+    with pytest.raises(ConfigError, match="fee_credits"):
+        Params(fee_credits=11, endowment_credits=10)
 
 
 def test_the_scenario_says_what_it_asks():

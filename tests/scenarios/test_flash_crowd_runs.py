@@ -39,8 +39,7 @@ def test_bursts_duplicates_and_a_slow_link_change_no_byte_and_no_credit(tmp_path
 
 def test_every_claim_holds_on_real_sockets(tmp_path):
     result = play(tmp_path, time="real")
-    if not result.certificate.valid:
-        # A void run is an honest answer of a busy host; anything else it says must still be right.
-        assert result.certificate.reasons
     assert all(result.invariants.values())
-    assert [claim.name for claim in result.claims if claim.ok is False and result.certificate.valid] == []
+    if not result.certificate.valid:
+        pytest.skip(f"this host was too busy to emulate in real time: {result.certificate.reasons}")
+    assert [claim.name for claim in result.claims if claim.ok is not True] == []

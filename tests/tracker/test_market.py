@@ -155,6 +155,16 @@ def test_a_receipt_that_does_not_count_changes_nothing(why, word, sender):
     assert state(market) == before
 
 
+def test_all_servers_together_are_receipted_for_no_more_than_the_file():
+    market = a_market()
+    opened(market)
+    market.receipt(receipt(A, SIZE_BYTES - 10), sender=BUYER, now_ns=0)
+    before = state(market)
+    assert reason(market.receipt, receipt(B, 11), sender=BUYER, now_ns=0) == "bad-receipt"
+    assert state(market) == before
+    assert market.receipt(receipt(B, 10), sender=BUYER, now_ns=0) == 10
+
+
 def test_receipts_are_cumulative_and_only_what_is_new_counts():
     market = a_market()
     opened(market, index=1)
