@@ -45,6 +45,14 @@ class DownloadStopped(Event, frozen=True):
     blocks: int
 
 
+class OddsHeard(Event, frozen=True):
+    """At its end a node tells how many pages of the odds it heard, and how many were lost on the way since the first."""
+
+    node: bytes
+    pages: int
+    missed: int
+
+
 class ServerBanned(Event, frozen=True):
     """A node will never again use a server that sent bad blocks of a piece."""
 

@@ -23,6 +23,7 @@ from node.beliefs.base import Beliefs
 from node.bidding import CONTROL_RESERVE, Bidding
 from node.content import make_manifest
 from node.downloader import Downloader
+from node.events import OddsHeard
 from node.policies.base import Policy
 from node.store import Store
 from node.tracker_link import TrackerLink
@@ -79,6 +80,7 @@ class Peer:
         self._emit = emit
         self._roots: dict[int, bytes] = {}
         self._bidding = Bidding(config.policy, config.beliefs, upload_bytes_per_s=config.upload_bytes_per_s)
+        self._pages_heard = self._first_board = 0
         self._outside = False
         self._announced = 0
         self._fetching: set[int] = set()
@@ -99,6 +101,9 @@ class Peer:
         finally:
             endpoint.close()
             await self._link.leave()
+            odds = self._bidding.odds
+            due = (odds.newest - self._first_board + 1) * len(odds.staleness()) if self._pages_heard else 0
+            self._emit(OddsHeard(self.node, self._pages_heard, max(0, due - self._pages_heard)))
             if self.dropped:
                 self._emit(FramesDropped(self.node.hex(), sorted(self.dropped.items())))
 
@@ -280,5 +285,7 @@ class Peer:
     def _on_odds(self, data: bytes) -> None:
         board, page = open_broadcast(data, self._config.tracker_key)
         if self._bidding.odds.add(board, page):
+            self._first_board = self._first_board if self._pages_heard else board
+            self._pages_heard += 1
             self._link.board = max(self._link.board, self._bidding.odds.board)
             self._rebid()

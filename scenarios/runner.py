@@ -5,15 +5,11 @@ Source: DESIGN sections 3 (two clocks, digest), 5 and 6 (run directory, result.j
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import hashlib
-import resource
 import shutil
 import signal
-import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +23,13 @@ from netem.events import EventStream
 from netem.network import Network
 from netem.real_time import RealTime
 from netem.virtual_time import VirtualTime, schedule_deterministically
-from node.events import DownloadFinished, DownloadStopped, PieceAccepted
+from node.events import DownloadFinished, DownloadStopped, OddsHeard, PieceAccepted
 from scenarios.catalogue import Scenario
 from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
+from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
 from scenarios.progress import Progress
 from scenarios.run_directory import new_run_directory, write_json, write_run_json
 from scenarios.testbed import Bed
@@ -106,55 +103,21 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     clock = VirtualTime() if options.time == "virtual" else RealTime()
     run = _Run(clock, scenario, params, options=options, content=content, directory=directory)
     try:
-        with _rare_collections():
+        with rare_collections():
             if isinstance(clock, VirtualTime):
                 schedule_deterministically(options.seed)
                 trio.run(run.main, clock=clock)
             else:
-                _allow_many_sockets()
+                allow_many_sockets()
                 trio.run(run.main)
     except* ConfigError:
         if not run.began:
             shutil.rmtree(directory)  # such as a port in use: nothing was run, so nothing is left behind
         raise
-    with _deaf_to_interrupts():
+    with deaf_to_interrupts():
         result = run.judge()
         write_json(directory / "result.json", result.to_dict())
     return result
-
-
-def _allow_many_sockets() -> None:
-    """Raise the limit of open files as far as the system lets us: a node has about four sockets."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-@contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Collect garbage rarely: a run's millions of short-lived tuples are no cycles, and looking for any costs and pauses it."""
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(1_000_000, 50, 1_000)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
-@contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """See the last second through: a Ctrl-C while results are written would lose them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread gets interrupts, and may say so
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Run:
@@ -278,6 +241,8 @@ class _Run:
             "downloads_finished": len(finished),
             "downloads_stopped": len(stopped),
             "events": self._events.count,
+            "odds_pages_heard": sum(event.pages for _, event in self._trace.of(OddsHeard)),
+            "odds_pages_missed": sum(event.missed for _, event in self._trace.of(OddsHeard)),
             "foreign_datagrams": self._network.foreign,
             **{f"datagrams_{name}": n for name, n in self._network.fate_counts().items()},
             **{f"frames_dropped_{kind}": n for kind, n in sorted(self._dropped().items())},
