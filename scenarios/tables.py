@@ -58,7 +58,7 @@ def _claims(claims: Sequence[Claim]) -> Iterator[str]:
             claim.name,
             _number(claim.predicted),
             _number(claim.measured),
-            "exact" if claim.tolerance == 0 else f"± {_number(claim.tolerance)}",
+            _tolerance(claim),
             _VERDICT[claim.ok],
         )
     console = Console()
@@ -68,6 +68,12 @@ def _claims(claims: Sequence[Claim]) -> Iterator[str]:
     for claim in claims:
         if claim.ok is not True and claim.note:
             yield f"  {claim.name}: {claim.note}"
+
+
+def _tolerance(claim: Claim) -> str:
+    if claim.predicted is None:
+        return "-"
+    return f"± {_number(claim.tolerance)}" if claim.tolerance else "exact"
 
 
 def _number(value: Value) -> str:
