@@ -1,0 +1,25 @@
+"""Pure: `swarmbed list`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(*, as_json: bool) -> None:
+    """List the scenarios, with the question that each asks."""
+    from scenarios.catalogue import scenario_named, scenario_names
+    from scenarios.parameters import describe
+
+    found = [scenario_named(name) for name in scenario_names()]
+    if as_json:
+        rows = [{"name": s.name, "question": s.question, "params": describe(s.params)} for s in found]
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for scenario in found:
+        click.echo(f"{scenario.name}\n  {scenario.question.splitlines()[0]}")
+        for key, row in describe(scenario.params).items():
+            click.echo(f"    {key} = {row['default']}: {row['description']} ({row['allowed']})")
