@@ -57,5 +57,9 @@ class LedgerError(SwarmbedError):
     """Report a ledger that cannot be read or written (torn, tampered with, disk full); nothing was acknowledged."""
 
 
+class RunVoid(SwarmbedError):
+    """Report that a run cannot be believed any more, such as after the death of one of its processes; it stops at once."""
+
+
 class InvariantViolation(SwarmbedError):
     """Report that something that must always hold did not; the run is void."""

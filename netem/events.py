@@ -9,6 +9,8 @@ Source: DESIGN section 5.
 from __future__ import annotations
 
 import hashlib
+import heapq
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,12 +29,17 @@ class EventStream:
 
     Args:
         now_ns: reads the run's clock.
+        hold_ns: how long events wait for earlier ones of other processes; 0 hands them out at once.
 
-    Invariant: every fold sees every event exactly once, in the same order; `digest` covers time and content of all.
+    Invariant: every fold sees every event exactly once, in the same order; `digest` covers time and content of all. With
+    `hold_ns` the order is that of time, but for events that come later than that.
     """
 
-    def __init__(self, now_ns: Callable[[], int]) -> None:
+    def __init__(self, now_ns: Callable[[], int], *, hold_ns: int = 0) -> None:
         self._now_ns = now_ns
+        self._hold_ns = hold_ns
+        self._held: list[tuple[int, int, Event]] = []
+        self._arrivals = itertools.count()
         self._folds: list[Fold] = []
         self._hash = hashlib.sha256()
         self._encoder = msgspec.msgpack.Encoder()
@@ -44,11 +51,27 @@ class EventStream:
 
     def emit(self, event: Event) -> None:
         """Stamp an event with the present time and hand it to every fold."""
-        now = self._now_ns()
-        self._hash.update(self._encoder.encode((now, event)))
+        self.emit_at(self._now_ns(), event)
+
+    def emit_at(self, time_ns: int, event: Event) -> None:
+        """Hand an event of that time to every fold, at once or when its turn has come (see `release`)."""
+        if self._hold_ns:
+            heapq.heappush(self._held, (time_ns, next(self._arrivals), event))
+        else:
+            self._hand_out(time_ns, event)
+
+    def release(self, *, everything: bool = False) -> None:
+        """Hand out what was held long enough, or `everything`."""
+        limit_ns = self._now_ns() - self._hold_ns
+        while self._held and (everything or self._held[0][0] <= limit_ns):
+            time_ns, _, event = heapq.heappop(self._held)
+            self._hand_out(time_ns, event)
+
+    def _hand_out(self, time_ns: int, event: Event) -> None:
+        self._hash.update(self._encoder.encode((time_ns, event)))
         self.count += 1
         for fold in self._folds:
-            fold(now, event)
+            fold(time_ns, event)
 
     def digest(self) -> bytes:
         """Return SHA-256 over all events so far (32 bytes)."""

@@ -33,6 +33,10 @@ class Backbone(Protocol):
     foreign: int
     clock: Clock
 
+    def owner_elsewhere(self, address: Address) -> Host | None:
+        """Return the host of another process that has an address."""
+        ...
+
     def make_route(self, source: Host, target: Host) -> Route:
         """Make the route of a pair of hosts that has none yet."""
         ...
@@ -49,6 +53,8 @@ class Backbone(Protocol):
 class Host:
     """One machine: an address, a shared access link, sockets; `up` is False between a crash and a restart.
 
+    `here` is False for a host whose sockets are in another process: this one knows its address and the links to and from it.
+
     Rates are bytes/s of datagrams with their netem header (UDP and IP headers are not counted) and of stream bytes.
     """
 
@@ -61,7 +67,9 @@ class Host:
         upload_bytes_per_s: float,
         download_bytes_per_s: float,
         queue_bytes: int,
+        here: bool = True,
     ) -> None:
+        self.here = here
         self.name = name
         self.ip = ip
         self.up = True
@@ -110,7 +118,9 @@ class Host:
         return await self.backbone.connect(self, address)
 
     def require_up(self) -> None:
-        """Raise LocalProtocolError when the host is down."""
+        """Raise LocalProtocolError when the host is down, or in another process."""
+        if not self.here:
+            raise LocalProtocolError(f"host {self.name} is in another process")
         if not self.up:
             raise LocalProtocolError(f"host {self.name} is down")
 
@@ -153,7 +163,7 @@ class Endpoint:
             raise LocalProtocolError(f"a datagram of {len(data)} bytes; at most {_MAX_DATA_BYTES}")
         host = self.host
         host.sent += 1
-        owner = self._owners.get(target)
+        owner = self._owners.get(target) or self._backbone.owner_elsewhere(target)
         if not self.open:
             host.unrouted[Cause.SOURCE_DOWN] += 1
         elif owner is None:
@@ -164,14 +174,24 @@ class Endpoint:
 
     def receive(self, frame: bytes, source: Address) -> None:
         """Take a frame off the wire: record its fate and call the handler without the header."""
-        if self.record(frame, source):
-            self._on_datagram(frame[HEADER_BYTES:], source)
+        route = self.route_from(frame, source)
+        if route is None:
+            self._backbone.foreign += 1
+        elif route.source.here:
+            self.deliver(route, frame, source, arrived_ns=self._now_ns())
+        else:
+            route.take(self, frame, source)
+
+    def deliver(self, route: Route, frame: bytes, source: Address, *, arrived_ns: int) -> None:
+        """Record the fate of a frame and call the handler."""
+        number, sent_ns = HEADER.unpack_from(frame)
+        self._received(route.link_id, number, arrived_ns - sent_ns)
+        self._on_datagram(frame[HEADER_BYTES:], source)
 
     def record(self, frame: bytes, source: Address) -> bool:
         """Record the fate of a frame; False (and counted) when it is foreign."""
-        owner = self._owners.get(source)
-        route = owner.routes.get(self.host) if owner is not None and len(frame) >= HEADER_BYTES else None
-        if route is None:  # too short, or from no socket of ours
+        route = self.route_from(frame, source)
+        if route is None:
             self._backbone.foreign += 1
             return False
         number, sent_ns = HEADER.unpack_from(frame)
@@ -180,8 +200,12 @@ class Endpoint:
 
     def route_from(self, frame: bytes, source: Address) -> Route | None:
         """Return the route a frame came by; None for a foreign one: too short, or from no socket of ours."""
+        if len(frame) < HEADER_BYTES:
+            return None
         owner = self._owners.get(source)
-        return owner.routes.get(self.host) if owner is not None and len(frame) >= HEADER_BYTES else None
+        if owner is None and (owner := self._backbone.owner_elsewhere(source)) is not None:
+            return owner.routes.get(self.host) or self._backbone.make_route(owner, self.host)
+        return owner.routes.get(self.host) if owner is not None else None
 
     def close(self) -> None:
         """Close the socket; packets in flight from here still travel, those to here will find nobody. Idempotent."""

@@ -30,6 +30,10 @@ _SO_MEMINFO = 55  # Linux: nine u32 about the memory of a socket; the last count
 class Hub:
     """Delivery over real sockets (a `Wire`).
 
+    Attributes:
+        keep_bound: keep the sockets of closed endpoints bound to the end, and count what other processes still send there: a
+            closed port would swallow it without a trace.
+
     Invariant: a frame handed to the kernel is read once, or dropped by the kernel and counted by its socket.
     """
 
@@ -41,6 +45,7 @@ class Hub:
         self._now_ns = clock.now_ns
         self._fates = fates
         self._drops_of_closed = 0
+        self.keep_bound = False
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
         """Bind a real socket (see `Wire.open`), or take over the one that lingers at this address.
@@ -54,19 +59,23 @@ class Hub:
         endpoint.address = sock.getsockname()
         self._sockets[endpoint.address] = sock
         self.endpoints[endpoint.address] = endpoint
-        self._selector.register(sock, selectors.EVENT_READ, (endpoint, sock))
+        if sock in self._selector.get_map():
+            self._selector.modify(sock, selectors.EVENT_READ, (endpoint, sock))
+        else:
+            self._selector.register(sock, selectors.EVENT_READ, (endpoint, sock))
 
     def close(self, endpoint: Endpoint) -> None:
         """Unbind a socket; it lingers while packets from it are in flight, which must leave from its address."""
         address = endpoint.address
         del self.endpoints[address]
         sock = self._sockets[address]
-        self._selector.unregister(sock)
+        nobody = _Nobody(endpoint)
         for frame, source in unread(sock):
-            route = endpoint.route_from(frame, source)
-            if route is not None:
-                route.carried -= 1
-                route.link.dropped[Cause.DESTINATION_DOWN] += 1
+            nobody.receive(frame, source)
+        if self.keep_bound:
+            self._selector.modify(sock, selectors.EVENT_READ, (nobody, sock))
+        else:
+            self._selector.unregister(sock)
         if endpoint.in_flight:
             self._lingerers[address] = self._lingerers.get(address, 0) + 1
         self._free_if_idle(address)
@@ -77,7 +86,7 @@ class Hub:
         self._free_if_idle(endpoint.address)
 
     def _free_if_idle(self, address: Address) -> None:
-        if address not in self.endpoints and not self._lingerers.get(address):
+        if address not in self.endpoints and not self._lingerers.get(address) and not self.keep_bound:
             self._lingerers.pop(address, None)
             self._free(self._sockets.pop(address))
 
@@ -87,9 +96,13 @@ class Hub:
 
     def carry(self, sender: Endpoint, receiver: Endpoint, frame: bytes, due_ns: int) -> bool:
         """Send a frame and note how late that is; False when the socket's buffer is full."""
+        return self.send_away(sender, receiver.address, frame, due_ns=due_ns)
+
+    def send_away(self, sender: Endpoint, target: Address, frame: bytes, *, due_ns: int) -> bool:
+        """Send a frame to any address (see `Wire.send_away`)."""
         self._fates.late(self._now_ns() - due_ns)
         try:
-            self._sockets[sender.address].sendto(frame, receiver.address)
+            self._sockets[sender.address].sendto(frame, target)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ENOBUFS):
                 raise
@@ -113,6 +126,10 @@ class Hub:
             for frame, source in unread(self._sockets[endpoint.address]):
                 endpoint.record(frame, source)
             endpoint.close()
+        for key in list(self._selector.get_map().values()):
+            nobody, sock = key.data
+            for frame, source in unread(sock):
+                nobody.receive(frame, source)
         for sock in self._sockets.values():
             self._free(sock)
         self._sockets.clear()
@@ -125,7 +142,23 @@ class Hub:
         return self._drops_of_closed + sum(socket_drops(sock) or 0 for sock in self._sockets.values())
 
 
-def read_some(endpoint: Endpoint, sock: socket.socket) -> None:
+class _Nobody:
+    """What reads a closed endpoint's socket: it counts what comes."""
+
+    open = True
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def receive(self, frame: bytes, source: Address) -> None:
+        """Count a frame as DESTINATION_DOWN."""
+        route = self._endpoint.route_from(frame, source)
+        if route is not None:
+            route.carried -= 1
+            route.link.dropped[Cause.DESTINATION_DOWN] += 1
+
+
+def read_some(endpoint: Endpoint | _Nobody, sock: socket.socket) -> None:
     """Hand at most 64 waiting datagrams to an endpoint, which a handler may close meanwhile."""
     receive = endpoint.receive
     for _ in range(DRAIN_MOST):

@@ -51,6 +51,19 @@ class LinkCount:
     in_flight: int
     own_delay_sum_ns: int
 
+    def plus(self, other: LinkCount) -> LinkCount:
+        """Return what two processes know of this link together."""
+        return LinkCount(
+            source=self.source,
+            target=self.target,
+            exposures=self.exposures + other.exposures,
+            copies=self.copies + other.copies,
+            received=self.received + other.received,
+            dropped_later=self.dropped_later + other.dropped_later,
+            in_flight=self.in_flight + other.in_flight,
+            own_delay_sum_ns=self.own_delay_sum_ns + other.own_delay_sum_ns,
+        )
+
     @property
     def packets(self) -> int:
         """Packets that met the impairments."""

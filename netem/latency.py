@@ -5,6 +5,8 @@ Source: DESIGN section 3 (timer lateness and event-loop lag are measured).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 _FOLD = 65_536
@@ -30,6 +32,18 @@ class LatencyHistogram:
         self._pending.append(duration_ns)
         if len(self._pending) >= _FOLD:
             self._fold()
+
+    def counts(self) -> tuple[list[int], int]:
+        """Return the counts by bin and the longest duration, for `merge` in another process."""
+        self._fold()
+        return self._bins.tolist(), self._max_ns
+
+    def merge(self, bins: Sequence[int], max_ns: int) -> None:
+        """Add the `counts` of another histogram."""
+        self._fold()
+        self._bins += np.array(bins, dtype=np.int64)
+        self._count = int(self._bins.sum())
+        self._max_ns = max(self._max_ns, max_ns)
 
     @property
     def count(self) -> int:

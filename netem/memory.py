@@ -11,7 +11,7 @@ from collections.abc import Callable, Container
 import trio
 import trio.testing
 
-from netem.errors import ConfigError
+from netem.errors import ConfigError, LocalProtocolError
 from netem.host import Endpoint
 from netem.route import Address
 
@@ -43,6 +43,10 @@ class MemoryWire:
         """Deliver at once."""
         receiver.receive(frame, sender.address)
         return True
+
+    def send_away(self, sender: Endpoint, target: Address, frame: bytes, *, due_ns: int) -> bool:  # noqa: ARG002 - `Wire.send_away`
+        """Raise LocalProtocolError: in virtual time there is no other process."""
+        raise LocalProtocolError(f"virtual time has no way to {target[0]}")
 
     def kernel_drops(self) -> int:
         """Return 0: memory drops nothing."""
@@ -100,6 +104,9 @@ class MemoryStreams:
         ours, theirs = trio.testing.memory_stream_pair()
         listener.arrive(theirs, client)
         return ours
+
+    def sever(self, transport: trio.abc.HalfCloseableStream) -> None:
+        """Do nothing: streams in memory have both ends here, and both are reset."""
 
 
 def free_address(ip: str, port: int, taken: Container[Address]) -> Address:

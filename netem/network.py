@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import trio
 
-from netem import accounts, tc
-from netem.certificate import Certificate, Conservation, LinkCount, certify
+from netem import accounts, changes, tc
+from netem.accounts import Account
+from netem.certificate import Certificate, Conservation
+from netem.changes import AnyChange
 from netem.clock import Clock
 from netem.errors import ConfigError
 from netem.fates import FateLog
-from netem.faults import Cuts, pairs_between
+from netem.faults import Cuts, Pair, pairs_between
 from netem.host import Host, StreamHandler, loopback_ip
 from netem.hub import Hub
 from netem.lag import LagMeter
 from netem.link import Link, LinkConfig
 from netem.memory import MemoryStreams, MemoryWire
+from netem.plain_link import from_plain, to_plain
 from netem.randomness import BlockUniforms
 from netem.route import Address, Route, Wire
 from netem.streams import Lane, ShapedStream
@@ -42,6 +45,7 @@ class Network:
         run_seed: keys all randomness.
         default_link: what every link does unless `impair` said otherwise.
         on_fault: called as (kind, description) for impair, partition, heal, crash and restart.
+        mirror: called with every live change, so that other processes of the run make it too.
 
     Attributes:
         hosts: by name, in order of creation.
@@ -50,7 +54,13 @@ class Network:
     """
 
     def __init__(
-        self, clock: Clock, *, run_seed: int, default_link: LinkConfig = IDEAL, on_fault: OnFault | None = None
+        self,
+        clock: Clock,
+        *,
+        run_seed: int,
+        default_link: LinkConfig = IDEAL,
+        on_fault: OnFault | None = None,
+        mirror: Callable[[AnyChange], None] | None = None,
     ) -> None:
         self.hosts: dict[str, Host] = {}
         self.owners: dict[Address, Host] = {}
@@ -60,7 +70,9 @@ class Network:
         self.lag = LagMeter(clock)
         self.wire: Wire = MemoryWire() if clock.virtual else Hub(clock, self.fates)
         streams: StreamWire = MemoryStreams() if clock.virtual else SocketStreams()
-        self._switchboard = Switchboard(streams, lane=self._lane)
+        self._switchboard = Switchboard(streams, lane=self._lane, elsewhere=self.owner_elsewhere)
+        self._elsewhere: dict[str, Host] = {}  # by ip
+        self._mirror = mirror
         self._uniforms = BlockUniforms(run_seed)
         self._default = default_link
         self._configs: dict[tuple[str, str], LinkConfig] = {}
@@ -77,8 +89,13 @@ class Network:
         upload_bytes_per_s: float = math.inf,
         download_bytes_per_s: float = math.inf,
         queue_bytes: int = QUEUE_BYTES,
+        ip: str | None = None,
+        here: bool = True,
     ) -> Host:
         """Add a host with its shared access link; both directions have a queue of `queue_bytes`.
+
+        `ip` None takes the next loopback address: processes that add the same hosts in the same order agree. With `here` False
+        the host's sockets are in another process, and only its address is known.
 
         Raises:
             ConfigError: the name is taken, or a rate or the queue is not above 0.
@@ -94,13 +111,22 @@ class Network:
                 raise ConfigError(field, value, "above 0")
         host = self.hosts[name] = Host(
             name,
-            loopback_ip(len(self.hosts)),
+            ip or loopback_ip(len(self.hosts)),
             backbone=self,
             upload_bytes_per_s=upload_bytes_per_s,
             download_bytes_per_s=download_bytes_per_s,
             queue_bytes=queue_bytes,
+            here=here,
         )
+        if not here:
+            self._elsewhere[host.ip] = host
+            if isinstance(self.wire, Hub):
+                self.wire.keep_bound = True
         return host
+
+    def owner_elsewhere(self, address: Address) -> Host | None:
+        """Return the host of another process that has an address; None when there is none."""
+        return self._elsewhere.get(address[0])
 
     def impair(self, source: str, target: str, config: LinkConfig) -> None:
         """Set what one directed link does, from the next packet on; packets under way are not touched.
@@ -114,6 +140,7 @@ class Network:
         if route is not None:
             self._reconfigure(route, config)
         self._tell("impair", f"{source} > {target}: {tc.describe(config)}")
+        self._change_elsewhere(changes.Impair(source, target, to_plain(config)))
 
     def impair_all(self, config: LinkConfig) -> None:
         """Set what every link does, those to come included."""
@@ -122,6 +149,7 @@ class Network:
         for route in self._routes:
             self._reconfigure(route, config)
         self._tell("impair", f"all: {tc.describe(config)}")
+        self._change_elsewhere(changes.ImpairAll(to_plain(config)))
 
     def _reconfigure(self, route: Route, config: LinkConfig) -> None:
         route.link.reconfigure(config)
@@ -141,16 +169,24 @@ class Network:
         groups = [self._host(name).name for name in group], [self._host(name).name for name in rest]
         pairs = pairs_between(*groups, one_way=one_way)
         what = f"{', '.join(groups[0])} {'>' if one_way else '<>'} {', '.join(groups[1])}"
-        self._cuts.add(pairs)
-        self._open_and_close()
+        self._cut(pairs)
         self._tell("partition", what)
         try:
             yield
         finally:
-            self._cuts.remove(pairs)
-            self._open_and_close()
-            self._healed.unpark_all()
+            self._mend(pairs)
             self._tell("heal", what)
+
+    def _cut(self, pairs: Sequence[Pair]) -> None:
+        self._cuts.add(pairs)
+        self._open_and_close()
+        self._change_elsewhere(changes.Cut(list(pairs)))
+
+    def _mend(self, pairs: Sequence[Pair]) -> None:
+        self._cuts.remove(pairs)
+        self._open_and_close()
+        self._healed.unpark_all()
+        self._change_elsewhere(changes.Mend(list(pairs)))
 
     def _open_and_close(self) -> None:
         for route in self._routes:
@@ -172,6 +208,7 @@ class Network:
             endpoint.close()
         self._switchboard.crash(crashed)
         self._tell("crash", host)
+        self._change_elsewhere(changes.Crash(host))
 
     def restart(self, host: str) -> None:
         """Let a crashed host open sockets again.
@@ -184,6 +221,27 @@ class Network:
             raise ConfigError("restart", host, "a host that is down")
         restarted.up = True
         self._tell("restart", host)
+        self._change_elsewhere(changes.Restart(host))
+
+    def apply(self, change: AnyChange) -> None:
+        """Make a change that another process of the run has made; raise ConfigError as its method does."""
+        match change:
+            case changes.Impair(source, target, config):
+                self.impair(source, target, from_plain(config))
+            case changes.ImpairAll(config):
+                self.impair_all(from_plain(config))
+            case changes.Cut(pairs):
+                self._cut(pairs)
+            case changes.Mend(pairs):
+                self._mend(pairs)
+            case changes.Crash(host):
+                self.crash(host)
+            case changes.Restart(host):
+                self.restart(host)
+
+    def _change_elsewhere(self, change: AnyChange) -> None:
+        if self._mirror is not None:
+            self._mirror(change)
 
     def _host(self, name: str) -> Host:
         if name not in self.hosts:
@@ -232,19 +290,20 @@ class Network:
         """Return the account of all packets; over real sockets it balances once `run` has ended."""
         return accounts.conserve(self.hosts.values(), self._routes, self.fates, kernel_drops=self.wire.kernel_drops())
 
-    def link_counts(self) -> list[LinkCount]:
-        """Return each link's account, in order of first use."""
-        return accounts.count_links(self._routes, self.fates)
-
-    def certificate(self) -> Certificate:
-        """Judge the run so far; over real sockets, call it after `run` has ended."""
-        return certify(
-            self.link_counts(),
-            conservation=self.conservation(),
+    def account(self) -> Account:
+        """Return all that this process knows of the network's packets; over real sockets, call it after `run` has ended."""
+        return Account(
+            self.conservation(),
+            links=accounts.count_links(self._routes, self.fates),
             lateness=self.fates.lateness,
             lag=self.lag.histogram,
+            foreign=self.foreign,
         )
+
+    def certificate(self) -> Certificate:
+        """Judge the run so far, as far as this process saw it."""
+        return self.account().certificate()
 
     def fate_counts(self) -> dict[str, int]:
         """Return sent, copies, delivered, in_flight and each cause by name, sorted by name."""
-        return accounts.fates_by_name(self.conservation())
+        return self.account().fates()

@@ -16,20 +16,26 @@ MOST_PER_WAKE = 512  # so that sockets and tasks get their turn under load
 
 
 class RealTime:
-    """Time that passes by itself; timers fire from one heap and one kernel timer."""
+    """Time that passes by itself; timers fire from one heap and one kernel timer.
+
+    Args:
+        base_ns: Unix time minus the kernel's monotonic clock; None reads it now. Processes of one machine that share it agree
+            on the time to the nanosecond.
+    """
 
     virtual = False
 
-    def __init__(self) -> None:
-        self._base_ns = time.time_ns() - time.monotonic_ns()
+    def __init__(self, base_ns: int | None = None) -> None:
+        self.base_ns = time.time_ns() - time.monotonic_ns() if base_ns is None else base_ns
         self._timers = TimerHeap()
         self._alarm = open_alarm()
         self._armed_ns: int | None = None
         self._firing = False
+        self._halted = False
 
     def now_ns(self) -> int:
         """Return Unix nanoseconds that never step: the wall clock at the start plus monotonic time since."""
-        return self._base_ns + time.monotonic_ns()
+        return self.base_ns + time.monotonic_ns()
 
     def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
         """Schedule a callback (see `Clock.call_at`)."""
@@ -37,9 +43,13 @@ class RealTime:
         if not self._firing and (self._armed_ns is None or when_ns < self._armed_ns - COALESCE_NS):
             self._arm(when_ns)
 
+    def halt(self) -> None:
+        """Fire no more timers: what is under way stays in flight, so that several processes can count at their leisure."""
+        self._halted = True
+
     def _arm(self, when_ns: int) -> None:
         self._armed_ns = when_ns
-        self._alarm.arm(when_ns - self._base_ns)
+        self._alarm.arm(when_ns - self.base_ns)
 
     async def run(self) -> None:
         """Fire timers until cancelled, then free the kernel timer."""
@@ -47,13 +57,14 @@ class RealTime:
         try:
             while True:
                 self._firing = True
-                fired = self._timers.fire_until(self.now_ns() + COALESCE_NS, most=MOST_PER_WAKE)
+                limit_ns = 0 if self._halted else self.now_ns() + COALESCE_NS
+                fired = self._timers.fire_until(limit_ns, most=MOST_PER_WAKE)
                 self._firing = False
                 if fired:
                     await trio.lowlevel.checkpoint()
                     continue
                 self._armed_ns = None
-                if heap:
+                if heap and not self._halted:
                     self._arm(heap[0][0])
                 await self._alarm.wait()
         finally:

@@ -51,6 +51,10 @@ class Wire(Protocol):
         """Hand over a frame that was due at `due_ns`; False when the sender's socket buffer is full."""
         ...
 
+    def send_away(self, sender: Endpoint, target: Address, frame: bytes, *, due_ns: int) -> bool:
+        """Send a frame to another process; False when the sender's socket buffer is full."""
+        ...
+
     def kernel_drops(self) -> int | None:
         """Return how many frames the kernel dropped at receivers' sockets; None where it does not say."""
         ...
@@ -90,6 +94,8 @@ class Route:
         self._admit = source.uplink.admit
         # Without a download limit the arrival is the hand-over, and one timer is enough.
         self._on_arrival = self._hand_over if target.download_bytes_per_s == math.inf else self._arrive
+        if not target.here:
+            self._on_arrival = self._send_away  # the other process runs the downlink
 
     def offer(self, sender: Endpoint, data: bytes, target: Address) -> None:
         """Judge a packet and schedule its arrival, and its duplicate's."""
@@ -138,6 +144,35 @@ class Route:
                 self.carried -= 1
                 self.link.dropped[Cause.SEND_BUFFER] += 1
         self._leave(sender)
+
+    def _send_away(  # noqa: PLR0917 - per packet, keywords cost
+        self, sender: Endpoint, data: bytes, target: Address, number: int, sent_ns: int, due_ns: int
+    ) -> None:
+        self.in_flight -= 1
+        if self._wire.send_away(sender, target, HEADER.pack(number, sent_ns) + data, due_ns=due_ns):
+            self.carried += 1
+        else:
+            self.link.dropped[Cause.SEND_BUFFER] += 1
+        self._leave(sender)
+
+    def take(self, receiver: Endpoint, frame: bytes, source: Address) -> None:
+        """Take a frame that another process sent by this route, through the downlink that ends here."""
+        now_ns = self._now_ns()
+        departure_ns = self.target.downlink.admit(now_ns, len(frame))
+        if departure_ns < 0:
+            self.link.dropped[Cause.DOWNLINK_QUEUE] += 1
+        elif departure_ns <= now_ns:
+            receiver.deliver(self, frame, source, arrived_ns=now_ns)
+        else:
+            self.in_flight += 1
+            self._call_at(departure_ns, self._deliver_late, receiver, frame, source, now_ns)
+
+    def _deliver_late(self, receiver: Endpoint, frame: bytes, source: Address, arrived_ns: int) -> None:
+        self.in_flight -= 1
+        if receiver.open:
+            receiver.deliver(self, frame, source, arrived_ns=arrived_ns)
+        else:
+            self.link.dropped[Cause.DESTINATION_DOWN] += 1
 
     def _leave(self, sender: Endpoint) -> None:
         sender.in_flight -= 1

@@ -112,6 +112,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         on_end: called when the transport is closed.
 
     Attributes:
+        transport: the stream below.
         broken: True after a reset.
 
     `run` must run beside it for anything to be sent. Cancelling `send_all` leaves an unknown part sent, as with sockets.
@@ -120,7 +121,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
     def __init__(
         self, transport: trio.abc.HalfCloseableStream, lane: Lane, *, on_end: Callable[[ShapedStream], None]
     ) -> None:
-        self._transport = transport
+        self.transport = transport
         self._lane = lane
         self._on_end = on_end
         self._to_writer, self._outgoing = trio.open_memory_channel[tuple[int, _Act]](math.inf)
@@ -195,9 +196,9 @@ class ShapedStream(trio.abc.HalfCloseableStream):
 
     async def _deliver(self, act: _Act) -> None:
         if act is None:
-            await self._transport.send_eof()
+            await self.transport.send_eof()
             return
-        await self._transport.send_all(act)
+        await self.transport.send_all(act)
         self._in_flight_bytes -= len(act)
         self._room.unpark_all()
 
@@ -206,14 +207,14 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         self._outgoing.close()
         self._on_end(self)
         self._room.unpark_all()
-        await trio.aclose_forcefully(self._transport)
+        await trio.aclose_forcefully(self.transport)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Return some bytes, none at the end of the peer's direction; raise as `send_all`."""
         self._check_open()
         with trio.CancelScope() as self._receiving:
             try:
-                return await self._transport.receive_some(max_bytes)
+                return await self.transport.receive_some(max_bytes)
             except trio.ClosedResourceError:
                 pass  # a reset closed it under us
             except trio.BrokenResourceError:

@@ -1,12 +1,14 @@
 """trio: TCP between hosts: listening, connecting, crashing, over real sockets or memory.
 
-A connection takes one round trip of the lanes (a lost SYN is sent again); then both ends are `ShapedStream`s.
+A connection takes one round trip of the lanes: the client's first segment, which is sent again when lost, and the server's
+one-byte answer, the first of its `ShapedStream`. So each direction is shaped by its own sender, wherever that is.
 """
 
 from __future__ import annotations
 
 import math
 import socket
+import struct
 from collections.abc import Callable
 from typing import Protocol
 
@@ -18,6 +20,8 @@ from netem.route import Address
 from netem.streams import Lane, ShapedStream
 
 Announce = Callable[[Address], None]
+_ANSWER = b"\x06"
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Listener(Protocol):
@@ -43,6 +47,10 @@ class StreamWire(Protocol):
 
     async def connect(self, ip: str, address: Address, announce: Announce) -> trio.abc.HalfCloseableStream:
         """Connect from `ip`; announce the client's address before the server can see it. Raises OSError."""
+        ...
+
+    def sever(self, transport: trio.abc.HalfCloseableStream) -> None:
+        """Let the peer see a reset, not an end, when a transport closes."""
         ...
 
 
@@ -94,6 +102,12 @@ class SocketStreams:
             raise
         return trio.SocketStream(sock)
 
+    def sever(self, transport: trio.abc.HalfCloseableStream) -> None:
+        """Let the peer see a reset when the socket closes (see `StreamWire.sever`)."""
+        assert isinstance(transport, trio.SocketStream)
+        if transport.socket.fileno() >= 0:
+            transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
 
 class Switchboard:
     """All TCP of a network.
@@ -101,13 +115,21 @@ class Switchboard:
     Args:
         wire: what carries the streams.
         lane: returns the lane of an ordered pair of hosts.
+        elsewhere: returns the host of another process that has an address.
 
     Invariant: every stream in `_streams` is closed when `run` ends.
     """
 
-    def __init__(self, wire: StreamWire, *, lane: Callable[[Host, Host], Lane]) -> None:
+    def __init__(
+        self,
+        wire: StreamWire,
+        *,
+        lane: Callable[[Host, Host], Lane],
+        elsewhere: Callable[[Address], Host | None],
+    ) -> None:
         self._wire = wire
         self._lane = lane
+        self._elsewhere = elsewhere
         self._listeners: dict[Address, tuple[Host, Listener]] = {}
         self._clients: dict[Address, Host] = {}
         self._streams: dict[ShapedStream, tuple[Host, Host]] = {}
@@ -134,7 +156,7 @@ class Switchboard:
         try:
             while True:
                 transport, address = await listener.accept()
-                client = self._clients.pop(address, None)
+                client = self._clients.pop(address, None) or self._elsewhere(address)
                 if client is None or not client.up:
                     await trio.aclose_forcefully(transport)  # a stranger, or the client crashed meanwhile
                 else:
@@ -147,16 +169,27 @@ class Switchboard:
 
     async def connect(self, host: Host, address: Address) -> ShapedStream:
         """Connect (see `Host.connect_tcp`)."""
-        if address not in self._listeners:
+        server = self._listeners[address][0] if address in self._listeners else self._elsewhere(address)
+        if server is None:
             raise refused()
-        server = self._listeners[address][0]
-        for lane in (self._lane(host, server), self._lane(server, host)):
-            await lane.arrive(await lane.depart(0))
+        lane = self._lane(host, server)
+        await lane.arrive(await lane.depart(0))
         transport = await self._wire.connect(host.ip, address, lambda client: self._announce(client, host))
-        if host.up:
-            return self._shape(transport, host, server)
-        await trio.aclose_forcefully(transport)
-        raise refused()  # the host crashed meanwhile
+        if not host.up:
+            await trio.aclose_forcefully(transport)
+            raise refused()  # the host crashed meanwhile
+        stream = self._shape(transport, host, server)
+        try:
+            answer = await stream.receive_some(1)
+        except trio.BrokenResourceError:
+            answer = b""
+        except trio.Cancelled:
+            stream.reset()
+            raise
+        if not answer:  # the server has no room, or crashed meanwhile
+            stream.reset()
+            raise refused()
+        return stream
 
     def _announce(self, client: Address, host: Host) -> None:
         self._clients[client] = host
@@ -168,7 +201,8 @@ class Switchboard:
         return stream
 
     def _ended(self, stream: ShapedStream) -> None:
-        self._streams.pop(stream, None)
+        if self._streams.pop(stream, None) and stream.broken:
+            self._wire.sever(stream.transport)
 
     def crash(self, host: Host) -> None:
         """Close the host's listeners and reset every stream with an end on it."""
@@ -183,6 +217,7 @@ class Switchboard:
 async def _serve(handler: StreamHandler, stream: ShapedStream) -> None:
     async with stream:
         try:
+            await stream.send_all(_ANSWER)
             await handler(stream)
         except* trio.BrokenResourceError:
             if not stream.broken:

@@ -84,6 +84,7 @@ class Peer:
         self._outside = False
         self._announced = 0
         self._fetching: set[int] = set()
+        self._downloaded: list[int] = []  # in order, so that ties go to the oldest
         self.node = identity.node
         self.dropped: Counter[str] = Counter()
 
@@ -164,9 +165,22 @@ class Peer:
         try:
             manifest = await self._downloader.fetch(index)
             await self._hold(index, root=manifest.root, size_bytes=manifest.size_bytes)
+            self._downloaded.append(index)
         finally:
             self._fetching.remove(index)
         return manifest
+
+    async def make_room(self, keep: int) -> list[int]:
+        """Keep at most `keep` downloaded files: drop those with the least p/π, and return which.
+
+        Stores are finite, as the paper has it. Dropping what earns least keeps scarce files, without which π could not reach
+        p for want of servers.
+        """
+        dropped = []
+        while len(self._downloaded) > keep:
+            dropped.append(min(self._downloaded, key=self.ratio))
+            await self.drop(dropped[-1])
+        return dropped
 
     async def balance(self) -> m.Balance:
         """Return this node's balance at the bank."""
@@ -183,6 +197,8 @@ class Peer:
     async def drop(self, index: int) -> None:
         """Stop serving a downloaded file and delete it; downloads it was serving go on elsewhere."""
         root = self._roots.pop(index)
+        if index in self._downloaded:
+            self._downloaded.remove(index)
         self._uploader.queues.withdraw(index)
         self._rebid()
         self._store.discard(root)

@@ -11,10 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The run's seed, clock (`real` or `virtual`), content and run directory (None: the defaults), and progress."""
+    """The run's seed, clock (`real` or `virtual`), content and run directory (None: the defaults), and progress.
+
+    `procs` processes share the nodes, beside the one with tracker and scenario; with 1 everything is in one process.
+    """
 
     seed: int = 1
     time: str = "real"
     content: Path | None = None
     out: Path | None = None
     quiet: bool = False
+    procs: int = 1

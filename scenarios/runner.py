@@ -17,7 +17,9 @@ from typing import Any
 import msgspec
 import trio
 
+from netem.accounts import Account, merge
 from netem.certificate import Certificate
+from netem.clock import S
 from netem.errors import ConfigError
 from netem.events import EventStream
 from netem.network import Network
@@ -27,6 +29,7 @@ from node.events import DownloadFinished, DownloadStopped, OddsHeard, PieceAccep
 from scenarios.catalogue import Scenario
 from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
+from scenarios.fleet import Fleet
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
@@ -38,6 +41,8 @@ from tracker.bank.audit import audit
 from tracker.events import FramesDropped, NodeJoined
 
 EXIT_OK, EXIT_CLAIM, EXIT_USAGE, EXIT_VOID, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+MOST_PROCS = 64
+HOLD_NS = S // 2  # how long events wait for earlier ones from other processes
 DRAIN_S = 1.0  # after the last sender has stopped, so that what is under way arrives and is counted
 
 
@@ -97,6 +102,7 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     """
     params = fill(scenario.params, values)
     params.link()
+    _check_procs(options, params)
     content = user_content(options.content) if options.content else standard_library()
     directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
     write_run_json(directory, scenario=scenario.name, params=params, options=options, content=content)
@@ -120,6 +126,14 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     return result
 
 
+def _check_procs(options: Options, params: Params) -> None:
+    """Refuse more processes than make sense."""
+    if not 1 <= options.procs <= min(params.nodes, MOST_PROCS):
+        raise ConfigError("--procs", options.procs, f"a whole number from 1 to {min(params.nodes, MOST_PROCS)}")
+    if options.procs > 1 and options.time == "virtual":
+        raise ConfigError("--procs", options.procs, "1 with --time virtual: simulated time is one process's")
+
+
 class _Run:
     """One run, from the first event to the verdict."""
 
@@ -140,9 +154,13 @@ class _Run:
         self._content = content
         self._directory = directory
         self._trace = Trace()
-        self._events = EventStream(clock.now_ns)
+        spread = options.procs > 1
+        self._events = EventStream(clock.now_ns, hold_ns=HOLD_NS if spread else 0)
         self._events.subscribe(self._trace.fold)
-        self._network = Network(clock, run_seed=options.seed, default_link=params.link())
+        self._fleet = Fleet(options.procs, emit_at=self._events.emit_at, on_death=self._give_up) if spread else None
+        mirror = self._fleet.change if self._fleet else None
+        self._network = Network(clock, run_seed=options.seed, default_link=params.link(), mirror=mirror)
+        self._void: list[str] = []
         self._progress = Progress(clock, duration_s=params.duration_s, quiet=options.quiet)
         self._events.subscribe(self._progress.fold)
         self._started_ns = 0
@@ -162,6 +180,9 @@ class _Run:
             async with trio.open_nursery() as ground:
                 ground.start_soon(self._clock.run)
                 ground.start_soon(self._progress.run)
+                if self._fleet is not None:
+                    await ground.start(self._fleet.run)
+                    ground.start_soon(self._release_events)
                 async with trio.open_nursery() as wires:
                     await wires.start(self._network.run)
                     wires.start_soon(self._watch_for_interrupt)
@@ -172,10 +193,29 @@ class _Run:
                         if self._bed is not None:
                             self._bed.close()
                     await trio.sleep(DRAIN_S)
-                    self._certificate = self._network.certificate()
+                    elsewhere = await self._count_elsewhere()
+                    self._account = merge([self._network.account(), *elsewhere])
+                    self._certificate = self._account.certificate(void=self._void)
                     wires.cancel_scope.cancel()
                 ground.cancel_scope.cancel()
+            self._events.release(everything=True)
         self._progress.close()
+
+    async def _count_elsewhere(self) -> list[Account]:
+        if self._fleet is None:
+            return []
+        assert isinstance(self._clock, RealTime)
+        return await self._fleet.report(self._clock.halt)
+
+    async def _release_events(self) -> None:
+        while True:
+            await trio.sleep(HOLD_NS / S / 5)
+            self._events.release()
+
+    def _give_up(self, reason: str) -> None:
+        """Stop at once: the run cannot be believed any more."""
+        self._void.append(reason)
+        self._playing.cancel()
 
     async def _play(self) -> None:
         async with trio.open_nursery() as services:
@@ -188,6 +228,7 @@ class _Run:
                 directory=self._directory,
                 emit=self._events.emit,
                 launch=services.start,
+                fleet=self._fleet,
             )
             self._started_ns = self._clock.now_ns()
             await self._scenario.run(bed)
@@ -243,8 +284,8 @@ class _Run:
             "events": self._events.count,
             "odds_pages_heard": sum(event.pages for _, event in self._trace.of(OddsHeard)),
             "odds_pages_missed": sum(event.missed for _, event in self._trace.of(OddsHeard)),
-            "foreign_datagrams": self._network.foreign,
-            **{f"datagrams_{name}": n for name, n in self._network.fate_counts().items()},
+            "foreign_datagrams": self._account.foreign,
+            **{f"datagrams_{name}": n for name, n in self._account.fates().items()},
             **{f"frames_dropped_{kind}": n for kind, n in sorted(self._dropped().items())},
         }
 
@@ -257,5 +298,5 @@ class _Run:
 
     def _digest(self, journal_head: bytes) -> str:
         """Return the run's digest: events, journal and packet fates; no wall clock, path or database byte."""
-        fates = msgspec.json.encode(sorted(self._network.fate_counts().items()))
+        fates = msgspec.json.encode(sorted(self._account.fates().items()))
         return hashlib.sha256(self._events.digest() + journal_head + fates).hexdigest()

@@ -14,21 +14,25 @@ import trio
 
 from netem.clock import Clock
 from netem.events import Event
+from netem.host import Host
 from netem.network import Network
+from netem.plain_link import to_plain
 from netem.randomness import KeyPart, keyed_bytes, keyed_generator
-from node.beliefs.base import Beliefs
-from node.peer import Peer, PeerConfig
-from node.policies import make_policy
-from node.store import Descriptors, Store
+from netem.real_time import RealTime
+from node.peer import Peer
 from scenarios.content import Shared
+from scenarios.control import HostPlan, PeerPlan, Prepare
+from scenarios.fleet import Fleet
 from scenarios.parameters import Params
+from scenarios.peers import Workshop
+from scenarios.remote_peer import RemotePeer
 from tracker.bank.bank import Bank
 from tracker.desk import Terms
 from tracker.identity import Identity
 from tracker.tracker import Tracker
 
 TRACKER = "tracker"
-OPEN_FILES = 256  # of all stores together
+AnyPeer = Peer | RemotePeer
 
 
 class Bed:
@@ -41,9 +45,10 @@ class Bed:
         directory: where stores and the ledger live.
         emit: takes every event of the run.
         launch: starts a service that lives until the run is settled (`nursery.start`).
+        fleet: the workers that the peers live in; None for all peers in this process.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it ties together everything that a run is made of
         self,
         network: Network,
         params: Params,
@@ -54,6 +59,7 @@ class Bed:
         directory: Path,
         emit: Callable[[Event], None],
         launch: Callable[..., Awaitable[Any]],
+        fleet: Fleet | None = None,
     ) -> None:
         self.network = network
         self.params: Any = params
@@ -62,13 +68,13 @@ class Bed:
         self.content = content
         self.emit = emit
         self.facts: dict[str, Any] = {}
-        self.peers: list[Peer] = []
+        self.peers: Sequence[AnyPeer] = ()
         self.bank = Bank(directory / "ledger.sqlite", clock)
         self.interrupted = False
         self._directory = directory
         self._launch = launch
+        self._fleet = fleet
         self._show: trio.CancelScope | None = None
-        self._descriptors = Descriptors(OPEN_FILES)
         self._tracker: Tracker | None = None
 
     @property
@@ -77,11 +83,19 @@ class Bed:
         assert self._tracker is not None
         return self._tracker
 
-    async def start(self, *, terms: Terms, policy: str, beliefs: Callable[[], Beliefs]) -> None:
+    async def start(
+        self, *, terms: Terms, policy: str, beliefs: str = "given", prior: Sequence[float] | np.ndarray = ()
+    ) -> None:
         """Start the tracker, then all peers at once; return when every one has joined.
 
+        Args:
+            terms: the tracker's.
+            policy: how servers split their upload, by name.
+            beliefs: what servers believe of p, by name; `prior` is handed to each.
+            prior: see `node.beliefs.make_beliefs`.
+
         Raises:
-            ConfigError: the tracker's port is taken, or the policy is unknown.
+            ConfigError: the tracker's port is taken, or the policy or the beliefs are unknown.
         """
         self._tracker = Tracker(
             self.network.add_host(TRACKER),
@@ -93,29 +107,54 @@ class Bed:
             port=self.params.port,
         )
         await self._launch(self._tracker.run)
-        self.peers = [self._peer(f"node-{n}", policy=policy, beliefs=beliefs()) for n in range(self.params.nodes)]
+        plan = PeerPlan(
+            policy=policy,
+            beliefs=beliefs,
+            prior=[float(share) for share in prior],
+            run_seed=self.run_seed,
+            tracker=self._tracker.address,
+            tracker_key=self._tracker.sign_key,
+        )
+        names = [f"node-{number}" for number in range(self.params.nodes)]
+        hosts = [self._add_host(name) for name in names]
+        if self._fleet is not None:
+            await self._launch(self._keep_fleet)
+            self.peers = await self._fleet.start(lambda mine: self._prepare(plan, mine), names)
+            return
+        workshop = Workshop(self.clock, directory=self._directory, emit=self.emit)
+        peers = [workshop.make(host, plan) for host in hosts]
+        self.peers = peers
         async with trio.open_nursery() as joining:
-            for peer in self.peers:
+            for peer in peers:
                 joining.start_soon(self._launch, peer.run)
 
-    def _peer(self, name: str, *, policy: str, beliefs: Beliefs) -> Peer:
-        params = self.params
-        host = self.network.add_host(
+    def _add_host(self, name: str) -> Host:
+        return self.network.add_host(
             name,
-            upload_bytes_per_s=params.upload_bytes_per_s,
-            download_bytes_per_s=params.download_bytes_per_s,
+            upload_bytes_per_s=self.params.upload_bytes_per_s,
+            download_bytes_per_s=self.params.download_bytes_per_s,
+            here=self._fleet is None,
         )
-        config = PeerConfig(
-            upload_bytes_per_s=params.upload_bytes_per_s,
-            policy=make_policy(policy),
-            beliefs=beliefs,
-            run_seed=self.run_seed,
-            tracker=self.tracker.address,
-            tracker_key=self.tracker.sign_key,
-        )
-        identity = Identity(keyed_bytes(self.run_seed, "identity", name), epoch=1)
-        store = Store(self._directory / "stores" / name, self._descriptors)
-        return Peer(host, self.clock, identity, store=store, config=config, emit=self.emit)
+
+    def _prepare(self, plan: PeerPlan, mine: list[str]) -> Prepare:
+        """Return a worker's order: this network again, with the hosts in `mine` as its own."""
+        assert isinstance(self.clock, RealTime)
+        hosts = [
+            HostPlan(host.name, host.upload_bytes_per_s, host.download_bytes_per_s)
+            for host in self.network.hosts.values()
+        ]
+        link, directory = to_plain(self.params.link()), str(self._directory)
+        return Prepare(self.clock.base_ns, hosts, mine, link, directory, plan)
+
+    async def _keep_fleet(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Stop the workers' peers when the run is settled."""
+        assert self._fleet is not None
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._fleet.leave()
 
     def chance(self, *key: KeyPart) -> np.random.Generator:
         """Return this run's random generator for a key."""
@@ -137,5 +176,6 @@ class Bed:
     def close(self) -> None:
         """Close the stores and the bank's database."""
         for peer in self.peers:
-            peer.close()
+            if isinstance(peer, Peer):
+                peer.close()
         self.bank.close()

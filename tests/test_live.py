@@ -11,7 +11,6 @@ from netem.channel import FrameChannel
 from netem.network import Network
 from netem.randomness import keyed_generator
 from netem.real_time import RealTime
-from node.beliefs.given import Given
 from node.events import DownloadFinished
 from scenarios.parameters import Params
 from scenarios.testbed import Bed
@@ -49,7 +48,7 @@ class Live:
                             emit=self.events.append,
                             launch=services.start,
                         )
-                        await bed.start(terms=Terms(), policy="fixed", beliefs=lambda: Given(()))
+                        await bed.start(terms=Terms(), policy="fixed", beliefs="given")
                         await program(bed)
                         await bed.tracker.wait_settled()
                         services.cancel_scope.cancel()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--content", type=PATH, metavar="DIR", help="Share the files below DIR.")
 @click.option("--out", type=PATH, metavar="DIR", help="The run directory; it must be new or empty.")
 @click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write the result there too (- for stdout).")
+@click.option("--procs", default="1", show_default=True, help="Processes that share the nodes.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(scenario: str, **given: Any) -> int:
     """Run SCENARIO and print its claims. Exit status: 0 all hold, 1 a claim failed, 2 usage, 3 void, 130 after Ctrl-C (or SIGTERM)."""
@@ -54,13 +55,19 @@ def command(scenario: str, **given: Any) -> int:
 def _options(given: dict[str, Any]) -> Any:
     from scenarios.options import Options
 
-    try:
-        seed = int(given["seed"])
-    except ValueError:
-        raise ConfigError("--seed", given["seed"], "a whole number") from None
+    seed, procs = (_whole(f"--{key}", given[key]) for key in ("seed", "procs"))
     if given["time_"] not in {"real", "virtual"}:
         raise ConfigError("--time", given["time_"], "real or virtual")
-    return Options(seed=seed, time=given["time_"], content=given["content"], out=given["out"], quiet=given["quiet"])
+    return Options(
+        seed=seed, time=given["time_"], content=given["content"], out=given["out"], quiet=given["quiet"], procs=procs
+    )
+
+
+def _whole(option: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(option, text, "a whole number") from None
 
 
 def _values(given: dict[str, Any]) -> dict[str, object]:

@@ -20,11 +20,9 @@ from msgspec import Meta
 from netem.clock import S
 from netem.errors import ConfigError, Rejection
 from netem.events import Event
-from node.beliefs import make_beliefs
-from node.beliefs.base import Beliefs
 from node.downloader import MAX_SERVERS, REFRESH_S
 from node.events import DownloadFinished, PieceAccepted
-from node.peer import CONTROL_RESERVE, Peer
+from node.peer import CONTROL_RESERVE
 from node.policies.proportional_response import SHARE_FLOOR
 from node.uploader import OVERHEAD_BYTES
 from scenarios.claims import Claim, Record, compare
@@ -32,7 +30,7 @@ from scenarios.content import Shared
 from scenarios.parameters import Params as CommonParams
 from scenarios.parameters import Probability
 from scenarios.shared_claims import shared_claims
-from scenarios.testbed import Bed
+from scenarios.testbed import AnyPeer, Bed
 from scenarios.theory import copy_times, distance_bound, odds_noise, rate_error, seed_shares, total_variation
 from tracker.desk import Terms
 from tracker.events import BoardPosted
@@ -113,11 +111,9 @@ async def run(bed: Bed) -> None:
         fee_credits=params.fee_credits, endowment_credits=params.endowment_credits, hold_s=params.duration_s + 60
     )
 
-    def beliefs() -> Beliefs:
-        # "given" is told p; "learned" starts from one pseudo-count per file.
-        return make_beliefs(params.beliefs, p if params.beliefs == "given" else ())
-
-    await bed.start(terms=terms, policy=params.policy, beliefs=beliefs)
+    # "given" is told p; "learned" starts from one pseudo-count per file.
+    prior = p if params.beliefs == "given" else ()
+    await bed.start(terms=terms, policy=params.policy, beliefs=params.beliefs, prior=prior)
     servers = _initial_servers(params)
     with bed.lasting(math.inf):
         await _publish_all(bed.peers[0], old)  # the first alone, so that catalogue indices follow popularity
@@ -131,7 +127,7 @@ async def run(bed: Bed) -> None:
     bed.emit(CrowdLeft())
 
 
-async def _publish_all(peer: Peer, files: Sequence[Shared]) -> None:
+async def _publish_all(peer: AnyPeer, files: Sequence[Shared]) -> None:
     for file in files:
         await peer.publish(file.name, file.path)
 
@@ -151,7 +147,6 @@ async def _arrivals(bed: Bed, p: np.ndarray) -> None:
     per_s = params.load * params.nodes * params.upload_bytes_per_s / mean_bytes
     chance = bed.chance("crowd")
     fetching: set[tuple[bytes, int]] = bed.facts.setdefault("fetching", set())
-    bed.facts["kept"] = {peer.node: [] for peer in bed.peers}
     next_s = trio.current_time()
     async with trio.open_nursery() as nursery:
         while True:
@@ -168,21 +163,13 @@ async def _arrivals(bed: Bed, p: np.ndarray) -> None:
                 nursery.start_soon(_fetch, bed, peer, index)
 
 
-async def _fetch(bed: Bed, peer: Peer, index: int) -> None:
-    """Fetch a file and serve it, making room for it by dropping the download with the least p/π.
-
-    Stores are finite, as the paper has it; without that a short run would end with everybody holding everything. Dropping
-    what earns least keeps scarce files: else π could not reach p for want of servers.
-    """
-    fetching, kept = bed.facts["fetching"], bed.facts["kept"]
+async def _fetch(bed: Bed, peer: AnyPeer, index: int) -> None:
+    """Fetch a file and serve it, in a finite store: in an endless one a short run would end with everybody holding everything."""
+    fetching = bed.facts["fetching"]
     fetching.add((peer.node, index))
     try:
         await peer.fetch(index)
-        kept[peer.node].append(index)
-        while len(kept[peer.node]) > bed.params.keep_files:
-            least = min(kept[peer.node], key=peer.ratio)
-            kept[peer.node].remove(least)
-            await peer.drop(least)
+        await peer.make_room(bed.params.keep_files)
     except Rejection:
         pass  # told by the DownloadStopped event
     finally:

@@ -14,7 +14,6 @@ from collections import Counter
 import pytest
 import trio
 
-from node.beliefs import make_beliefs
 from scenarios.catalogue import scenario_named
 from scenarios.claims import Claim
 from scenarios.options import Options
@@ -200,7 +199,7 @@ def play(tmp_path, content, small):
 
 
 async def start_and_interrupt(bed):
-    await bed.start(terms=Terms(), policy="fixed", beliefs=lambda: make_beliefs("given", (1.0,)))
+    await bed.start(terms=Terms(), policy="fixed", beliefs="given", prior=(1.0,))
     os.kill(os.getpid(), signal.SIGINT)
     await trio.sleep(1)
     assert bed.interrupted

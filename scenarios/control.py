@@ -1,0 +1,156 @@
+"""Pure: what the first process of a run and its workers say to each other, over pipes.
+
+These are our own processes on one machine: there is nothing to sign, and nothing is lost. Order is kept in each direction.
+
+Source: DESIGN section 3 (several processes: each link is shaped by its sender's, download queues by the receiver's).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from netem.changes import AnyChange
+
+Address = tuple[str, int]
+
+
+class HostPlan(msgspec.Struct, frozen=True, array_like=True):
+    """A host of the network; rates in bytes/s."""
+
+    name: str
+    upload_bytes_per_s: float
+    download_bytes_per_s: float
+
+
+class PeerPlan(msgspec.Struct, frozen=True, array_like=True):
+    """What all peers of a run have in common."""
+
+    policy: str
+    beliefs: str
+    prior: list[float]
+    run_seed: int
+    tracker: Address
+    tracker_key: bytes
+
+
+class ToWorker(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of what a worker is told."""
+
+
+class Prepare(ToWorker, frozen=True):
+    """Build the network: all `hosts` in order, of which those named in `mine` live in this worker. Answer: Prepared."""
+
+    base_ns: int
+    hosts: list[HostPlan]
+    mine: list[str]
+    link: bytes
+    directory: str
+    plan: PeerPlan
+
+
+class Join(ToWorker, frozen=True):
+    """Start the peers; answer Joined when the tracker has welcomed all. Everybody is prepared by now."""
+
+
+class Call(ToWorker, frozen=True):
+    """Call a method of a peer; answer Returned or Failed with the same number."""
+
+    number: int
+    peer: str
+    method: str
+    arguments: list[Any]
+
+
+class Cancel(ToWorker, frozen=True):
+    """Cancel a call; it is still answered."""
+
+    number: int
+
+
+class Disturb(ToWorker, frozen=True):
+    """Make a live change to the network."""
+
+    change: AnyChange
+
+
+class Leave(ToWorker, frozen=True):
+    """Stop all peers; answer Left when they have said goodbye."""
+
+
+class Halt(ToWorker, frozen=True):
+    """Let nothing depart any more; answer Halted."""
+
+
+class Report(ToWorker, frozen=True):
+    """Read what lies in the sockets, send the account in Parts, then Finished, and end."""
+
+
+class FromWorker(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of what a worker says."""
+
+
+class Prepared(FromWorker, frozen=True):
+    """See Prepare."""
+
+
+class Joined(FromWorker, frozen=True):
+    """The node ids of the worker's peers, in the order of `mine`."""
+
+    nodes: list[bytes]
+
+
+class Returned(FromWorker, frozen=True):
+    """A call's result, as the MessagePack of its value."""
+
+    number: int
+    value: bytes
+
+
+class Failed(FromWorker, frozen=True):
+    """The error that a call ended with: its class's name and arguments; `Cancelled` for a cancelled one."""
+
+    number: int
+    error: str
+    arguments: list[str]
+
+
+class Events(FromWorker, frozen=True):
+    """Events, each the MessagePack of (time in ns, event)."""
+
+    events: list[bytes]
+
+
+class Left(FromWorker, frozen=True):
+    """See Leave."""
+
+
+class Halted(FromWorker, frozen=True):
+    """See Halt."""
+
+
+class Part(FromWorker, frozen=True):
+    """A part of the worker's account (`netem.accounts.pack`)."""
+
+    data: bytes
+
+
+class Finished(FromWorker, frozen=True):
+    """The worker's last word."""
+
+
+class Refused(FromWorker, frozen=True):
+    """What was asked cannot be prepared: the arguments of a ConfigError."""
+
+    field: str
+    value: str
+    allowed: str
+
+
+AnyOrder = Prepare | Join | Call | Cancel | Disturb | Leave | Halt | Report
+AnyAnswer = Prepared | Joined | Returned | Failed | Events | Left | Halted | Part | Finished | Refused
+
+encode = msgspec.msgpack.encode
+decode_order = msgspec.msgpack.Decoder(AnyOrder).decode
+decode_answer = msgspec.msgpack.Decoder(AnyAnswer).decode
