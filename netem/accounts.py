@@ -97,7 +97,7 @@ class Account:
 
     def certificate(self, *, void: Sequence[str] = ()) -> Certificate:
         """Judge it; the reasons in `void` make it void whatever the packets say."""
-        return certify(self.links, conservation=self.conservation, lateness=self.lateness, lag=self.lag, also_void=void)
+        return certify(self.links, conservation=self.conservation, lateness=self.lateness, lag=self.lag, void=void)
 
     def fates(self) -> dict[str, int]:
         """Return sent, copies, delivered, in_flight and each cause by name, sorted by name; part of the run's digest."""

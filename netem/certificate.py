@@ -87,7 +87,7 @@ def certify(
     conservation: Conservation,
     lateness: LatencyHistogram,
     lag: LatencyHistogram,
-    also_void: Sequence[str] = (),
+    void: Sequence[str] = (),
 ) -> Certificate:
     """Judge a run.
 
@@ -96,7 +96,7 @@ def certify(
         conservation: the endpoints' own counts.
         lateness: how late departures were, one entry a departure.
         lag: how late the event loop woke up, sampled evenly over the run.
-        also_void: reasons known from elsewhere that make the run void.
+        void: reasons known from elsewhere; with any the run is void for these, and what is left of the counts proves nothing.
     """
     links = [count for count in links if count.packets]
     steady = [
@@ -112,7 +112,7 @@ def certify(
         for name, histogram in (("lateness", lateness), ("lag", lag))
         for percent in (50, 99)
     }
-    reasons = (*also_void, *_host_reasons(host_ns, conservation), *loss_reasons, *delay_reasons)
+    reasons = tuple(void) or (*_host_reasons(host_ns, conservation), *loss_reasons, *delay_reasons)
     return Certificate(
         valid=not reasons,
         reasons=reasons,

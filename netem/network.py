@@ -34,6 +34,7 @@ from netem.tcp import SocketStreams, StreamWire, Switchboard
 
 IDEAL = LinkConfig()  # no impairment
 QUEUE_BYTES = 256 * 1024
+MOST_STRANGERS = 4_096
 OnFault = Callable[[str, str], None]
 
 
@@ -46,6 +47,7 @@ class Network:
         default_link: what every link does unless `impair` said otherwise.
         on_fault: called as (kind, description) for impair, partition, heal, crash and restart.
         mirror: called with every live change, so that other processes of the run make it too.
+        strangers: let unknown addresses take part, each as a host of its own, at most 4,096.
 
     Attributes:
         hosts: by name, in order of creation.
@@ -61,6 +63,7 @@ class Network:
         default_link: LinkConfig = IDEAL,
         on_fault: OnFault | None = None,
         mirror: Callable[[AnyChange], None] | None = None,
+        strangers: bool = False,
     ) -> None:
         self.hosts: dict[str, Host] = {}
         self.owners: dict[Address, Host] = {}
@@ -70,7 +73,9 @@ class Network:
         self.lag = LagMeter(clock)
         self.wire: Wire = MemoryWire() if clock.virtual else Hub(clock, self.fates)
         streams: StreamWire = MemoryStreams() if clock.virtual else SocketStreams()
-        self._switchboard = Switchboard(streams, lane=self._lane, elsewhere=self.owner_elsewhere)
+        # The ephemeral port of a connection says nothing: streams know a stranger by its ip.
+        self._switchboard = Switchboard(streams, lane=self._lane, elsewhere=lambda address: self._at(address[0], 0))
+        self._strangers = strangers
         self._elsewhere: dict[str, Host] = {}  # by ip
         self._mirror = mirror
         self._uniforms = BlockUniforms(run_seed)
@@ -126,7 +131,17 @@ class Network:
 
     def owner_elsewhere(self, address: Address) -> Host | None:
         """Return the host of another process that has an address; None when there is none."""
-        return self._elsewhere.get(address[0])
+        return self._at(*address)
+
+    def _at(self, ip: str, port: int) -> Host | None:
+        known = self._elsewhere.get(ip)
+        if known is not None or not self._strangers:
+            return known
+        name = f"{ip}:{port}"
+        if name not in self.hosts and len(self.hosts) < MOST_STRANGERS:
+            self.add_host(name, ip=ip, here=False)
+            del self._elsewhere[ip]  # several strangers may share it
+        return self.hosts.get(name)
 
     def impair(self, source: str, target: str, config: LinkConfig) -> None:
         """Set what one directed link does, from the next packet on; packets under way are not touched.

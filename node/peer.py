@@ -182,6 +182,13 @@ class Peer:
             await self.drop(dropped[-1])
         return dropped
 
+    async def catalogue(self) -> list[m.Entry]:
+        """Return all files there are, by index."""
+        known: list[m.Entry] = []
+        while files := (await self._link.ask(m.GetCatalogue(len(known)), m.Catalogue)).files:
+            known += files
+        return known
+
     async def balance(self) -> m.Balance:
         """Return this node's balance at the bank."""
         return await self._link.ask(m.GetBalance(), m.Balance)
@@ -219,12 +226,9 @@ class Peer:
 
     async def _offer_stored(self) -> None:
         """After a restart, serve the whole files that an earlier boot has left in the store."""
-        first = 0
-        while files := (await self._link.ask(m.GetCatalogue(first), m.Catalogue)).files:
-            for file in files:
-                if self._store.holds(file.root):
-                    await self._hold(file.index, root=file.root, size_bytes=file.size_bytes)
-            first = files[-1].index + 1
+        for file in await self.catalogue():
+            if self._store.holds(file.root):
+                await self._hold(file.index, root=file.root, size_bytes=file.size_bytes)
 
     # -- heartbeats ----------------------------------------------------------------------------------------------------
 

@@ -136,9 +136,11 @@ class Fleet:
         how = "hung up" if status is None else f"signal {-status}" if status < 0 else f"exit status {status}"
         names = f"{worker.mine[0]} to {worker.mine[-1]}, {len(worker.mine)} nodes" if worker.mine else "no nodes yet"
         worker.dead = f"process {worker.number} died ({how}; {names})"
-        worker.line.cut(worker.dead)
         worker.said.close()
         self._on_death(worker.dead)
+        for one in self._workers:  # nothing is worth waiting for any more
+            one.line.cut(worker.dead)
+            one.order(control.Leave())
 
     # -- the run's stages, each for all workers at once ---------------------------------------------------------------
 
@@ -166,12 +168,15 @@ class Fleet:
 
     async def leave(self) -> None:
         """Stop all peers."""
-        self._tell(control.Leave())
-        await self._all(control.Left)
+        if not self._any_dead():
+            self._tell(control.Leave())
+            await self._all(control.Left)
 
     async def report(self, halt: Callable[[], None]) -> list[Account]:
-        """Stop all departures, `halt` ours, then count: return what the workers know of the packets; the dead know nothing."""
+        """Stop all departures, `halt` ours, then count: return what the workers know of the packets; nothing if one is dead."""
         halt()
+        if self._any_dead():
+            return []
         self._tell(control.Halt())
         await self._all(control.Halted)
         self._tell(control.Report())
@@ -184,7 +189,10 @@ class Fleet:
                         break
                     parts.append(answer.data)
             accounts.append(unpack(parts))
-        return accounts
+        return [] if self._any_dead() else accounts
+
+    def _any_dead(self) -> bool:
+        return any(worker.dead for worker in self._workers)
 
     def _tell(self, order: control.AnyOrder) -> None:
         for worker in self._workers:

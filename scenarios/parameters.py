@@ -33,11 +33,9 @@ Rate = Annotated[float, Meta(ge=LOWEST_RATE_BYTES_PER_S)]
 Upload = Annotated[Rate, Meta(le=HIGHEST_UPLOAD_BYTES_PER_S)]
 
 
-class Params(msgspec.Struct, frozen=True, kw_only=True):
-    """What every scenario takes. Rates are bytes per second; `inf` is no limit."""
+class LinkParams(msgspec.Struct, frozen=True, kw_only=True):
+    """What every link and node does. Rates are bytes per second; `inf` is no limit."""
 
-    nodes: Annotated[Nodes, Meta(description="nodes beside the tracker")] = 20
-    duration_s: Annotated[float, Meta(gt=0, le=86_400, description="how long the crowd keeps coming")] = 45.0
     loss: Annotated[float, Meta(ge=0, le=LARGEST_LOSS, description="probability that a datagram is lost, each way")] = (
         0.05
     )
@@ -49,7 +47,6 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     upload_bytes_per_s: Annotated[Upload, Meta(description="upload of every node")] = 125_000.0
     download_bytes_per_s: Annotated[Rate, Meta(description="download of every node; inf is no limit")] = math.inf
-    port: Annotated[int, Meta(ge=0, le=65_535, description="the tracker's TCP and UDP port; 0 picks a free one")] = 0
 
     def link(self) -> LinkConfig:
         """Return the configuration of every link.
@@ -68,6 +65,14 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
         return LinkConfig(impairments, rate_bytes_per_s=self.rate_bytes_per_s)
 
 
+class Params(LinkParams, frozen=True, kw_only=True):
+    """What every scenario takes."""
+
+    nodes: Annotated[Nodes, Meta(description="nodes beside the tracker")] = 20
+    duration_s: Annotated[float, Meta(gt=0, le=86_400, description="how long the crowd keeps coming")] = 45.0
+    port: Annotated[int, Meta(ge=0, le=65_535, description="the tracker's TCP and UDP port; 0 picks a free one")] = 0
+
+
 def _link_of(line: str) -> LinkConfig:
     try:
         link = parse_tc(line)
@@ -84,7 +89,7 @@ def _link_of(line: str) -> LinkConfig:
     return link
 
 
-P = TypeVar("P", bound=Params)
+P = TypeVar("P", bound=LinkParams)
 
 
 def fill(kind: type[P], values: Mapping[str, object]) -> P:
@@ -144,7 +149,7 @@ def allowed(kind: Any) -> str:
     return "text" if isinstance(info, shape.StrType) else str(kind)
 
 
-def describe(kind: type[Params]) -> dict[str, dict[str, Any]]:
+def describe(kind: type[LinkParams]) -> dict[str, dict[str, Any]]:
     """Describe a scenario's parameters by key: default, what it is, what is allowed."""
     rows = {}
     for name, field in ((field.name, field) for field in msgspec.structs.fields(kind)):

@@ -53,6 +53,11 @@ class Progress:
             if not self._quiet and time.monotonic() - self._told_s >= (LIVE_S if self._live else LINE_S):
                 self._tell()
 
+    def say(self, text: str) -> None:
+        """Tell something at once, even when quiet."""
+        sys.stderr.write(f"\r\033[K{text}\n" if self._live else f"{text}\n")
+        sys.stderr.flush()
+
     def close(self) -> None:
         """End the live line."""
         if self._live and not self._quiet:

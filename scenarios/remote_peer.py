@@ -31,6 +31,7 @@ class Line:
         self._numbers = itertools.count()
         self._waiting: dict[int, trio.Event] = {}
         self._answers: dict[int, control.Returned | control.Failed] = {}
+        self._dead = ""
 
     async def call(self, peer: str, method: str, *arguments: Any) -> bytes:
         """Call a peer's method and return its encoded result.
@@ -41,6 +42,8 @@ class Line:
             SwarmbedError: what the method raised.
             RunVoid: the worker is dead.
         """
+        if self._dead:
+            raise RunVoid(self._dead)
         number = next(self._numbers)
         answered = self._waiting[number] = trio.Event()
         self.order(control.Call(number, peer, method, list(arguments)))
@@ -60,11 +63,13 @@ class Line:
 
     def answer(self, answer: control.Returned | control.Failed) -> None:
         """Take an answer."""
-        self._answers[answer.number] = answer
-        self._waiting.pop(answer.number).set()
+        if answer.number in self._waiting:
+            self._answers[answer.number] = answer
+            self._waiting.pop(answer.number).set()
 
     def cut(self, reason: str) -> None:
-        """Fail all calls: the worker is dead."""
+        """Fail all calls, now and from now on: a worker is dead."""
+        self._dead = reason
         for number in list(self._waiting):
             self.answer(control.Failed(number, RunVoid.__name__, [reason]))
 

@@ -215,6 +215,7 @@ class _Run:
     def _give_up(self, reason: str) -> None:
         """Stop at once: the run cannot be believed any more."""
         self._void.append(reason)
+        self._progress.say(f"void: {reason}; stopping")
         self._playing.cancel()
 
     async def _play(self) -> None:
