@@ -5,6 +5,7 @@ Source: DESIGN sections 3 (two clocks, digest), 5 and 6 (run directory, result.j
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 import signal
@@ -264,7 +265,7 @@ class _Run:
             seed=self._options.seed,
             time=self._options.time,
             params=self._params,
-            claims=self._scenario.claims(record),
+            claims=self._judged(record),
             invariants=report.invariants,
             certificate=self._certificate,
             counts=self._counts(),
@@ -272,6 +273,13 @@ class _Run:
             directory=self._directory,
             interrupted=bed.interrupted,
         )
+
+    def _judged(self, record: Record) -> Sequence[Claim]:
+        """Judge the claims; of a run that broke off nothing follows."""
+        claims = self._scenario.claims(record)
+        if not self._void:
+            return claims
+        return [dataclasses.replace(claim, ok=None, note="the run broke off") for claim in claims]
 
     def _counts(self) -> dict[str, int]:
         finished = [event.blocks for _, event in self._trace.of(DownloadFinished)]
