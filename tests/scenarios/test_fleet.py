@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,13 @@ SPREAD = ("run", "flash-crowd", "--procs", "2", "--nodes", "6", "--quiet", "--se
 
 def workers_of(process):
     """Return the process ids of a run's workers."""
-    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may end while we look
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                found += [int(entry.name)] if parent == process.pid else []
+    return found
 
 
 def wait_until(true):
@@ -47,11 +54,13 @@ def test_a_spread_run_has_one_result(start_swarmbed, tmp_path, content):
 def test_the_death_of_a_worker_voids_the_run_at_once(start_swarmbed, tmp_path, content):
     out = tmp_path / "out"
     with start_swarmbed(*SPREAD, "--duration", "600", "--content", content, "--out", out) as process:
-        wait_until(lambda: any(path.is_file() for path in (out / "stores").rglob("*")))
-        victim = workers_of(process)[0]
-        os.kill(victim, signal.SIGKILL)
-        killed_s = time.monotonic()
-        told, complaints = process.communicate(timeout=30)
+        try:
+            wait_until(lambda: any(path.is_file() for path in (out / "stores").rglob("*")))
+            os.kill(workers_of(process)[0], signal.SIGKILL)
+            killed_s = time.monotonic()
+            told, complaints = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert time.monotonic() - killed_s < 10
     assert process.returncode == 3
     assert "died (signal 9; node-" in complaints
@@ -65,10 +74,14 @@ def test_the_death_of_a_worker_voids_the_run_at_once(start_swarmbed, tmp_path, c
 def test_an_interrupt_settles_a_spread_run_and_leaves_no_process(start_swarmbed, tmp_path, content):
     out = tmp_path / "out"
     with start_swarmbed(*SPREAD, "--duration", "600", "--content", content, "--out", out) as process:
-        wait_until(lambda: any(path.is_file() for path in (out / "stores").rglob("*")))
-        workers = workers_of(process)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        try:
+            wait_until(lambda: any(path.is_file() for path in (out / "stores").rglob("*")))
+            workers = workers_of(process)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert len(workers) == 2
     assert process.returncode == 130
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert result["fidelity"]["valid"]
