@@ -19,7 +19,7 @@ from netem.clock import Clock
 from netem.fates import Cause, FateLog
 from netem.host import Endpoint
 from netem.memory import port_taken
-from netem.route import Address
+from netem.route import HEADER, Address
 
 DRAIN_MOST = 64  # datagrams per socket and wake-up, so that no socket starves the others
 _RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
@@ -39,7 +39,7 @@ class Hub:
         self._lingerers: dict[Address, int] = {}  # closed endpoints with packets in flight, by address
         self._selector = selectors.DefaultSelector()
         self._now_ns = clock.now_ns
-        self._fates = fates
+        self._late = fates.late
         self._drops_of_closed = 0
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
@@ -85,11 +85,20 @@ class Hub:
         self._drops_of_closed += socket_drops(sock) or 0
         sock.close()
 
-    def carry(self, sender: Endpoint, receiver: Endpoint, frame: bytes, due_ns: int) -> bool:
-        """Send a frame and note how late that is; False when the socket's buffer is full."""
-        self._fates.late(self._now_ns() - due_ns)
+    def carry(  # noqa: PLR0917 - per packet, keywords cost
+        self,
+        link_id: int,  # noqa: ARG002 - the receiver learns it from the source address
+        sender: Endpoint,
+        receiver: Endpoint,
+        data: bytes,
+        number: int,
+        sent_ns: int,
+        due_ns: int,
+    ) -> bool:
+        """Send a packet and note how late that is; False when the socket's buffer is full."""
+        self._late(self._now_ns() - due_ns)
         try:
-            self._sockets[sender.address].sendto(frame, receiver.address)
+            self._sockets[sender.address].sendto(HEADER.pack(number, sent_ns) + data, receiver.address)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ENOBUFS):
                 raise

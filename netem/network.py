@@ -58,7 +58,7 @@ class Network:
         self.clock = clock
         self.fates = FateLog()
         self.lag = LagMeter(clock)
-        self.wire: Wire = MemoryWire() if clock.virtual else Hub(clock, self.fates)
+        self.wire: Wire = MemoryWire(clock, self.fates) if clock.virtual else Hub(clock, self.fates)
         streams: StreamWire = MemoryStreams() if clock.virtual else SocketStreams()
         self._switchboard = Switchboard(streams, lane=self._lane)
         self._uniforms = BlockUniforms(run_seed)
