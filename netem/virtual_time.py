@@ -6,11 +6,11 @@ which `schedule_deterministically` alone touches; `tests/netem/test_virtual_time
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 import time
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any
 
 import trio
@@ -21,7 +21,7 @@ from netem.errors import LocalProtocolError
 
 VIRTUAL_EPOCH_NS = 1_700_000_000 * 10**9  # fixed, so that two runs have equal timestamps
 _FOREVER_S = 10.0**9
-_EVENTS_PER_POLL = 256  # how often a busy pump lets trio look for Ctrl-C
+_EVENTS_PER_POLL = 2048  # how often a busy pump lets trio look for Ctrl-C
 
 
 class VirtualTime(trio.abc.Clock):
@@ -57,7 +57,7 @@ class VirtualTime(trio.abc.Clock):
 
     def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
         """Schedule a callback (see `Clock.call_at`)."""
-        heapq.heappush(self._heap, (when_ns, self._next(), callback, args))
+        heappush(self._heap, (when_ns, self._next(), callback, args))
 
     async def run(self) -> None:
         """Move time from event to event until cancelled; after that it passes by itself, so that clean-up may wait.
@@ -96,14 +96,15 @@ class VirtualTime(trio.abc.Clock):
         A call per timer or per jump would cost as much as the heap does, so both are done in this one loop.
         """
         heap = self._heap
-        pop = heapq.heappop
+        pop = heappop
+        now_ns = self._now_ns
         limit = fired + _EVENTS_PER_POLL  # of this instant
         while heap:
             when_ns = heap[0][0]
-            if when_ns > self._now_ns:
+            if when_ns > now_ns:
                 if wakes.any or fired >= _EVENTS_PER_POLL or when_ns > deadline_ns:
                     break
-                self._now_ns = when_ns
+                self._now_ns = now_ns = when_ns
                 limit = fired + _EVENTS_PER_POLL
             elif fired >= limit:
                 break
