@@ -9,18 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Container
 
 import trio
-import trio.testing
 
 from netem.clock import Clock
 from netem.errors import ConfigError
 from netem.fates import FateLog
 from netem.host import Endpoint
+from netem.memory_stream import MemoryStream, stream_pair
 from netem.route import Address
 
 _FIRST_PORT = 40_000
 _LAST_PORT = 65_535
-
-MemoryStream = trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
 
 
 class MemoryWire:
@@ -114,7 +112,7 @@ class MemoryStreams:
         client = (ip, _FIRST_PORT + self._connected[ip] % (_LAST_PORT + 1 - _FIRST_PORT))
         self._connected[ip] += 1
         announce(client)
-        ours, theirs = trio.testing.memory_stream_pair()
+        ours, theirs = stream_pair()
         listener.arrive(theirs, client)
         return ours
 

@@ -22,11 +22,12 @@ from netem.faults import Cuts, pairs_between
 from netem.host import Host, StreamHandler, loopback_ip
 from netem.hub import Hub
 from netem.lag import LagMeter
+from netem.lane import Lane
 from netem.link import Link, LinkConfig
 from netem.memory import MemoryStreams, MemoryWire
 from netem.randomness import BlockUniforms
 from netem.route import Address, Route, Wire
-from netem.streams import Lane, ShapedStream
+from netem.streams import ShapedStream
 from netem.tcp import SocketStreams, StreamWire, Switchboard
 
 IDEAL = LinkConfig()  # no impairment
@@ -205,8 +206,7 @@ class Network:
         return route
 
     def _lane(self, source: Host, target: Host) -> Lane:
-        names = source.name, target.name
-        if names not in self._lanes:
+        if (names := (source.name, target.name)) not in self._lanes:
             route = source.routes.get(target) or self.make_route(source, target)
             self._lanes[names] = Lane(route, uniforms=self._uniforms, clock=self.clock, healed=self._healed)
         return self._lanes[names]

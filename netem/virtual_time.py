@@ -36,6 +36,7 @@ class VirtualTime(trio.abc.Clock):
         self._now_ns = VIRTUAL_EPOCH_NS
         self._heap: list[Timer] = []
         self._next = itertools.count().__next__
+        self._deadline_s = math.inf  # the next one, as trio last asked about it
         self._released_s = math.inf  # on the wall clock: when `run` ended
 
     def start_clock(self) -> None:
@@ -48,6 +49,7 @@ class VirtualTime(trio.abc.Clock):
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Return 0 for a deadline that has come, else for ever (part of trio's Clock interface)."""
+        self._deadline_s = deadline
         remaining_s = deadline - self.current_time()
         return 0 if remaining_s <= 0 else _FOREVER_S if math.isinf(self._released_s) else remaining_s
 
@@ -114,8 +116,13 @@ class VirtualTime(trio.abc.Clock):
         return fired
 
     def _settled_deadline_ns(self) -> float:
-        """Return the next trio deadline in Unix nanoseconds; only tasks change it, and none runs now."""
-        return self._now_ns + max(0, _ceil_ns(trio.lowlevel.current_statistics().seconds_to_next_deadline))
+        """Return the next trio deadline in Unix nanoseconds.
+
+        Once every task is blocked, trio has just asked how long to sleep until it; only tasks change it, and none runs now.
+        """
+        if math.isinf(self._deadline_s):
+            return math.inf
+        return max(self._now_ns, VIRTUAL_EPOCH_NS + math.ceil(self._deadline_s * 1e9))
 
 
 class _Wakes(trio.abc.Instrument):
@@ -126,10 +133,6 @@ class _Wakes(trio.abc.Instrument):
 
     def task_scheduled(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  # trio's signature
         self.any = True
-
-
-def _ceil_ns(seconds: float) -> float:
-    return seconds if math.isinf(seconds) else math.ceil(seconds * 1e9)
 
 
 def schedule_deterministically(run_seed: int) -> None:
