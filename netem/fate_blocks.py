@@ -7,8 +7,9 @@ Source: DESIGN section 3 (decisions in blocks).
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -58,18 +59,19 @@ class FateBlocks:
         number: int = 0,
         states: dict[Instance, int] | None = None,
     ) -> None:
-        self._uniforms = uniforms
-        self._stages: dict[Instance, _Stage] = {}
-        for instance, impairment in _instances(impairments):
-            state = (states or {}).get(instance, impairment.start())
-            self._stages[instance] = _Stage(
-                impairment, key=uniforms.key("link", source, target, *instance), state=state
-            )
-        self._copying = any(impairment.copy_rate() > 0.0 for impairment in impairments)
+        plan = _plan(impairments)
+        self.fixed_ns = plan.fixed_ns
         self.begin = self.end = number
         self.fates: list[int] = []
         self.copies: list[int] = []
-        self.fixed_ns = self._constant_ns()
+        self._copying = plan.copying
+        self._uniforms = uniforms
+        self._stages: dict[Instance, _Stage] = {}
+        if plan.fixed_ns < 0:
+            for instance, impairment, rows in plan.stages:
+                key = uniforms.key("link", source, target, *instance) if rows else b""
+                state = (states or {}).get(instance, impairment.start())
+                self._stages[instance] = _Stage(impairment, rows=rows, key=key, state=state)
 
     def advance(self, number: int) -> None:
         """Move the window on, block by block, until it holds packet `number`."""
@@ -86,7 +88,7 @@ class FateBlocks:
 
     def states_at(self, number: int) -> dict[Instance, int]:
         """Return each impairment's state before packet `number`, which must not lie before the window."""
-        if self.fixed_ns >= 0:
+        if not self._stages:
             return {}
         if number > self.end:
             self.advance(number - 1)
@@ -95,45 +97,59 @@ class FateBlocks:
         part = number - self.begin
         return {instance: self._decide(stage, Columns(part, copying=False)) for instance, stage in self._stages.items()}
 
-    def _constant_ns(self) -> int:
-        if any(stage.impairment.is_random() for stage in self._stages.values()):
-            return -1
-        columns = Columns(1, copying=False)
-        for stage in self._stages.values():
-            stage.impairment.decide(columns, _NO_UNIFORMS, stage.before)
-        return columns.fates()[0]
-
     def _decide(self, stage: _Stage, columns: Columns) -> int:
         """Let one stage decide the window's first packets, as many as `columns` has; return its state after them."""
-        impairment = stage.impairment
         uniforms = _NO_UNIFORMS
-        if impairment.is_random():
+        if stage.rows:
             block, first, packets = _block_of(self.begin)
-            # Uniforms fill row by row, so leaving the copies' rows out does not change the others.
-            rows = impairment.rows + (impairment.copy_rows if columns.copying else 0)
-            block_uniforms = self._uniforms.draw(stage.key, block=block, shape=(rows, packets))
+            block_uniforms = self._uniforms.draw(stage.key, block=block, shape=(stage.rows, packets))
             skip = self.begin - first
             uniforms = block_uniforms[:, skip : skip + len(columns.lost)]
-        return impairment.decide(columns, uniforms, stage.before)
+        return stage.impairment.decide(columns, uniforms, stage.before)
 
 
 class _Stage:
-    """An impairment at work: its key, and its state before and after the window."""
+    """An impairment at work: its rows of uniforms, its key, and its state before and after the window."""
 
-    __slots__ = ("after", "before", "impairment", "key")
+    __slots__ = ("after", "before", "impairment", "key", "rows")
 
-    def __init__(self, impairment: Impairment, *, key: bytes, state: int) -> None:
+    def __init__(self, impairment: Impairment, *, rows: int, key: bytes, state: int) -> None:
         self.impairment = impairment
+        self.rows = rows
         self.key = key
         self.before = self.after = state
 
 
-def _instances(impairments: tuple[Impairment, ...]) -> Iterator[tuple[Instance, Impairment]]:
-    """Yield each impairment with its name and its occurrence among those of that name."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What all links with the same impairments have in common; a large network has as many links as pairs of hosts.
+
+    `stages` are name and occurrence, impairment, and rows of uniforms (0 if nothing is left to chance).
+    """
+
+    stages: tuple[tuple[Instance, Impairment, int], ...]
+    copying: bool
+    fixed_ns: int
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(impairments: tuple[Impairment, ...]) -> _Plan:
+    copying = any(impairment.copy_rate() > 0.0 for impairment in impairments)
     seen: Counter[str] = Counter()
+    stages: list[tuple[Instance, Impairment, int]] = []
     for impairment in impairments:
-        yield (impairment.name, seen[impairment.name]), impairment
+        # Uniforms fill row by row, so leaving the copies' rows out does not change the others.
+        rows = impairment.rows + (impairment.copy_rows if copying else 0) if impairment.is_random() else 0
+        stages.append(((impairment.name, seen[impairment.name]), impairment, rows))
         seen[impairment.name] += 1
+    return _Plan(tuple(stages), copying, -1 if any(rows for _, _, rows in stages) else _constant_ns(impairments))
+
+
+def _constant_ns(impairments: tuple[Impairment, ...]) -> int:
+    columns = Columns(1, copying=False)
+    for impairment in impairments:
+        impairment.decide(columns, _NO_UNIFORMS, impairment.start())
+    return columns.fates()[0]
 
 
 def _block_of(number: int) -> tuple[int, int, int]:

@@ -137,13 +137,25 @@ def loopback_ip(number: int) -> str:
 class Endpoint:
     """A UDP socket of a host."""
 
-    __slots__ = ("_backbone", "_now_ns", "_on_datagram", "_owners", "_received", "address", "host", "in_flight", "open")
+    __slots__ = (
+        "_backbone",
+        "_now_ns",
+        "_owners",
+        "_received",
+        "_routes",
+        "address",
+        "host",
+        "in_flight",
+        "on_datagram",
+        "open",
+    )
 
     def __init__(self, host: Host, on_datagram: OnDatagram, *, port: int) -> None:
         self.host = host
         self.open = True
         self.in_flight = 0  # packets of ours that are still under way
-        self._on_datagram = on_datagram
+        self.on_datagram = on_datagram
+        self._routes: dict[Address, Route] = {}  # by target address, as far as they were needed; none once closed
         self._backbone = host.backbone
         self._owners = host.backbone.owners
         self._received = host.backbone.fates.received
@@ -161,16 +173,22 @@ class Endpoint:
         """
         if len(data) > _MAX_DATA_BYTES:
             raise LocalProtocolError(f"a datagram of {len(data)} bytes; at most {_MAX_DATA_BYTES}")
+        self.host.sent += 1
+        route = self._routes.get(target) or self._find_route(target)
+        if route is not None:
+            route.offer(self, data, target)
+
+    def _find_route(self, target: Address) -> Route | None:
         host = self.host
-        host.sent += 1
         owner = self._owners.get(target) or self._backbone.owner_elsewhere(target)
         if not self.open:
             host.unrouted[Cause.SOURCE_DOWN] += 1
-        elif owner is None:
+            return None
+        if owner is None:
             host.unrouted[Cause.DESTINATION_DOWN] += 1
-        else:
-            route = host.routes.get(owner) or self._backbone.make_route(host, owner)
-            route.offer(self, data, target)
+            return None
+        route = self._routes[target] = host.routes.get(owner) or self._backbone.make_route(host, owner)
+        return route
 
     def receive(self, frame: bytes, source: Address) -> None:
         """Take a frame off the wire: record its fate and call the handler without the header."""
@@ -186,7 +204,7 @@ class Endpoint:
         """Record the fate of a frame and call the handler."""
         number, sent_ns = HEADER.unpack_from(frame)
         self._received(route.link_id, number, arrived_ns - sent_ns)
-        self._on_datagram(frame[HEADER_BYTES:], source)
+        self.on_datagram(frame[HEADER_BYTES:], source)
 
     def record(self, frame: bytes, source: Address) -> bool:
         """Record the fate of a frame; False (and counted) when it is foreign."""
@@ -211,5 +229,6 @@ class Endpoint:
         """Close the socket; packets in flight from here still travel, those to here will find nobody. Idempotent."""
         if self.open:
             self.open = False
+            self._routes.clear()
             self.host.endpoints.remove(self)
             self._backbone.wire.close(self)

@@ -19,7 +19,7 @@ from netem.clock import Clock
 from netem.fates import Cause, FateLog
 from netem.host import Endpoint
 from netem.memory import port_taken
-from netem.route import Address
+from netem.route import HEADER, Address
 
 DRAIN_MOST = 64  # datagrams per socket and wake-up, so that no socket starves the others
 _RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
@@ -43,7 +43,7 @@ class Hub:
         self._lingerers: dict[Address, int] = {}  # closed endpoints with packets in flight, by address
         self._selector = selectors.DefaultSelector()
         self._now_ns = clock.now_ns
-        self._fates = fates
+        self._late = fates.late
         self._drops_of_closed = 0
         self.keep_bound = False
 
@@ -94,13 +94,22 @@ class Hub:
         self._drops_of_closed += socket_drops(sock) or 0
         sock.close()
 
-    def carry(self, sender: Endpoint, receiver: Endpoint, frame: bytes, due_ns: int) -> bool:
-        """Send a frame and note how late that is; False when the socket's buffer is full."""
-        return self.send_away(sender, receiver.address, frame, due_ns=due_ns)
+    def carry(  # noqa: PLR0917 - per packet, keywords cost
+        self,
+        link_id: int,  # noqa: ARG002 - the receiver learns it from the source address
+        sender: Endpoint,
+        receiver: Endpoint,
+        data: bytes,
+        number: int,
+        sent_ns: int,
+        due_ns: int,
+    ) -> bool:
+        """Send a packet and note how late that is; False when the socket's buffer is full."""
+        return self.send_away(sender, receiver.address, HEADER.pack(number, sent_ns) + data, due_ns=due_ns)
 
     def send_away(self, sender: Endpoint, target: Address, frame: bytes, *, due_ns: int) -> bool:
         """Send a frame to any address (see `Wire.send_away`)."""
-        self._fates.late(self._now_ns() - due_ns)
+        self._late(self._now_ns() - due_ns)
         try:
             self._sockets[sender.address].sendto(frame, target)
         except OSError as error:

@@ -9,23 +9,28 @@ from collections import Counter
 from collections.abc import Callable, Container
 
 import trio
-import trio.testing
 
+from netem.clock import Clock
 from netem.errors import ConfigError, LocalProtocolError
+from netem.fates import FateLog
 from netem.host import Endpoint
+from netem.memory_stream import MemoryStream, stream_pair
 from netem.route import Address
 
 _FIRST_PORT = 40_000
 _LAST_PORT = 65_535
 
-MemoryStream = trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
-
 
 class MemoryWire:
-    """Datagrams in memory (a `Wire`): a frame reaches its receiver within the call that hands it over."""
+    """Datagrams in memory (a `Wire`): a packet reaches its receiver within the call that hands it over.
 
-    def __init__(self) -> None:
+    Its header is never packed: link, number and send time are passed on as they are.
+    """
+
+    def __init__(self, clock: Clock, fates: FateLog) -> None:
         self.endpoints: dict[Address, Endpoint] = {}
+        self._now_ns = clock.now_ns
+        self._received = fates.received
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
         """Bind an endpoint (see `Wire.open`)."""
@@ -39,9 +44,19 @@ class MemoryWire:
     def release(self, endpoint: Endpoint) -> None:
         """Do nothing: memory keeps nothing for packets in flight."""
 
-    def carry(self, sender: Endpoint, receiver: Endpoint, frame: bytes, due_ns: int) -> bool:  # noqa: ARG002 - virtual departures are never late
+    def carry(  # noqa: PLR0917 - per packet, keywords cost
+        self,
+        link_id: int,
+        sender: Endpoint,
+        receiver: Endpoint,
+        data: bytes,
+        number: int,
+        sent_ns: int,
+        due_ns: int,  # noqa: ARG002 - virtual departures are never late
+    ) -> bool:
         """Deliver at once."""
-        receiver.receive(frame, sender.address)
+        self._received(link_id, number, self._now_ns() - sent_ns)
+        receiver.on_datagram(data, sender.address)
         return True
 
     def send_away(self, sender: Endpoint, target: Address, frame: bytes, *, due_ns: int) -> bool:  # noqa: ARG002 - `Wire.send_away`
@@ -101,7 +116,7 @@ class MemoryStreams:
         client = (ip, _FIRST_PORT + self._connected[ip] % (_LAST_PORT + 1 - _FIRST_PORT))
         self._connected[ip] += 1
         announce(client)
-        ours, theirs = trio.testing.memory_stream_pair()
+        ours, theirs = stream_pair()
         listener.arrive(theirs, client)
         return ours
 

@@ -24,12 +24,13 @@ from netem.faults import Cuts, Pair, pairs_between
 from netem.host import Host, StreamHandler, loopback_ip
 from netem.hub import Hub
 from netem.lag import LagMeter
+from netem.lane import Lane
 from netem.link import Link, LinkConfig
 from netem.memory import MemoryStreams, MemoryWire
 from netem.plain_link import from_plain, to_plain
 from netem.randomness import BlockUniforms
 from netem.route import Address, Route, Wire
-from netem.streams import Lane, ShapedStream
+from netem.streams import ShapedStream
 from netem.tcp import SocketStreams, StreamWire, Switchboard
 
 IDEAL = LinkConfig()  # no impairment
@@ -71,7 +72,7 @@ class Network:
         self.clock = clock
         self.fates = FateLog()
         self.lag = LagMeter(clock)
-        self.wire: Wire = MemoryWire() if clock.virtual else Hub(clock, self.fates)
+        self.wire: Wire = MemoryWire(clock, self.fates) if clock.virtual else Hub(clock, self.fates)
         streams: StreamWire = MemoryStreams() if clock.virtual else SocketStreams()
         # The ephemeral port of a connection says nothing: streams know a stranger by its ip.
         self._switchboard = Switchboard(streams, lane=self._lane, elsewhere=lambda address: self._at(address[0], 0))
@@ -278,8 +279,7 @@ class Network:
         return route
 
     def _lane(self, source: Host, target: Host) -> Lane:
-        names = source.name, target.name
-        if names not in self._lanes:
+        if (names := (source.name, target.name)) not in self._lanes:
             route = source.routes.get(target) or self.make_route(source, target)
             self._lanes[names] = Lane(route, uniforms=self._uniforms, clock=self.clock, healed=self._healed)
         return self._lanes[names]

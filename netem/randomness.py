@@ -16,12 +16,19 @@ KeyPart = str | bytes | int
 
 def keyed_bytes(run_seed: int, *key: KeyPart, size: int = 32) -> bytes:
     """Derive `size` (1..64) bytes from the run seed and a key; equal keys give equal bytes."""
-    text = bytearray()
-    for part in (run_seed, *key):
-        raw = part.encode() if isinstance(part, str) else part if isinstance(part, bytes) else b"%d" % part
-        # Type and length first, so that ("ab", "c") and ("a", "bc") differ.
-        text += b"%c%d:%b" % (type(part).__name__[0].encode(), len(raw), raw)
+    text = b"".join(map(_framed, (run_seed, *key)))
     return hashlib.blake2b(text, digest_size=size, person=b"swarmbed-key").digest()
+
+
+def _framed(part: KeyPart) -> bytes:
+    # Type and length first, so that ("ab", "c") and ("a", "bc") differ.
+    if isinstance(part, str):
+        raw = part.encode()
+        return b"s%d:%b" % (len(raw), raw)
+    if isinstance(part, bytes):
+        return b"b%d:%b" % (len(part), part)
+    raw = b"%d" % part
+    return b"i%d:%b" % (len(raw), raw)
 
 
 def keyed_generator(run_seed: int, *key: KeyPart) -> np.random.Generator:

@@ -44,19 +44,25 @@ class RateQueue:
         rate_bytes_per_s = self.rate_bytes_per_s
         if rate_bytes_per_s == _INFINITY:
             return max(now_ns, self._free_ns)
-        queued = self._queued
-        while queued and queued[0][0] <= now_ns:
-            self._queued_bytes -= queued.popleft()[1]
-        if queued and self._queued_bytes + size_bytes > self.limit_bytes:
-            return -1
         free_ns = self._free_ns
         if free_ns <= now_ns:
             free_ns = now_ns
             self._carry_ns = 0.0
+            self._queued.clear()
+            self._queued_bytes = 0
+        elif self._queued_bytes + size_bytes > self.limit_bytes and not self._has_room(now_ns, size_bytes):
+            return -1
         cost_ns = self._carry_ns + size_bytes * S / rate_bytes_per_s
         whole_ns = int(cost_ns)
         self._carry_ns = cost_ns - whole_ns
         self._free_ns = free_ns = free_ns + whole_ns
-        queued.append((free_ns, size_bytes))
+        self._queued.append((free_ns, size_bytes))
         self._queued_bytes += size_bytes
         return free_ns
+
+    def _has_room(self, now_ns: int, size_bytes: int) -> bool:
+        """Forget what has departed, which only a queue that looks full need know."""
+        queued = self._queued
+        while queued and queued[0][0] <= now_ns:
+            self._queued_bytes -= queued.popleft()[1]
+        return not queued or self._queued_bytes + size_bytes <= self.limit_bytes

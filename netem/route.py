@@ -47,8 +47,10 @@ class Wire(Protocol):
         """Free what was kept for the packets in flight of a closed endpoint: the last of them is gone."""
         ...
 
-    def carry(self, sender: Endpoint, receiver: Endpoint, frame: bytes, due_ns: int) -> bool:
-        """Hand over a frame that was due at `due_ns`; False when the sender's socket buffer is full."""
+    def carry(  # noqa: PLR0917 - per packet, keywords cost
+        self, link_id: int, sender: Endpoint, receiver: Endpoint, data: bytes, number: int, sent_ns: int, due_ns: int
+    ) -> bool:
+        """Hand over a packet that was due at `due_ns`; False when the sender's socket buffer is full."""
         ...
 
     def send_away(self, sender: Endpoint, target: Address, frame: bytes, *, due_ns: int) -> bool:
@@ -70,6 +72,8 @@ class Route:
     __slots__ = (
         "_admit",
         "_call_at",
+        "_carry",
+        "_endpoints",
         "_now_ns",
         "_on_arrival",
         "_wire",
@@ -91,6 +95,8 @@ class Route:
         self._call_at = clock.call_at
         self._now_ns = clock.now_ns
         self._wire = wire
+        self._carry = wire.carry
+        self._endpoints = wire.endpoints
         self._admit = source.uplink.admit
         # Without a download limit the arrival is the hand-over, and one timer is enough.
         self._on_arrival = self._hand_over if target.download_bytes_per_s == math.inf else self._arrive
@@ -125,6 +131,7 @@ class Route:
         if departure_ns < 0:
             self.in_flight -= 1
             self.link.dropped[Cause.DOWNLINK_QUEUE] += 1
+            sender.in_flight -= 1
             self._leave(sender)
             return
         sent_ns += departure_ns - due_ns
@@ -134,26 +141,29 @@ class Route:
         self, sender: Endpoint, data: bytes, target: Address, number: int, sent_ns: int, due_ns: int
     ) -> None:
         self.in_flight -= 1
-        wire = self._wire
-        receiver = wire.endpoints.get(target)
+        sender.in_flight -= 1
+        receiver = self._endpoints.get(target)
         if receiver is None:
             self.link.dropped[Cause.DESTINATION_DOWN] += 1
         else:
             self.carried += 1
-            if not wire.carry(sender, receiver, HEADER.pack(number, sent_ns) + data, due_ns):
+            if not self._carry(self.link_id, sender, receiver, data, number, sent_ns, due_ns):
                 self.carried -= 1
                 self.link.dropped[Cause.SEND_BUFFER] += 1
-        self._leave(sender)
+        if not sender.open:
+            self._leave(sender)
 
     def _send_away(  # noqa: PLR0917 - per packet, keywords cost
         self, sender: Endpoint, data: bytes, target: Address, number: int, sent_ns: int, due_ns: int
     ) -> None:
         self.in_flight -= 1
+        sender.in_flight -= 1
         if self._wire.send_away(sender, target, HEADER.pack(number, sent_ns) + data, due_ns=due_ns):
             self.carried += 1
         else:
             self.link.dropped[Cause.SEND_BUFFER] += 1
-        self._leave(sender)
+        if not sender.open:
+            self._leave(sender)
 
     def take(self, receiver: Endpoint, frame: bytes, source: Address) -> None:
         """Take a frame that another process sent by this route, through the downlink that ends here."""
@@ -175,6 +185,5 @@ class Route:
             self.link.dropped[Cause.DESTINATION_DOWN] += 1
 
     def _leave(self, sender: Endpoint) -> None:
-        sender.in_flight -= 1
         if not (sender.open or sender.in_flight):
             self._wire.release(sender)

@@ -18,89 +18,18 @@ Source: DESIGN section 3.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 
 import trio
 
-from netem.clock import Clock
-from netem.link import Link, LinkConfig
-from netem.randomness import BlockUniforms
-from netem.rate_queue import RateQueue
-from netem.route import Route
+from netem.lane import Lane
 
 CHUNK_BYTES = 16 * 1024
 WINDOW_BYTES = 64 * 1024
-RETRANSMISSION_TIMEOUT_NS = 200_000_000
-MOST_LOSSES = 8
 
 _Act = bytes | None  # a chunk, or the end of the direction
-
-
-class Lane:
-    """One ordered pair of hosts as their streams see it; all streams of the pair share it.
-
-    Args:
-        route: the pair's route, whose link says whether the direction is open and whose source has the uplink.
-        uniforms: the run's block generator.
-        clock: the run's clock.
-        healed: where tasks park until some partition is healed.
-    """
-
-    def __init__(
-        self, route: Route, *, uniforms: BlockUniforms, clock: Clock, healed: trio.lowlevel.ParkingLot
-    ) -> None:
-        config = route.link.config
-        self._gate = route.link
-        self._uplink = route.source.uplink
-        self._rate = RateQueue(config.rate_bytes_per_s, config.queue_bytes)
-        # Only the source's name differs from the datagrams' link: streams draw fates of their own.
-        self._chance = Link(
-            LinkConfig(config.impairments),
-            source=f"{route.source.name} (tcp)",
-            target=route.target.name,
-            uniforms=uniforms,
-            link_id=route.link_id,
-        )
-        self._clock = clock
-        self._healed = healed
-
-    def reconfigure(self, config: LinkConfig) -> None:
-        """Follow a live change of the link."""
-        self._chance.reconfigure(LinkConfig(config.impairments))
-        self._rate.rate_bytes_per_s = config.rate_bytes_per_s
-        self._rate.limit_bytes = config.queue_bytes
-
-    async def depart(self, size_bytes: int) -> int:
-        """Send a chunk and return when it arrives if no partition holds it (ns); wait while a queue is full.
-
-        Raises:
-            TimeoutError: it was lost too many times in a row.
-        """
-        departure_ns = -1
-        while departure_ns < 0:
-            departure_ns = self._uplink.admit(self._clock.now_ns(), size_bytes)
-            if departure_ns >= 0:
-                departure_ns = self._rate.admit(departure_ns, size_bytes)
-            if departure_ns < 0:
-                await trio.sleep(RETRANSMISSION_TIMEOUT_NS / 1e9)
-        timeout_ns = RETRANSMISSION_TIMEOUT_NS
-        for _ in range(MOST_LOSSES):
-            arrival_ns = self._chance.verdict(departure_ns, size_bytes)
-            if arrival_ns > 0:
-                return arrival_ns
-            departure_ns += timeout_ns
-            timeout_ns *= 2
-        raise TimeoutError(f"{MOST_LOSSES} transmissions in a row were lost")
-
-    async def arrive(self, arrival_ns: int) -> None:
-        """Wait until `arrival_ns`, and then until the direction is open."""
-        if arrival_ns > self._clock.now_ns():
-            arrived = trio.Event()
-            self._clock.call_at(arrival_ns, arrived.set)
-            await arrived.wait()
-        while not self._gate.open:
-            await self._healed.park()
 
 
 class ShapedStream(trio.abc.HalfCloseableStream):
@@ -124,7 +53,8 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         self.transport = transport
         self._lane = lane
         self._on_end = on_end
-        self._to_writer, self._outgoing = trio.open_memory_channel[tuple[int, _Act]](math.inf)
+        self._to_writer, self._outgoing = trio.open_memory_channel[_Act](math.inf)
+        self._travelling = 0  # acts whose time has not come
         self._writing = trio.CancelScope()
         self._receiving = trio.CancelScope()
         self._room = trio.lowlevel.ParkingLot()
@@ -148,6 +78,9 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         """Wait until there is room for more in flight."""
         await trio.lowlevel.checkpoint()
         self._check_open()
+        await self._wait_for_room()
+
+    async def _wait_for_room(self) -> None:
         while self._in_flight_bytes >= WINDOW_BYTES:
             await self._room.park()
             self._check_open()
@@ -169,7 +102,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
             self._sending = False
 
     async def _send_one(self, act: _Act) -> None:
-        await self.wait_send_all_might_not_block()
+        await self._wait_for_room()
         size_bytes = len(act or b"")
         try:
             arrival_ns = await self._lane.depart(size_bytes)
@@ -179,14 +112,26 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         self._check_open()
         self._last_arrival_ns = max(self._last_arrival_ns, arrival_ns)
         self._in_flight_bytes += size_bytes
-        self._to_writer.send_nowait((self._last_arrival_ns, act))
+        self._travelling += 1
+        self._lane.call_at(self._last_arrival_ns, self._arrived, act)
+
+    def _arrived(self, act: _Act) -> None:
+        """Give the writer a chunk at its time, so that it wakes once per chunk; timers keep the chunks in order."""
+        self._travelling -= 1
+        with contextlib.suppress(trio.BrokenResourceError):  # the stream was abandoned meanwhile
+            self._to_writer.send_nowait(act)
+        self._end_when_all_arrived()
+
+    def _end_when_all_arrived(self) -> None:
+        if self._closed and not self._travelling:
+            self._to_writer.close()
 
     async def run(self) -> None:
         """Deliver what was sent, each chunk at its time, until the stream is closed or reset."""
         try:
             with self._writing:
-                async for arrival_ns, act in self._outgoing:
-                    await self._lane.arrive(arrival_ns)
+                async for act in self._outgoing:
+                    await self._lane.opened()
                     await self._deliver(act)
                 await self._lane.arrive(await self._lane.depart(0))  # the end travels like data
         except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError):
@@ -229,7 +174,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
             self._closed = True
             self._receiving.cancel()
             self._room.unpark_all()
-            self._to_writer.close()
+            self._end_when_all_arrived()
         await trio.lowlevel.checkpoint()
 
     def reset(self) -> None:

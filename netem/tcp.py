@@ -15,9 +15,10 @@ from typing import Protocol
 import trio
 
 from netem.host import Host, StreamHandler
+from netem.lane import Lane
 from netem.memory import port_taken, refused
 from netem.route import Address
-from netem.streams import Lane, ShapedStream
+from netem.streams import ShapedStream
 
 Announce = Callable[[Address], None]
 _ANSWER = b"\x06"

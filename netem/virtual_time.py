@@ -6,11 +6,11 @@ which `schedule_deterministically` alone touches; `tests/netem/test_virtual_time
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 import time
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any
 
 import trio
@@ -21,7 +21,7 @@ from netem.errors import LocalProtocolError
 
 VIRTUAL_EPOCH_NS = 1_700_000_000 * 10**9  # fixed, so that two runs have equal timestamps
 _FOREVER_S = 10.0**9
-_EVENTS_PER_POLL = 256  # how often a busy pump lets trio look for Ctrl-C
+_EVENTS_PER_POLL = 2048  # how often a busy pump lets trio look for Ctrl-C
 
 
 class VirtualTime(trio.abc.Clock):
@@ -36,6 +36,7 @@ class VirtualTime(trio.abc.Clock):
         self._now_ns = VIRTUAL_EPOCH_NS
         self._heap: list[Timer] = []
         self._next = itertools.count().__next__
+        self._deadline_s = math.inf  # the next one, as trio last asked about it
         self._released_s = math.inf  # on the wall clock: when `run` ended
 
     def start_clock(self) -> None:
@@ -48,6 +49,7 @@ class VirtualTime(trio.abc.Clock):
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Return 0 for a deadline that has come, else for ever (part of trio's Clock interface)."""
+        self._deadline_s = deadline
         remaining_s = deadline - self.current_time()
         return 0 if remaining_s <= 0 else _FOREVER_S if math.isinf(self._released_s) else remaining_s
 
@@ -57,7 +59,7 @@ class VirtualTime(trio.abc.Clock):
 
     def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
         """Schedule a callback (see `Clock.call_at`)."""
-        heapq.heappush(self._heap, (when_ns, self._next(), callback, args))
+        heappush(self._heap, (when_ns, self._next(), callback, args))
 
     async def run(self) -> None:
         """Move time from event to event until cancelled; after that it passes by itself, so that clean-up may wait.
@@ -96,14 +98,15 @@ class VirtualTime(trio.abc.Clock):
         A call per timer or per jump would cost as much as the heap does, so both are done in this one loop.
         """
         heap = self._heap
-        pop = heapq.heappop
+        pop = heappop
+        now_ns = self._now_ns
         limit = fired + _EVENTS_PER_POLL  # of this instant
         while heap:
             when_ns = heap[0][0]
-            if when_ns > self._now_ns:
+            if when_ns > now_ns:
                 if wakes.any or fired >= _EVENTS_PER_POLL or when_ns > deadline_ns:
                     break
-                self._now_ns = when_ns
+                self._now_ns = now_ns = when_ns
                 limit = fired + _EVENTS_PER_POLL
             elif fired >= limit:
                 break
@@ -113,8 +116,13 @@ class VirtualTime(trio.abc.Clock):
         return fired
 
     def _settled_deadline_ns(self) -> float:
-        """Return the next trio deadline in Unix nanoseconds; only tasks change it, and none runs now."""
-        return self._now_ns + max(0, _ceil_ns(trio.lowlevel.current_statistics().seconds_to_next_deadline))
+        """Return the next trio deadline in Unix nanoseconds.
+
+        Once every task is blocked, trio has just asked how long to sleep until it; only tasks change it, and none runs now.
+        """
+        if math.isinf(self._deadline_s):
+            return math.inf
+        return max(self._now_ns, VIRTUAL_EPOCH_NS + math.ceil(self._deadline_s * 1e9))
 
 
 class _Wakes(trio.abc.Instrument):
@@ -125,10 +133,6 @@ class _Wakes(trio.abc.Instrument):
 
     def task_scheduled(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  # trio's signature
         self.any = True
-
-
-def _ceil_ns(seconds: float) -> float:
-    return seconds if math.isinf(seconds) else math.ceil(seconds * 1e9)
 
 
 def schedule_deterministically(run_seed: int) -> None:

@@ -18,6 +18,7 @@ NODE_ID_BYTES = 8
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 VERIFIED_KEPT = 4096
+AGREED_KEPT = 16_384
 
 
 def node_id(sign_key: bytes) -> bytes:
@@ -55,16 +56,25 @@ class Identity:
     def agree(self, exchange_key: bytes) -> bytes:
         """Return the raw 32-byte X25519 secret shared with the owner of a public exchange key.
 
+        The process keeps the last `AGREED_KEPT` secrets until the other end asks too: when both ends live here, the
+        costliest step of a session is done once.
+
         Raises:
             BadFrame: `bad-key`: the key has the wrong length or is a point of low order, which would make the secret
                 known to everybody.
         """
         if len(exchange_key) != KEY_BYTES:
             raise BadFrame("bad-key", f"an exchange key of {len(exchange_key)} bytes")
+        known = _agreed.pop((exchange_key, self.exchange_key), None)
+        if known is not None:
+            return known
         try:
             secret: bytes = nacl.bindings.crypto_scalarmult(self._exchange_secret, exchange_key)
         except nacl.exceptions.RuntimeError as error:
             raise BadFrame("bad-key", "an exchange key of low order") from error
+        if len(_agreed) >= AGREED_KEPT:
+            del _agreed[next(iter(_agreed))]
+        _agreed[self.exchange_key, exchange_key] = secret
         return secret
 
 
@@ -105,6 +115,7 @@ def verify(sign_key: bytes, domain: bytes, data: bytes, *, signature: bytes) -> 
     return True
 
 
+_agreed: dict[tuple[bytes, bytes], bytes] = {}  # by the keys of the end that asked and of the end that did not yet
 _verified: dict[bytes, None] = {}  # a dict, not a set: its order says which is the oldest
 
 

@@ -68,7 +68,8 @@ class Market:
         """Start a download whose fee the bank holds."""
         self.downloads[download.download] = download
         self._wanted[download.index] += 1
-        self._refresh_busy(self.catalogue.servers(download.index), now_ns)
+        if self._wanted[download.index] == 1:  # otherwise its servers are busy with it already
+            self._refresh_busy(self.catalogue.servers(download.index), now_ns)
 
     def declare(self, node: bytes, split: Mapping[int, float], *, now_ns: int) -> None:
         """Note a server's declared split; shares on files that it does not hold are void."""
@@ -166,7 +167,8 @@ class Market:
 
     def _done_with(self, index: int, now_ns: int) -> None:
         self._wanted[index] -= 1
-        self._refresh_busy(self.catalogue.servers(index), now_ns)
+        if not self._wanted[index]:
+            self._refresh_busy(self.catalogue.servers(index), now_ns)
 
     def _refresh_busy(self, nodes: Sequence[bytes], now_ns: int) -> None:
         for node in nodes:

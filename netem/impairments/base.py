@@ -39,11 +39,14 @@ class Columns:
 
     def fates(self) -> list[int]:
         """Return each packet's delay in ns, or LOST. As in tc-netem, loss and duplication of one packet cancel."""
-        fates: list[int] = np.where(self.lost & ~self.copy, LOST, self.delay_ns).tolist()
+        lost = self.lost & ~self.copy if self.copying else self.lost
+        fates: list[int] = np.where(lost, LOST, self.delay_ns).tolist()
         return fates
 
     def copies(self) -> list[int]:
         """Return for each packet its copy's delay in ns, LOST, or NO_COPY; empty if no packet has one."""
+        if not self.copying:
+            return []
         made = self.copy & ~self.lost
         if not made.any():
             return []
@@ -84,7 +87,7 @@ class Impairment(abc.ABC):
 
         Args:
             columns: one element a packet; changed in place, commutatively with other impairments.
-            uniforms: float64 in [0, 1) of shape (rows, packets), or (rows + copy_rows, packets) for copying columns.
+            uniforms: float64 in [0, 1) of shape (rows, packets), and `copy_rows` rows more if the link makes copies.
             state: the state before the block's first packet.
 
         Deciding a block in two parts gives the same columns and state as in one.

@@ -22,14 +22,31 @@ def test_the_id_depends_on_the_seed_alone_and_the_exchange_key_on_the_boot_too()
     assert an_identity(2).node != first.node
 
 
-def test_both_ends_agree_on_one_session_key_per_pair_of_boots():
+def test_both_ends_agree_on_one_session_key_per_pair_of_boots(monkeypatch):
+    monkeypatch.setattr(module, "AGREED_KEPT", 1)
     a, b = an_identity(1, epoch=3), an_identity(2, epoch=5)
     key = session_key(a, b.exchange_key, peer=b.node, peer_epoch=5)
+    an_identity(3).agree(a.exchange_key)  # now the process has forgotten what a and b share: b must find it out itself
     assert key == session_key(b, a.exchange_key, peer=a.node, peer_epoch=3)
     assert len(key) == 32
     reborn = an_identity(2, epoch=6)
     assert key != session_key(a, reborn.exchange_key, peer=b.node, peer_epoch=6)
     assert key != session_key(a, b.exchange_key, peer=b.node, peer_epoch=6)
+
+
+def test_two_ends_in_one_process_compute_their_secret_once_and_few_secrets_are_kept(monkeypatch):
+    calls = []
+    real = nacl.bindings.crypto_scalarmult
+    monkeypatch.setattr(nacl.bindings, "crypto_scalarmult", lambda *keys: calls.append(keys) or real(*keys))
+    monkeypatch.setattr(module, "_agreed", {})
+    monkeypatch.setattr(module, "AGREED_KEPT", 2)
+    a, b = an_identity(1), an_identity(2)
+    assert a.agree(b.exchange_key) == b.agree(a.exchange_key)
+    assert len(calls) == 1
+    assert module._agreed == {}
+    for number in range(3, 7):
+        a.agree(an_identity(number).exchange_key)
+    assert [there for _, there in module._agreed] == [an_identity(number).exchange_key for number in (5, 6)]
 
 
 @pytest.mark.parametrize("key", [b"", bytes(31), bytes(33), bytes(32), b"\x01" + bytes(31)])

@@ -1,0 +1,90 @@
+"""trio: what a directed link does to TCP: when a chunk leaves, arrives, and how often it must be sent again.
+
+`netem.streams` says how streams use it.
+
+Source: DESIGN section 3.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from netem.clock import Clock
+from netem.link import Link, LinkConfig
+from netem.randomness import BlockUniforms
+from netem.rate_queue import RateQueue
+from netem.route import Route
+
+RETRANSMISSION_TIMEOUT_NS = 200_000_000
+MOST_LOSSES = 8
+
+
+class Lane:
+    """One ordered pair of hosts as their streams see it; all streams of the pair share it.
+
+    Args:
+        route: the pair's route, whose link says whether the direction is open and whose source has the uplink.
+        uniforms: the run's block generator.
+        clock: the run's clock.
+        healed: where tasks park until some partition is healed.
+    """
+
+    def __init__(
+        self, route: Route, *, uniforms: BlockUniforms, clock: Clock, healed: trio.lowlevel.ParkingLot
+    ) -> None:
+        config = route.link.config
+        self._gate = route.link
+        self._uplink = route.source.uplink
+        self._rate = RateQueue(config.rate_bytes_per_s, config.queue_bytes)
+        # Only the source's name differs from the datagrams' link: streams draw fates of their own.
+        self._chance = Link(
+            LinkConfig(config.impairments),
+            source=f"{route.source.name} (tcp)",
+            target=route.target.name,
+            uniforms=uniforms,
+            link_id=route.link_id,
+        )
+        self._clock = clock
+        self.call_at = clock.call_at
+        self._healed = healed
+
+    def reconfigure(self, config: LinkConfig) -> None:
+        """Follow a live change of the link."""
+        self._chance.reconfigure(LinkConfig(config.impairments))
+        self._rate.rate_bytes_per_s = config.rate_bytes_per_s
+        self._rate.limit_bytes = config.queue_bytes
+
+    async def depart(self, size_bytes: int) -> int:
+        """Send a chunk and return when it arrives if no partition holds it (ns); wait while a queue is full.
+
+        Raises:
+            TimeoutError: it was lost too many times in a row.
+        """
+        departure_ns = -1
+        while departure_ns < 0:
+            departure_ns = self._uplink.admit(self._clock.now_ns(), size_bytes)
+            if departure_ns >= 0:
+                departure_ns = self._rate.admit(departure_ns, size_bytes)
+            if departure_ns < 0:
+                await trio.sleep(RETRANSMISSION_TIMEOUT_NS / 1e9)
+        timeout_ns = RETRANSMISSION_TIMEOUT_NS
+        for _ in range(MOST_LOSSES):
+            arrival_ns = self._chance.verdict(departure_ns, size_bytes)
+            if arrival_ns > 0:
+                return arrival_ns
+            departure_ns += timeout_ns
+            timeout_ns *= 2
+        raise TimeoutError(f"{MOST_LOSSES} transmissions in a row were lost")
+
+    async def arrive(self, arrival_ns: int) -> None:
+        """Wait until `arrival_ns`, and then until the direction is open."""
+        if arrival_ns > self._clock.now_ns():
+            arrived = trio.Event()
+            self.call_at(arrival_ns, arrived.set)
+            await arrived.wait()
+        await self.opened()
+
+    async def opened(self) -> None:
+        """Wait until the direction is open; return at once when it is."""
+        while not self._gate.open:
+            await self._healed.park()
