@@ -42,6 +42,7 @@ CLOSE_S = 15.0  # how long an ending download tries to reach the tracker
 class _Source:
     """How to reach one server of a download."""
 
+    server: bytes
     session: Session
     address: Address
     flow: bytes
@@ -97,7 +98,7 @@ class Downloader:
         self._run_seed = run_seed
         self._emit = emit
         self._started = 0
-        self._flows: dict[bytes, tuple[Download, bytes]] = {}
+        self._flows: dict[bytes, tuple[Download, _Source]] = {}
         self._downloads: dict[bytes, Download] = {}
 
     # -- one download, start to end -----------------------------------------------------------------------------------
@@ -200,8 +201,8 @@ class Downloader:
             if len(download.sources) >= MAX_SERVERS:
                 break
             session = self._acquaintances.of_server(server)
-            download.sources[server.node] = _Source(session, (server.host, server.port), flow)
-            self._flows[flow] = (download, server.node)
+            download.sources[server.node] = source = _Source(server.node, session, (server.host, server.port), flow)
+            self._flows[flow] = (download, source)
             download.swarm.add_server(server.node)
         self._check(download)
 
@@ -248,10 +249,10 @@ class Downloader:
         known = self._flows.get(block_flow(datagram))
         if known is None:
             raise BadFrame("unknown-flow")
-        download, server = known
-        source = download.sources[server]
+        download, source = known
         piece, block, data = open_block(datagram, source.session.key)
         source.answered = True
+        server = source.server
         download.blocks += 1
         now_ns = self._clock.now_ns()
         swarm = download.swarm

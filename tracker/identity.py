@@ -18,6 +18,7 @@ NODE_ID_BYTES = 8
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 VERIFIED_KEPT = 4096
+AGREED_KEPT = 4096
 
 
 def node_id(sign_key: bytes) -> bytes:
@@ -55,16 +56,25 @@ class Identity:
     def agree(self, exchange_key: bytes) -> bytes:
         """Return the raw 32-byte X25519 secret shared with the owner of a public exchange key.
 
+        Of two nodes in one process the first to ask computes it for both.
+
         Raises:
             BadFrame: `bad-key`: the key has the wrong length or is a point of low order, which would make the secret
                 known to everybody.
         """
         if len(exchange_key) != KEY_BYTES:
             raise BadFrame("bad-key", f"an exchange key of {len(exchange_key)} bytes")
+        ends = (exchange_key, self.exchange_key)
+        known = _agreed.pop(ends, None)
+        if known is not None:
+            return known
         try:
             secret: bytes = nacl.bindings.crypto_scalarmult(self._exchange_secret, exchange_key)
         except nacl.exceptions.RuntimeError as error:
             raise BadFrame("bad-key", "an exchange key of low order") from error
+        if len(_agreed) >= AGREED_KEPT:
+            del _agreed[next(iter(_agreed))]
+        _agreed[ends[::-1]] = secret
         return secret
 
 
@@ -105,6 +115,7 @@ def verify(sign_key: bytes, domain: bytes, data: bytes, *, signature: bytes) -> 
     return True
 
 
+_agreed: dict[tuple[bytes, bytes], bytes] = {}  # by (first, second) public key: secrets that the second has not asked for
 _verified: dict[bytes, None] = {}  # a dict, not a set: its order says which is the oldest
 
 

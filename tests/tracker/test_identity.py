@@ -32,6 +32,22 @@ def test_both_ends_agree_on_one_session_key_per_pair_of_boots():
     assert key != session_key(a, b.exchange_key, peer=b.node, peer_epoch=6)
 
 
+def test_a_secret_of_two_nodes_of_one_process_is_computed_once_and_not_kept(monkeypatch):
+    calls = []
+    multiply = nacl.bindings.crypto_scalarmult
+    monkeypatch.setattr(module, "_agreed", {})
+    monkeypatch.setattr(nacl.bindings, "crypto_scalarmult", lambda *args: calls.append(1) or multiply(*args))
+    a, b, c = an_identity(1), an_identity(2), an_identity(3)
+    assert a.agree(b.exchange_key) == b.agree(a.exchange_key) != a.agree(c.exchange_key)
+    assert len(calls) == 2
+    assert list(module._agreed) == [(a.exchange_key, c.exchange_key)]
+    monkeypatch.setattr(module, "AGREED_KEPT", 3)
+    for number in range(4, 9):
+        a.agree(an_identity(number).exchange_key)
+    assert len(module._agreed) == 3
+    assert (a.exchange_key, c.exchange_key) not in module._agreed
+
+
 @pytest.mark.parametrize("key", [b"", bytes(31), bytes(33), bytes(32), b"\x01" + bytes(31)])
 def test_a_worthless_exchange_key_is_a_bad_frame(key):
     with pytest.raises(BadFrame) as caught:
