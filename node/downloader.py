@@ -250,7 +250,7 @@ class Downloader:
         if known is None:
             raise BadFrame("unknown-flow")
         download, source = known
-        piece, block, data = open_block(datagram, source.session.key)
+        piece, block, data = open_block(datagram, source.session.block_digest)
         source.answered = True
         server = source.server
         download.blocks += 1

@@ -173,7 +173,7 @@ class Uploader:
             root = self._roots.get(index)
             if customer is not None and root is not None:
                 data = self._store.read_block(root, piece, block)
-                datagram = encode_block(customer.session.key, customer.flow, data, piece=piece, block=block)
+                datagram = encode_block(customer.session.block_digest, customer.flow, data, piece=piece, block=block)
                 self._endpoint.send(datagram, customer.address)
                 self.blocks_sent += 1
             if next_ns is None or next_ns > now_ns:

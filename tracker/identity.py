@@ -115,7 +115,9 @@ def verify(sign_key: bytes, domain: bytes, data: bytes, *, signature: bytes) -> 
     return True
 
 
-_agreed: dict[tuple[bytes, bytes], bytes] = {}  # by (first, second) public key: secrets that the second has not asked for
+_agreed: dict[
+    tuple[bytes, bytes], bytes
+] = {}  # by (first, second) public key: secrets that the second has not asked for
 _verified: dict[bytes, None] = {}  # a dict, not a set: its order says which is the oldest
 
 
