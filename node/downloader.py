@@ -186,24 +186,21 @@ class Downloader:
 
     def _use(self, download: Download, servers: list[m.Server]) -> None:
         """Start using new servers of a file, and stop using those that are gone."""
-        named = {server.node for server in servers}
-        for node in [known for known in download.sources if known not in named]:
-            self._drop(download, node)
-        # Flow ids are as good as random, so different downloads use different servers of a file with many.
-        ranked = sorted((flow_id(download.download, server.node), server) for server in servers)
-        for flow, server in ranked:
-            source = download.sources.get(server.node)
-            renewed = source is not None and source.session.peer_epoch < server.epoch
-            if server.node in download.swarm.banned or (source is not None and not renewed):
-                continue
-            if renewed:
-                self._drop(download, server.node)
-            if len(download.sources) >= MAX_SERVERS:
-                break
-            session = self._acquaintances.of_server(server)
-            download.sources[server.node] = source = _Source(server.node, session, (server.host, server.port), flow)
-            self._flows[flow] = (download, source)
-            download.swarm.add_server(server.node)
+        epochs = {server.node: server.epoch for server in servers}
+        for node, source in list(download.sources.items()):
+            if node not in epochs or source.session.peer_epoch < epochs[node]:  # gone, or back as a later boot
+                self._drop(download, node)
+        room = MAX_SERVERS - len(download.sources)
+        if room:
+            known = {*download.sources, *download.swarm.banned}
+            # Flow ids are as good as random, so different downloads use different servers of a file with many.
+            ranked = sorted((flow_id(download.download, s.node), s) for s in servers if s.node not in known)
+            for flow, server in ranked[:room]:
+                session = self._acquaintances.of_server(server)
+                source = _Source(server.node, session, (server.host, server.port), flow)
+                download.sources[server.node] = source
+                self._flows[flow] = (download, source)
+                download.swarm.add_server(server.node)
         self._check(download)
 
     def _drop(self, download: Download, node: bytes) -> None:

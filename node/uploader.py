@@ -151,8 +151,12 @@ class Uploader:
     def forget_expired(self) -> None:
         """Forget customers whose order has run out and whose receipt was forwarded."""
         now_ns = self._clock.now_ns()
-        for download in [d for d, c in self._customers.items() if c.order.expires_ns < now_ns and not c.deposits_left]:
-            self.queues.forget(self._customers.pop(download).order.index, download)
+        for download, customer in list(self._customers.items()):
+            # Holds last equally long: those behind came later and will run out later, give or take a late first request.
+            if customer.order.expires_ns >= now_ns or customer.deposits_left:
+                break
+            del self._customers[download]
+            self.queues.forget(customer.order.index, download)
 
     def _wake(self, index: int) -> None:
         next_ns = self.queues.next_ns(index)
