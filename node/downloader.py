@@ -36,6 +36,7 @@ SLOW_REFRESH_S = 5.0  # ... and when there are enough
 MAX_SERVERS = 20  # at once: with more, each would send so little that asking and receipting cost as much
 LONELY_S = 60.0  # a download without any server for so long is given up
 CLOSE_S = 15.0  # how long an ending download tries to reach the tracker
+_CHECKED = Progress.CHECKED  # a name of this module, as a member of an enum takes long to look up
 
 
 @dataclass(slots=True)
@@ -254,7 +255,7 @@ class Downloader:
         now_ns = self._clock.now_ns()
         swarm = download.swarm
         progress = swarm.on_block(server, piece, block, data=data, now_ns=now_ns)
-        if progress >= Progress.CHECKED:
+        if progress >= _CHECKED:
             self._accept(download, swarm.take_finished(), now_ns)
             if swarm.done:
                 download.over.set()

@@ -184,13 +184,13 @@ class UploadQueues:
         if entry is None:
             return None
         spacing_ns = state.spacing_ns
-        free_ns = max(state.last_ns + spacing_ns, state.idle_until_ns)
-        if now_ns < free_ns:
+        free_ns = state.last_ns + spacing_ns
+        if now_ns < free_ns or now_ns < state.idle_until_ns:
             return None
         pending = entry.pending
         key = pending.popitem(last=False)[0]
         self.pending -= 1
-        state.last_ns = last_ns = max(free_ns, now_ns - spacing_ns)
+        state.last_ns = last_ns = max(free_ns, state.idle_until_ns, now_ns - spacing_ns)
         left = pending or state.find_first() is not None
         return entry.download, key // BLOCKS_PER_PIECE, key % BLOCKS_PER_PIECE, last_ns + spacing_ns if left else None
 

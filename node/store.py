@@ -18,9 +18,8 @@ from netem.errors import LocalProtocolError, SwarmbedError
 from node.content import piece_bytes
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES, Manifest
 
-READ_AHEAD_BYTES = 16 * BLOCK_BYTES
+READ_AHEAD_BYTES = 8 * BLOCK_BYTES
 MAX_AHEAD = 4  # files read ahead at once, of one store
-_NOTHING = (0, b"")
 _ROOT_DIGITS = 64
 _PART = ".part"
 
@@ -223,7 +222,7 @@ class Store:
             StoreError: it cannot be read.
         """
         offset = piece * PIECE_BYTES + block * BLOCK_BYTES
-        start, data = self._ahead.get(root, _NOTHING)
+        start, data = self._ahead.get(root, (0, b""))
         skip = offset - start
         if not 0 <= skip < len(data):
             skip, data = 0, self._read_ahead(root, offset)
