@@ -5,11 +5,15 @@ Source: DESIGN section 4 (session tags, epochs).
 
 from __future__ import annotations
 
+import functools
+
 from netem.errors import BadFrame
 from tracker import messages as m
 from tracker.identity import Identity, node_id
 from tracker.session import Session
 from tracker.wire import Header, open_signed, peek, unverified
+
+ORDERS_KEPT = 1024
 
 
 class Acquaintances:
@@ -23,7 +27,6 @@ class Acquaintances:
     def __init__(self, identity: Identity, *, tracker_key: bytes) -> None:
         self._identity = identity
         self._tracker_key = tracker_key
-        self._tracker = node_id(tracker_key)
         self._sessions: dict[bytes, Session] = {}
 
     def of_server(self, server: m.Server) -> Session:
@@ -56,24 +59,16 @@ class Acquaintances:
             claimed = unverified(frame)
             if not isinstance(claimed, m.Request) or not claimed.order:
                 raise BadFrame("unknown-sender")
-            keys = self._order(claimed.order)
+            keys = _open_order(claimed.order, self._tracker_key)
             if keys.downloader != header.sender:
                 raise BadFrame("misdirected", "the order is for somebody else")
             session = self._session(keys.downloader, keys.sign_key, keys.exchange_key, epoch=keys.epoch)
         request = session.open(frame, board=board, header=header)
         assert isinstance(request, m.Request)
-        order = self._order(request.order) if request.order else None
+        order = _open_order(request.order, self._tracker_key) if request.order else None
         if order is not None and (order.downloader != header.sender or order.download != request.download):
             raise BadFrame("misdirected", "the order is for somebody or something else")
         return request, order, session
-
-    def _order(self, frame: bytes) -> m.Order:
-        if peek(frame).sender != self._tracker:
-            raise BadFrame("forged", "an order by somebody else than the tracker")
-        order = open_signed(frame, self._tracker_key)
-        if not isinstance(order, m.Order) or node_id(order.sign_key) != order.downloader:
-            raise BadFrame("unexpected", type(order).__name__)
-        return order
 
     def _session(self, node: bytes, sign_key: bytes, exchange_key: bytes, *, epoch: int) -> Session:
         known = self._sessions.get(node)
@@ -88,3 +83,14 @@ class Acquaintances:
         )
         self._sessions[node] = session
         return session
+
+
+@functools.lru_cache(maxsize=ORDERS_KEPT)
+def _open_order(frame: bytes, tracker_key: bytes) -> m.Order:
+    """Return an order that the tracker signed. A download shows one to all its servers: one process opens it once."""
+    if peek(frame).sender != node_id(tracker_key):
+        raise BadFrame("forged", "an order by somebody else than the tracker")
+    order = open_signed(frame, tracker_key)
+    if not isinstance(order, m.Order) or node_id(order.sign_key) != order.downloader:
+        raise BadFrame("unexpected", type(order).__name__)
+    return order

@@ -36,12 +36,14 @@ SLOW_REFRESH_S = 5.0  # ... and when there are enough
 MAX_SERVERS = 20  # at once: with more, each would send so little that asking and receipting cost as much
 LONELY_S = 60.0  # a download without any server for so long is given up
 CLOSE_S = 15.0  # how long an ending download tries to reach the tracker
+_CHECKED = Progress.CHECKED  # a name of this module, as a member of an enum takes long to look up
 
 
 @dataclass(slots=True)
 class _Source:
     """How to reach one server of a download."""
 
+    server: bytes
     session: Session
     address: Address
     flow: bytes
@@ -97,7 +99,7 @@ class Downloader:
         self._run_seed = run_seed
         self._emit = emit
         self._started = 0
-        self._flows: dict[bytes, tuple[Download, bytes]] = {}
+        self._flows: dict[bytes, tuple[Download, _Source]] = {}
         self._downloads: dict[bytes, Download] = {}
 
     # -- one download, start to end -----------------------------------------------------------------------------------
@@ -185,24 +187,21 @@ class Downloader:
 
     def _use(self, download: Download, servers: list[m.Server]) -> None:
         """Start using new servers of a file, and stop using those that are gone."""
-        named = {server.node for server in servers}
-        for node in [known for known in download.sources if known not in named]:
-            self._drop(download, node)
-        # Flow ids are as good as random, so different downloads use different servers of a file with many.
-        ranked = sorted((flow_id(download.download, server.node), server) for server in servers)
-        for flow, server in ranked:
-            source = download.sources.get(server.node)
-            renewed = source is not None and source.session.peer_epoch < server.epoch
-            if server.node in download.swarm.banned or (source is not None and not renewed):
-                continue
-            if renewed:
-                self._drop(download, server.node)
-            if len(download.sources) >= MAX_SERVERS:
-                break
-            session = self._acquaintances.of_server(server)
-            download.sources[server.node] = _Source(session, (server.host, server.port), flow)
-            self._flows[flow] = (download, server.node)
-            download.swarm.add_server(server.node)
+        epochs = {server.node: server.epoch for server in servers}
+        for node, source in list(download.sources.items()):
+            if node not in epochs or source.session.peer_epoch < epochs[node]:  # gone, or back as a later boot
+                self._drop(download, node)
+        room = MAX_SERVERS - len(download.sources)
+        if room:
+            known = {*download.sources, *download.swarm.banned}
+            # Flow ids are as good as random, so different downloads use different servers of a file with many.
+            ranked = sorted((flow_id(download.download, s.node), s) for s in servers if s.node not in known)
+            for flow, server in ranked[:room]:
+                session = self._acquaintances.of_server(server)
+                source = _Source(server.node, session, (server.host, server.port), flow)
+                download.sources[server.node] = source
+                self._flows[flow] = (download, source)
+                download.swarm.add_server(server.node)
         self._check(download)
 
     def _drop(self, download: Download, node: bytes) -> None:
@@ -248,15 +247,15 @@ class Downloader:
         known = self._flows.get(block_flow(datagram))
         if known is None:
             raise BadFrame("unknown-flow")
-        download, server = known
-        source = download.sources[server]
-        piece, block, data = open_block(datagram, source.session.key)
+        download, source = known
+        piece, block, data = open_block(datagram, source.session.block_digest)
         source.answered = True
+        server = source.server
         download.blocks += 1
         now_ns = self._clock.now_ns()
         swarm = download.swarm
         progress = swarm.on_block(server, piece, block, data=data, now_ns=now_ns)
-        if progress >= Progress.CHECKED:
+        if progress >= _CHECKED:
             self._accept(download, swarm.take_finished(), now_ns)
             if swarm.done:
                 download.over.set()

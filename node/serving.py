@@ -2,7 +2,7 @@
 
 Every file has its own reserved rate b_ij and its own queue. Downloads are served whole, the oldest first (the paper's pooled
 service); one that asks for nothing at present does not hold up the next. The driver sleeps until `next_ns(file)`, takes
-`due(file, now_ns)` and sends it: one timer per active file, O(log downloads) per block.
+`due(file, now_ns)`, which says when to come again, and sends it: one timer per active file, O(1) per block.
 
 Source: Huberman and Wu, the bids b_ij and the pooled service; DESIGN section 4.
 """
@@ -17,16 +17,19 @@ from node.content import BLOCKS_PER_PIECE, block_count
 from tracker.messages import BLOCK_BYTES
 
 Run = tuple[int, int, int]
+Due = tuple[bytes, int, int, int | None]
 NS_PER_S = 1_000_000_000
+LONGEST_NS = 2**62
 LONG_WAIT_NS = 200_000_000  # a wait worth telling the downloader about
 
 
 class _Download:
     """The blocks that one download waits for, in the order they were asked."""
 
-    __slots__ = ("order", "pending", "queued")
+    __slots__ = ("download", "order", "pending", "queued")
 
-    def __init__(self, order: int) -> None:
+    def __init__(self, download: bytes, order: int) -> None:
+        self.download = download
         self.order = order
         self.pending: OrderedDict[int, None] = OrderedDict()  # piece * 256 + block
         self.queued = False  # whether it is in its file's heap
@@ -35,36 +38,31 @@ class _Download:
 class _File:
     """One served file: its rate, its downloads and when the last block left."""
 
-    __slots__ = (
-        "downloads",
-        "idle_until_ns",
-        "last_ns",
-        "last_wire_bytes",
-        "rate_bytes_per_s",
-        "size_bytes",
-        "spent_ns",
-        "waiting",
-    )
+    __slots__ = ("downloads", "first", "idle_until_ns", "last_ns", "size_bytes", "spacing_ns", "waiting")
 
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = size_bytes
-        self.rate_bytes_per_s = 0.0
         self.downloads: dict[bytes, _Download] = {}
         self.waiting: list[tuple[int, bytes]] = []  # heap of (order, download) with pending blocks; forgotten ones too
+        self.first: _Download | None = None  # the oldest download; None, or without pending blocks: look it up
         self.idle_until_ns = 0
-        self.last_ns = 0
-        self.last_wire_bytes = 0
-        self.spent_ns = 0  # the last block's share of the rate
+        self.last_ns = -LONGEST_NS
+        self.spacing_ns = 0  # a block's share of the rate; 0 while the rate is 0
 
-    def set_rate(self, rate_bytes_per_s: float) -> None:
-        """Change the rate; it counts at once, from the last block on."""
-        self.rate_bytes_per_s = rate_bytes_per_s
-        if rate_bytes_per_s > 0.0:
-            self.spent_ns = int(self.last_wire_bytes * NS_PER_S / rate_bytes_per_s)
-
-    def free_ns(self) -> int:
-        """Return when the next block may leave: the last one's share of the rate is used up; only for a rate > 0."""
-        return max(self.idle_until_ns, self.last_ns + self.spent_ns)
+    def find_first(self) -> _Download | None:
+        """Look up the oldest download with pending blocks."""
+        waiting = self.waiting
+        while waiting:
+            order, download = waiting[0]
+            entry = self.downloads.get(download)
+            if entry is not None and entry.order == order:
+                if entry.pending:
+                    self.first = entry
+                    return entry
+                entry.queued = False
+            heappop(waiting)
+        self.first = None
+        return None
 
 
 class UploadQueues:
@@ -87,7 +85,7 @@ class UploadQueues:
     def __init__(
         self, *, overhead_bytes: int = 0, max_pending_per_download: int = 512, max_pending: int = 65_536
     ) -> None:
-        self._overhead_bytes = overhead_bytes
+        self._wire_bytes = BLOCK_BYTES + overhead_bytes  # of a short last block too: the difference is small
         self._max_pending_per_download = max_pending_per_download
         self._max_pending = max_pending
         self._files: dict[int, _File] = {}
@@ -108,7 +106,11 @@ class UploadQueues:
     def set_rates(self, bids_bytes_per_s: Mapping[int, float]) -> None:
         """Reserve the rates b_ij (wire bytes/s) from now on; a file not named gets 0. Files not offered are ignored."""
         for file, state in self._files.items():
-            state.set_rate(bids_bytes_per_s.get(file, 0.0))
+            rate_bytes_per_s = bids_bytes_per_s.get(file, 0.0)
+            if rate_bytes_per_s > 0.0:
+                state.spacing_ns = max(1, int(min(self._wire_bytes * NS_PER_S / rate_bytes_per_s, LONGEST_NS)))
+            else:
+                state.spacing_ns = 0
 
     def enqueue(self, file: int, download: bytes, runs: Iterable[Run], *, place: int, now_ns: int) -> int:
         """Queue runs (piece, first block, count) of a download and return how many blocks were new.
@@ -123,8 +125,8 @@ class UploadQueues:
             return 0
         entry = state.downloads.get(download)
         if entry is None:
-            entry = state.downloads[download] = _Download(place)
-        if self._first(state) is None:
+            entry = state.downloads[download] = _Download(download, place)
+        if state.find_first() is None:
             state.idle_until_ns = now_ns
         before = len(entry.pending)
         for run in runs:
@@ -132,6 +134,7 @@ class UploadQueues:
         if entry.pending and not entry.queued:
             entry.queued = True
             heappush(state.waiting, (entry.order, download))
+            state.first = None  # it may be older
         return len(entry.pending) - before
 
     def _add(self, state: _File, entry: _Download, run: Run) -> None:
@@ -154,52 +157,42 @@ class UploadQueues:
         """Return how long what is queued of older downloads will take before this one's turn, in ns; 0 when it is next."""
         state = self._files.get(file)
         entry = state.downloads.get(download) if state is not None else None
-        if state is None or entry is None or state.rate_bytes_per_s <= 0.0 or self._first(state) == download:
+        if state is None or entry is None or not state.spacing_ns or state.find_first() is entry:
             return 0
         ahead = sum(len(other.pending) for other in state.downloads.values() if other.order < entry.order)
-        return int(ahead * (BLOCK_BYTES + self._overhead_bytes) * NS_PER_S / state.rate_bytes_per_s)
+        return ahead * state.spacing_ns
 
     def next_ns(self, file: int) -> int | None:
         """Return when the file's next block may leave, possibly in the past; None if nothing is queued or the rate is 0."""
         state = self._files.get(file)
-        if state is None or state.rate_bytes_per_s <= 0.0 or self._first(state) is None:
+        if state is None or not state.spacing_ns or state.find_first() is None:
             return None
-        return state.free_ns()
+        return max(state.idle_until_ns, state.last_ns + state.spacing_ns)
 
-    def due(self, file: int, now_ns: int) -> tuple[bytes, int, int] | None:
-        """Take the (download, piece, block) to send now; None if it is too early or nothing is queued.
+    def due(self, file: int, now_ns: int) -> Due | None:
+        """Take the (download, piece, block) to send now, and say when the next may leave (None if there is none).
 
-        Idle time earns no credit, and a late driver catches up by one block at most.
+        Returns None if it is too early or nothing is queued. Idle time earns no credit, and a late driver catches up by one
+        block at most.
         """
         state = self._files.get(file)
-        if state is None or state.rate_bytes_per_s <= 0.0:
+        if state is None or not state.spacing_ns:
             return None
-        download = self._first(state)
-        if download is None:
+        entry = state.first
+        if entry is None or not entry.pending:
+            entry = state.find_first()
+        if entry is None:
             return None
-        free_ns = state.free_ns()
-        if now_ns < free_ns:
+        spacing_ns = state.spacing_ns
+        free_ns = state.last_ns + spacing_ns
+        if now_ns < free_ns or now_ns < state.idle_until_ns:
             return None
-        key = state.downloads[download].pending.popitem(last=False)[0]
+        pending = entry.pending
+        key = pending.popitem(last=False)[0]
         self.pending -= 1
-        # A last block has a full one's pace: the difference is below one block per file.
-        state.last_wire_bytes = wire_bytes = BLOCK_BYTES + self._overhead_bytes
-        state.spent_ns = spent_ns = int(wire_bytes * NS_PER_S / state.rate_bytes_per_s)
-        state.last_ns = max(free_ns, now_ns - spent_ns)
-        return download, key // BLOCKS_PER_PIECE, key % BLOCKS_PER_PIECE
-
-    def _first(self, state: _File) -> bytes | None:
-        """Return the oldest download with pending blocks."""
-        waiting = state.waiting
-        while waiting:
-            order, download = waiting[0]
-            entry = state.downloads.get(download)
-            if entry is not None and entry.order == order:
-                if entry.pending:
-                    return download
-                entry.queued = False
-            heappop(waiting)
-        return None
+        state.last_ns = last_ns = max(free_ns, state.idle_until_ns, now_ns - spacing_ns)
+        left = pending or state.find_first() is not None
+        return entry.download, key // BLOCKS_PER_PIECE, key % BLOCKS_PER_PIECE, last_ns + spacing_ns if left else None
 
     def forget(self, file: int, download: bytes) -> None:
         """Drop what is queued for a download (closed, expired); asking again opens it anew, at the place then given."""
@@ -207,6 +200,7 @@ class UploadQueues:
         entry = state.downloads.pop(download, None) if state is not None else None
         if entry is not None:
             self.pending -= len(entry.pending)
+            entry.pending.clear()  # so that it is no longer the first
 
     def busy(self) -> bool:
         """Say whether any block is queued."""

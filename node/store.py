@@ -18,6 +18,8 @@ from netem.errors import LocalProtocolError, SwarmbedError
 from node.content import piece_bytes
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES, Manifest
 
+READ_AHEAD_BYTES = 8 * BLOCK_BYTES
+MAX_AHEAD = 4  # files read ahead at once, of one store
 _ROOT_DIGITS = 64
 _PART = ".part"
 
@@ -143,6 +145,9 @@ class Store:
         self.directory = directory
         self._descriptors = descriptors or Descriptors()
         self._paths: dict[bytes, str] = {}
+        self._ahead: dict[
+            bytes, tuple[int, bytes]
+        ] = {}  # by root, oldest first: what was read last, and from which offset
         try:
             directory.mkdir(parents=True, exist_ok=True)
             for path in sorted(directory.iterdir()):
@@ -189,6 +194,7 @@ class Store:
         """
         path = self._path(root)
         self._descriptors.close(path)
+        self._ahead.pop(root, None)
         del self._paths[root]
         if Path(path).parent == self.directory:
             try:
@@ -215,14 +221,30 @@ class Store:
             LocalProtocolError: the file is not held.
             StoreError: it cannot be read.
         """
+        offset = piece * PIECE_BYTES + block * BLOCK_BYTES
+        start, data = self._ahead.get(root, (0, b""))
+        skip = offset - start
+        if not 0 <= skip < len(data):
+            skip, data = 0, self._read_ahead(root, offset)
+        return data[skip : skip + BLOCK_BYTES]
+
+    def _read_ahead(self, root: bytes, offset: int) -> bytes:
+        """Read from `offset` on: blocks are mostly asked in order. Not mapped: a file cut short would kill the process."""
         path = self._path(root)
         try:
-            return os.pread(self._descriptors.get(path), BLOCK_BYTES, piece * PIECE_BYTES + block * BLOCK_BYTES)
+            data = os.pread(self._descriptors.get(path), READ_AHEAD_BYTES, offset)
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}") from error
+        ahead = self._ahead
+        ahead.pop(root, None)
+        if len(ahead) >= MAX_AHEAD:
+            del ahead[next(iter(ahead))]
+        ahead[root] = (offset, data)
+        return data
 
     def close(self) -> None:
         """Close this store's open files; what is on disk stays."""
+        self._ahead.clear()
         for path in self._paths.values():
             self._descriptors.close(path)
 

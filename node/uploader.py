@@ -151,8 +151,12 @@ class Uploader:
     def forget_expired(self) -> None:
         """Forget customers whose order has run out and whose receipt was forwarded."""
         now_ns = self._clock.now_ns()
-        for download in [d for d, c in self._customers.items() if c.order.expires_ns < now_ns and not c.deposits_left]:
-            self.queues.forget(self._customers.pop(download).order.index, download)
+        for download, customer in list(self._customers.items()):
+            # Holds last equally long: those behind came later and will run out later, give or take a late first request.
+            if customer.order.expires_ns >= now_ns or customer.deposits_left:
+                break
+            del self._customers[download]
+            self.queues.forget(customer.order.index, download)
 
     def _wake(self, index: int) -> None:
         next_ns = self.queues.next_ns(index)
@@ -166,30 +170,25 @@ class Uploader:
 
     def _tick(self, index: int) -> None:
         """Send what is due of a file and set the timer for its next block, if there is one."""
-        clock, queues = self._clock, self.queues
-        now_ns = clock.now_ns()
-        while (block := queues.due(index, now_ns)) is not None:
-            self._send(index, *block)
-            next_ns = queues.next_ns(index)
+        now_ns = self._clock.now_ns()
+        while due := self.queues.due(index, now_ns):
+            download, piece, block, next_ns = due
+            customer = self._customers.get(download)
+            root = self._roots.get(index)
+            if customer is not None and root is not None:
+                data = self._store.read_block(root, piece, block)
+                datagram = encode_block(customer.session.block_digest, customer.flow, data, piece=piece, block=block)
+                self._endpoint.send(datagram, customer.address)
+                self.blocks_sent += 1
             if next_ns is None or next_ns > now_ns:
                 break
         else:
-            next_ns = queues.next_ns(index)
+            next_ns = self.queues.next_ns(index)
         if next_ns is None:
             self._timers_ns.pop(index, None)
         else:
             self._timers_ns[index] = next_ns
-            clock.call_at(next_ns, self._on_timer, index, next_ns)
-
-    def _send(self, index: int, download: bytes, piece: int, block: int) -> None:
-        customer = self._customers.get(download)
-        root = self._roots.get(index)
-        if customer is None or root is None:
-            return
-        data = self._store.read_block(root, piece, block)
-        datagram = encode_block(customer.session.key, customer.flow, data, piece=piece, block=block)
-        self._endpoint.send(datagram, customer.address)
-        self.blocks_sent += 1
+            self._clock.call_at(next_ns, self._on_timer, index, next_ns)
 
     def _refuse(self, session: Session, download: bytes, reason: str, *, to: Address, board: int) -> None:
         self._endpoint.send(session.seal(m.Refusal(download, reason), board=board), to)

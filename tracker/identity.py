@@ -51,7 +51,9 @@ class Identity:
 
     def sign(self, domain: bytes, data: bytes) -> bytes:
         """Return the 64-byte Ed25519 signature over a domain (at most 255 bytes) and data."""
-        return nacl.bindings.crypto_sign(_separated(domain, data), self._sign_secret)[:SIGNATURE_BYTES]
+        signed: bytes = nacl.bindings.crypto_sign(_separated(domain, data), self._sign_secret)
+        _remember(_fingerprint(self.sign_key, signed))
+        return signed[:SIGNATURE_BYTES]
 
     def agree(self, exchange_key: bytes) -> bytes:
         """Return the raw 32-byte X25519 secret shared with the owner of a public exchange key.
@@ -96,23 +98,31 @@ def session_key(identity: Identity, peer_exchange_key: bytes, *, peer: bytes, pe
 def verify(sign_key: bytes, domain: bytes, data: bytes, *, signature: bytes) -> bool:
     """Say whether a signature by `sign_key` over a domain and exact bytes is good.
 
-    The process remembers the last `VERIFIED_KEPT` good ones, so that a broadcast to many nodes of one process is checked
-    once. Failures are not remembered: they would let forgers push good ones out.
+    The process remembers the last `VERIFIED_KEPT` good ones, its own and those it checked, so that a broadcast to many nodes
+    of one process is checked once, and what one of them signed never. Failures are not remembered: they would let forgers push good ones out.
     """
     if len(sign_key) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:
         return False
     signed = signature + _separated(domain, data)
-    fingerprint = hashlib.blake2b(sign_key + signed, digest_size=32).digest()
+    fingerprint = _fingerprint(sign_key, signed)
     if fingerprint in _verified:
         return True
     try:
         nacl.bindings.crypto_sign_open(signed, sign_key)
     except nacl.exceptions.BadSignatureError:
         return False
+    _remember(fingerprint)
+    return True
+
+
+def _fingerprint(sign_key: bytes, signed: bytes) -> bytes:
+    return hashlib.blake2b(sign_key + signed, digest_size=32).digest()
+
+
+def _remember(fingerprint: bytes) -> None:
     if len(_verified) >= VERIFIED_KEPT:
         del _verified[next(iter(_verified))]
     _verified[fingerprint] = None
-    return True
 
 
 _agreed: dict[tuple[bytes, bytes], bytes] = {}  # by the keys of the end that asked and of the end that did not yet

@@ -29,13 +29,13 @@ class Session:
         peer_exchange_key: its X25519 public key of that boot (32 bytes).
         peer_epoch: its boot counter.
 
-    `key` is the shared 32-byte session key, also of the blocks between the two.
+    `key` is the shared 32-byte session key, `block_digest` what the blocks between the two are tagged with.
 
     Raises:
         BadFrame: `forged` when the id is not the signing key's hash, `bad-key` for a worthless exchange key.
     """
 
-    __slots__ = ("_identity", "_peer_sign_key", "_seq", "_window", "key", "peer", "peer_epoch")
+    __slots__ = ("_identity", "_peer_sign_key", "_seq", "_window", "block_digest", "key", "peer", "peer_epoch")
 
     def __init__(
         self, identity: Identity, *, peer: bytes, peer_sign_key: bytes, peer_exchange_key: bytes, peer_epoch: int
@@ -45,6 +45,7 @@ class Session:
         self.peer = peer
         self.peer_epoch = peer_epoch
         self.key = session_key(identity, peer_exchange_key, peer=peer, peer_epoch=peer_epoch)
+        self.block_digest = wire.block_digest(self.key)
         self._identity = identity
         self._peer_sign_key = peer_sign_key
         self._seq = 0

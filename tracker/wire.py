@@ -13,7 +13,6 @@ Source: DESIGN section 4.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import struct
 from hmac import compare_digest
@@ -119,11 +118,10 @@ def peek(frame: bytes) -> Header:
     header: Header = _decode(_HEADERS, frame[1:-proof_bytes])
     if header.number >= len(messages.TYPES):
         raise BadFrame("unknown-type", str(header.number))
-    message_type = header.type
-    if (frame[0] == SIGNED) != (message_type in messages.SIGNED):
-        raise BadFrame("wrong-kind", message_type.__name__)
-    if message_type in DATAGRAMS and len(frame) > MAX_DATAGRAM_BYTES:
-        raise BadFrame("oversized", f"a {message_type.__name__} of {len(frame)} bytes")
+    if frame[0] != _KINDS[header.number]:
+        raise BadFrame("wrong-kind", header.type.__name__)
+    if len(frame) > MAX_DATAGRAM_BYTES and header.type in DATAGRAMS:
+        raise BadFrame("oversized", f"a {header.type.__name__} of {len(frame)} bytes")
     return header
 
 
@@ -165,11 +163,6 @@ def unverified(frame: bytes) -> Message:
     return decode_body(peek(frame))
 
 
-def message_type(frame: bytes) -> type[Message]:
-    """Return the type a control frame says it has; raise `BadFrame` as `peek`."""
-    return peek(frame).type
-
-
 # -- blocks -----------------------------------------------------------------------------------------------------------
 
 
@@ -178,13 +171,21 @@ def flow_id(download: bytes, server: bytes) -> bytes:
     return hashlib.blake2b(download + server, digest_size=FLOW_BYTES, person=b"swarmbed-flow").digest()
 
 
-def encode_block(key: bytes, flow: bytes, data: bytes, *, piece: int, block: int) -> bytes:
-    """Return the datagram of one block: `data` (1 .. 1024 bytes) of a piece, tagged under the session key.
+def block_digest(key: bytes) -> hashlib.blake2b:
+    """Return the digest of nothing under a 32-byte session key, of which every block's tag begins as a copy.
+
+    Taking in key and purpose anew for each block would take longer.
+    """
+    return hashlib.blake2b(digest_size=BLOCK_TAG_BYTES, key=key, person=_BLOCK_PERSON)
+
+
+def encode_block(session: hashlib.blake2b, flow: bytes, data: bytes, *, piece: int, block: int) -> bytes:
+    """Return the datagram of one block: `data` (1 .. 1024 bytes) of a piece, tagged under a session's `block_digest`.
 
     A repeated block does no harm, so blocks carry no sequence number.
     """
     frame = _BLOCK_HEADER.pack(BLOCK, flow, piece, block) + data
-    digest = _block_digest(key).copy()
+    digest = session.copy()
     digest.update(frame)
     return frame + digest.digest()
 
@@ -204,14 +205,14 @@ def block_flow(datagram: bytes) -> bytes:
     return datagram[1 : 1 + FLOW_BYTES]
 
 
-def open_block(datagram: bytes, key: bytes) -> tuple[int, int, bytes]:
-    """Return (piece, block, data) of a datagram whose `block_flow` was read.
+def open_block(datagram: bytes, session: hashlib.blake2b) -> tuple[int, int, bytes]:
+    """Return (piece, block, data) of a datagram whose `block_flow` was read, tagged under a session's `block_digest`.
 
     Raises:
         BadFrame: `forged`: the tag is wrong, which is line noise and nobody's fault.
     """
     frame = datagram[:-BLOCK_TAG_BYTES]
-    digest = _block_digest(key).copy()
+    digest = session.copy()
     digest.update(frame)
     if not compare_digest(digest.digest(), datagram[-BLOCK_TAG_BYTES:]):
         raise BadFrame("forged", "tag of a block")
@@ -219,17 +220,13 @@ def open_block(datagram: bytes, key: bytes) -> tuple[int, int, bytes]:
     return piece, block, frame[_BLOCK_HEADER.size :]
 
 
-@functools.lru_cache(maxsize=65_536)
-def _block_digest(key: bytes) -> hashlib.blake2b:
-    """Return the digest of no bytes under a session's key, to be copied: taking in key and purpose anew takes longer."""
-    return hashlib.blake2b(digest_size=BLOCK_TAG_BYTES, key=key, person=_BLOCK_PERSON)
-
-
 def _tag(frame: bytes, key: bytes, *, number: int) -> bytes:
     return hashlib.blake2b(frame, digest_size=TAG_BYTES, key=key, person=_PERSONS[number]).digest()
 
 
 def _fitting(frame: bytes, message_type: type[Message]) -> bytes:
+    if len(frame) <= MAX_DATAGRAM_BYTES:
+        return frame
     limit_bytes = MAX_DATAGRAM_BYTES if message_type in DATAGRAMS else MAX_FRAME_BYTES
     if len(frame) > limit_bytes:
         raise LocalProtocolError(f"{message_type.__name__}: a frame of {len(frame)} bytes, at most {limit_bytes}")
@@ -255,6 +252,7 @@ _PROOF_BYTES: Final = {TAGGED: TAG_BYTES, SIGNED: SIGNATURE_BYTES}
 _NUMBERS: Final = {message_type: number for number, message_type in enumerate(messages.TYPES)}
 _DOMAINS: Final = [b"swarmbed/%d/%d" % (VERSION, number) for number in range(len(messages.TYPES))]
 _PERSONS: Final = [b"swarmbed%d/%d" % (VERSION, number) for number in range(len(messages.TYPES))]
+_KINDS: Final = [SIGNED if message_type in messages.SIGNED else TAGGED for message_type in messages.TYPES]
 _BODIES: Final = [msgspec.msgpack.Decoder(message_type) for message_type in messages.TYPES]
 _HEADERS: Final = msgspec.msgpack.Decoder(Header)
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -23,7 +23,7 @@ from tracker.events import BoardPosted, FramesDropped, NodeJoined, NodeLeft
 from tracker.identity import Identity
 from tracker.messages import PIECE_BYTES
 from tracker.session import Session, seal_broadcast
-from tracker.wire import encode_block, encode_signed, is_block, peek
+from tracker.wire import block_digest, encode_block, encode_signed, is_block, peek
 
 KB = 1_000
 CLEAN = LinkConfig((Delay(0.02, 0.005),))
@@ -320,7 +320,7 @@ def test_garbage_and_strangers_are_counted_by_kind_and_change_nothing(play):
         for garbage in (b"", b"\xff" * 100, b"\x02garbage", frame[:30], b"\x01" + bytes(20)):
             await siege.send(garbage, "malformed")
         await siege.send(b"\x01" + bytes(1_100), "oversized")
-        await siege.send(encode_block(bytes(32), bytes(8), b"data", piece=0, block=0), "unknown-flow")
+        await siege.send(encode_block(block_digest(bytes(32)), bytes(8), b"data", piece=0, block=0), "unknown-flow")
         await siege.send(frame[:2] + b"\x09" + frame[3:], "version")
         await siege.send(frame[:3] + b"\x7f" + frame[4:], "unknown-type")
         await siege.send(b"\x03" + frame[1:] + bytes(48), "wrong-kind")
@@ -419,7 +419,9 @@ def test_forged_blocks_and_words_of_strangers_do_no_harm_to_a_download(play):
         (download,) = buyer._downloader._downloads
         (flow,) = buyer._downloader._flows
         for block in range(100):
-            raw.endpoint.send(encode_block(session.key, flow, bytes(1024), piece=block % 4, block=block), target)
+            raw.endpoint.send(
+                encode_block(session.block_digest, flow, bytes(1024), piece=block % 4, block=block), target
+            )
         for message in (m.Refusal(download, "not-held"), m.Queued(download, 2**61)):
             raw.endpoint.send(session.seal(message, board=0), target)
         await trio.sleep(10)

@@ -26,7 +26,8 @@ def drain(queues, until_ns, file=0):
     while (next_ns := queues.next_ns(file)) is not None and next_ns <= until_ns:
         block = queues.due(file, next_ns)
         assert block is not None
-        sent.append((next_ns, *block))
+        sent.append((next_ns, *block[:3]))
+        assert block[3] == queues.next_ns(file)
     return sent
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from netem.errors import LocalProtocolError
 from node.content import make_manifest
-from node.store import Descriptors, Store, StoreError
+from node.store import MAX_AHEAD, Descriptors, Store, StoreError
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 
 
@@ -45,6 +45,23 @@ def test_blocks_of_a_published_file_are_read_in_place(tmp_path):
     assert store.read_block(manifest.root, 2, 2) == store.read_block(manifest.root, 9, 0) == b""
     assert list((tmp_path / "store").iterdir()) == []
     store.close()
+
+
+def test_blocks_of_many_files_are_right_in_any_order_and_gone_once_discarded(tmp_path):
+    store = Store(tmp_path / "store")
+    sources = {}
+    for number in range(2 * MAX_AHEAD):
+        manifest, source = publish(tmp_path, 40_000 + number, f"f{number}")
+        store.adopt(manifest, source)
+        sources[manifest.root] = source.read_bytes()[number:]
+        source.write_bytes(sources[manifest.root])  # so that no two files have the same bytes at the same place
+    for block in [*range(20), *reversed(range(45)), *range(0, 45, 7)]:
+        for root, data in sources.items():
+            assert store.read_block(root, 0, block) == data[block * BLOCK_BYTES :][:BLOCK_BYTES]
+    for root in sources:
+        store.discard(root)
+        with pytest.raises(LocalProtocolError):
+            store.read_block(root, 0, 0)
 
 
 def test_after_a_crash_only_pieces_that_verify_count(tmp_path):

@@ -81,7 +81,7 @@ class World:
     def tick(self, server):
         queues = self.queues[server]
         while block := queues.due(0, self.now_ns):
-            self.send(server, *block)
+            self.send(server, *block[:3])
         next_ns = queues.next_ns(0)
         self.ticking.discard(server)
         if next_ns is not None:

@@ -135,7 +135,9 @@ def test_blocks_leave_in_order_at_the_reserved_rate():
     desk.clock.advance(1)
     blocks = desk.endpoint.blocks()
     assert 100 <= len(blocks) <= 102
-    assert [open_block(data, customer.session.key)[:2] for data in blocks] == [(1, n) for n in range(len(blocks))]
+    assert [open_block(data, customer.session.block_digest)[:2] for data in blocks] == [
+        (1, n) for n in range(len(blocks))
+    ]
     assert {target for _, _, target in desk.endpoint.sent} == {ADDRESS}
     assert desk.uploader.blocks_sent == len(blocks)
 
