@@ -193,6 +193,8 @@ class Swarm:
         """Choose and note what to ask of a server now."""
         missing, n_flows = self._missing, len(self._flows)
         fair_share = missing if flow.rate else -(-missing // n_flows)
+        if not flow.spacing_ns:
+            flow.share_first(n_flows)
         window = min(flow.window(self._remaining_ns()), fair_share)
         flow.refill_at = window - (window * 2 // 5 or 1)
         room = window - len(flow.outstanding)

@@ -1,0 +1,175 @@
+"""Pure: how fast one server answers, and what follows from it: how much to ask ahead, and when silence is loss.
+
+A server answers in the order it was asked, at its reserved rate. So the time between answers, divided by the positions between
+them, measures the rate whether or not blocks are lost on the way; the shortest wait is the round trip.
+
+Source: RFC 6298 (a timeout from the mean and the deviation of what was measured, doubled at each); RFC 8985 (the window for
+reordering is a time, from a quarter of the round trip on; the last answers are waited for less long, for the server is idle).
+"""
+
+from __future__ import annotations
+
+NS_PER_S = 1_000_000_000
+NEVER_NS = 2**63 - 1
+HORIZON_NS = NS_PER_S
+FIRST_BLOCKS = 128
+FEWEST_FIRST = 4
+MIN_WINDOW = 2
+MAX_WINDOW = 512  # as many as a server queues for one download
+PROBE_WINDOW = 4
+TOLERANCE = 4
+MAX_TOLERANCE = 64
+FIRST_TIMEOUT_NS = NS_PER_S * 3 // 20
+SECOND_TIMEOUT_NS = NS_PER_S
+MAX_TIMEOUT_NS = 4 * NS_PER_S
+MAX_BACKOFF = 8
+MIN_SPACING_NS = 10_000.0
+SILENT_SPACINGS = 5
+JITTER_NS = NS_PER_S // 50
+_HORIZON_NS = float(HORIZON_NS)
+
+
+class Pace:
+    """What the answers of one server tell.
+
+    Attributes:
+        spacing_ns: smoothed time per position; 0 until measured.
+        rtt_ns: the shortest time from asking to answer; 0 until measured.
+        rate: blocks per ns while the server answers; 0 before its first measure and while it is silent.
+        timeouts: timeouts since the last answer.
+        last_position: the latest position answered; earlier ones still outstanding are late or lost.
+        tolerance: how many positions later an answer may be before the gap counts as loss.
+    """
+
+    __slots__ = (
+        "_ask_again_ns",
+        "_deviation_ns",
+        "_heard_ns",
+        "_in_line_ns",
+        "_last_ns",
+        "_limit",
+        "_reorder_ns",
+        "last_position",
+        "rate",
+        "rtt_ns",
+        "spacing_ns",
+        "timeouts",
+        "tolerance",
+    )
+
+    def __init__(self) -> None:
+        self.spacing_ns = 0.0
+        self.rtt_ns = 0
+        self.rate = 0.0
+        self.timeouts = 0
+        self.last_position = 0
+        self.tolerance = TOLERANCE
+        self._limit = FEWEST_FIRST
+        self._deviation_ns = 0.0
+        self._reorder_ns = 0
+        self._last_ns = 0  # when the answer to `last_position` came
+        self._heard_ns = 0  # when any answer came
+        self._in_line_ns = 0  # when the server, by its own word, comes to our request
+        self._ask_again_ns = 0  # until when silence is no loss because of that
+
+    def share_first(self, servers: int) -> None:
+        """Let the servers of a download be asked `FIRST_BLOCKS` in all before there is an answer: enough to keep them busy."""
+        self._limit = max(self._limit, FIRST_BLOCKS // servers)
+
+    def heard(self, now_ns: int) -> None:
+        """Note that the server is there."""
+        self.timeouts = 0
+        self._heard_ns = now_ns
+        if self.spacing_ns:
+            self.rate = 1.0 / self.spacing_ns
+
+    def in_line(self, until_ns: int, *, now_ns: int) -> None:
+        """Note that the server expects to come to our request at `until_ns`."""
+        self.heard(now_ns)
+        self._in_line_ns = until_ns
+        self._ask_again_ns = max(until_ns, now_ns + MAX_TIMEOUT_NS)
+
+    def answered(self, now_ns: int) -> None:
+        """Note an answer to something outstanding: it is our turn, and more may be asked ahead."""
+        self._in_line_ns = self._ask_again_ns = 0
+        self._heard_ns = now_ns
+        if self.timeouts:
+            self.heard(now_ns)
+        if self._limit < MAX_WINDOW:
+            self._limit += 2
+
+    def silent(self) -> None:
+        """Note a timeout; the next takes twice as long, up to 4 s."""
+        self.timeouts = min(self.timeouts + 1, MAX_BACKOFF)
+        self._in_line_ns = self._ask_again_ns = 0
+        self.rate = 0.0
+
+    def measure(self, position: int, *, asked_ns: int, now_ns: int) -> None:
+        """Learn from the first answer to the only request for the block at a position."""
+        waited_ns = now_ns - asked_ns
+        if waited_ns < self.rtt_ns or not self.rtt_ns:
+            self.rtt_ns = max(waited_ns, 1)
+            self._tolerate()
+        if position <= self.last_position:
+            return
+        # Only while the server had work: this block's request was there before the previous answer left.
+        if self.last_position and asked_ns + self.rtt_ns <= self._last_ns:
+            sample, smoothed = (now_ns - self._last_ns) / (position - self.last_position), self.spacing_ns
+            if smoothed:
+                # A server that serves older downloads first falls silent; that says little about its rate.
+                error = min(4.0 * smoothed, sample) - smoothed
+                smoothed += error / 8.0
+                self._deviation_ns += (abs(error) - self._deviation_ns) / 8.0
+            else:
+                smoothed = sample
+                self._deviation_ns = sample / 2.0
+            self.spacing_ns = smoothed = max(MIN_SPACING_NS, smoothed)
+            self.rate = 1.0 / smoothed
+        self.last_position = position
+        self._last_ns = now_ns
+
+    def misjudged(self) -> None:
+        """Note that a block taken to be lost for a gap was only late: be slower to believe gaps."""
+        self._reorder_ns = min(2 * max(self._reorder_ns, self.rtt_ns // 4), 2 * self.rtt_ns)
+        if not self.spacing_ns:
+            self.tolerance = min(2 * self.tolerance, MAX_TOLERANCE)
+        self._tolerate()
+
+    def _tolerate(self) -> None:
+        if self.spacing_ns:
+            late_ns = max(self._reorder_ns, self.rtt_ns // 4)
+            self.tolerance = min(int(late_ns / self.spacing_ns) + 1, MAX_TOLERANCE)
+
+    def window(self, remaining_ns: float) -> int:
+        """Return how many blocks to have outstanding when the whole download will last `remaining_ns` more.
+
+        The rate times the round trip and a horizon of 1 s; at the end only what this server can deliver by then, so that all
+        servers finish together. A server without a measured rate, or a silent one, gets few.
+        """
+        # The first timeout asks for everything again, so that the order of positions stays the server's order.
+        if self.timeouts > 1:
+            return PROBE_WINDOW if self.rtt_ns else 1
+        if not self.spacing_ns:
+            return self._limit
+        self._tolerate()
+        far = remaining_ns > HORIZON_NS
+        reach_ns = min(self.rtt_ns, HORIZON_NS) + (_HORIZON_NS if far else remaining_ns)
+        return max(MIN_WINDOW if far else 1, min(int(reach_ns / self.spacing_ns) + 1, self._limit))
+
+    def next_answer(self, oldest_ns: int, *, outstanding: int) -> tuple[int, int]:
+        """Return when to expect the next answer, and when silence counts as loss, by what is outstanding and how old it is."""
+        if not self.spacing_ns:
+            # Short until the first answer, for a lost request costs little.
+            patience_ns = SECOND_TIMEOUT_NS if self._heard_ns else FIRST_TIMEOUT_NS
+            since_ns = max(oldest_ns, self._heard_ns)
+            timeout_ns = min(patience_ns << self.timeouts, MAX_TIMEOUT_NS)
+            return max(since_ns + patience_ns, self._in_line_ns), max(since_ns + timeout_ns, self._ask_again_ns)
+        expected_ns = max(oldest_ns + self.rtt_ns, self._heard_ns + int(self.spacing_ns), self._in_line_ns)
+        # Several spacings, because a few answers in a row may be lost while the rest are on their way.
+        spacings = min(outstanding, SILENT_SPACINGS)
+        slack_ns = max(JITTER_NS, self.rtt_ns // 2) + int(spacings * self.spacing_ns)
+        return expected_ns, max(expected_ns + min(slack_ns << self.timeouts, MAX_TIMEOUT_NS), self._ask_again_ns)
+
+    def overdue_ns(self, expected_ns: int) -> int:
+        """Return when an answer expected at `expected_ns` is late beyond jitter, well before the deadline."""
+        return expected_ns if expected_ns == NEVER_NS else expected_ns + max(JITTER_NS, self.rtt_ns // 4)
