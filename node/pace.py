@@ -12,7 +12,7 @@ from __future__ import annotations
 NS_PER_S = 1_000_000_000
 NEVER_NS = 2**63 - 1
 HORIZON_NS = NS_PER_S
-FIRST_BLOCKS = 128
+FIRST_BLOCKS = 256
 FEWEST_FIRST = 4
 MIN_WINDOW = 2
 MAX_WINDOW = 512  # as many as a server queues for one download
@@ -36,21 +36,27 @@ class Pace:
         spacing_ns: smoothed time per position; 0 until measured.
         rtt_ns: the shortest time from asking to answer; 0 until measured.
         rate: blocks per ns while the server answers; 0 before its first measure and while it is silent.
+        refill_at: no more need be asked while more blocks than this are outstanding; set high by the first measure of the rate.
         timeouts: timeouts since the last answer.
         last_position: the latest position answered; earlier ones still outstanding are late or lost.
+        patience_ns: how long to wait for the first answer.
         tolerance: how many positions later an answer may be before the gap counts as loss.
     """
 
     __slots__ = (
         "_ask_again_ns",
-        "_deviation_ns",
+        "_asked_ns",
         "_heard_ns",
         "_in_line_ns",
-        "_last_ns",
         "_limit",
         "_reorder_ns",
+        "_since_ns",
+        "_since_position",
+        "_slack_ns",
         "last_position",
+        "patience_ns",
         "rate",
+        "refill_at",
         "rtt_ns",
         "spacing_ns",
         "timeouts",
@@ -62,12 +68,16 @@ class Pace:
         self.rtt_ns = 0
         self.rate = 0.0
         self.timeouts = 0
+        self.patience_ns = FIRST_TIMEOUT_NS
         self.last_position = 0
         self.tolerance = TOLERANCE
+        self.refill_at = 0
+        self._slack_ns = JITTER_NS
         self._limit = FEWEST_FIRST
-        self._deviation_ns = 0.0
         self._reorder_ns = 0
-        self._last_ns = 0  # when the answer to `last_position` came
+        self._since_position = 0  # the answer that the next sample of the rate counts from
+        self._since_ns = 0
+        self._asked_ns = 0  # when that was asked
         self._heard_ns = 0  # when any answer came
         self._in_line_ns = 0  # when the server, by its own word, comes to our request
         self._ask_again_ns = 0  # until when silence is no loss because of that
@@ -104,36 +114,50 @@ class Pace:
         self._in_line_ns = self._ask_again_ns = 0
         self.rate = 0.0
 
-    def measure(self, position: int, *, asked_ns: int, now_ns: int) -> None:
-        """Learn from the first answer to the only request for the block at a position."""
+    def measure(self, position: int, *, asked_ns: int, now_ns: int, once: bool) -> None:
+        """Learn from the answer to the block at a position; unless it was asked only once its wait says little."""
         waited_ns = now_ns - asked_ns
-        if waited_ns < self.rtt_ns or not self.rtt_ns:
+        if not self.rtt_ns:
+            if once or waited_ns > self.patience_ns // 4:
+                self.rtt_ns = max(waited_ns, 1)
+        elif once and waited_ns < self.rtt_ns:
             self.rtt_ns = max(waited_ns, 1)
             self._tolerate()
-        if position <= self.last_position:
-            return
-        # Only while the server had work: this block's request was there before the previous answer left.
-        if self.last_position and asked_ns + self.rtt_ns <= self._last_ns:
-            sample, smoothed = (now_ns - self._last_ns) / (position - self.last_position), self.spacing_ns
-            if smoothed:
-                # A server that serves older downloads first falls silent; that says little about its rate.
-                error = min(4.0 * smoothed, sample) - smoothed
-                smoothed += error / 8.0
-                self._deviation_ns += (abs(error) - self._deviation_ns) / 8.0
-            else:
-                smoothed = sample
-                self._deviation_ns = sample / 2.0
-            self.spacing_ns = smoothed = max(MIN_SPACING_NS, smoothed)
-            self.rate = 1.0 / smoothed
-        self.last_position = position
-        self._last_ns = now_ns
+        if position > self.last_position:
+            self.last_position = position
+            since_ns = now_ns - self._since_ns
+            if since_ns >= JITTER_NS:
+                # Only while the server had work: this request was there before the first of these answers left.
+                if self._since_position and asked_ns <= max(self._asked_ns, self._since_ns - self.rtt_ns):
+                    self._sample(position - self._since_position, since_ns)
+                self._since_position, self._since_ns, self._asked_ns = position, now_ns, asked_ns
 
-    def misjudged(self) -> None:
-        """Note that a block taken to be lost for a gap was only late: be slower to believe gaps."""
-        self._reorder_ns = min(2 * max(self._reorder_ns, self.rtt_ns // 4), 2 * self.rtt_ns)
-        if not self.spacing_ns:
-            self.tolerance = min(2 * self.tolerance, MAX_TOLERANCE)
+    def _sample(self, positions: int, took_ns: int) -> None:
+        """Learn the rate from the answers since the last sample: many at a time, or jitter would be taken for pace."""
+        sample, smoothed = took_ns / positions, self.spacing_ns
+        if smoothed:
+            # A server that serves older downloads first falls silent; that says little about its rate.
+            weight = min(positions, 4) / 8.0
+            smoothed += weight * (min(4.0 * smoothed, sample) - smoothed)
+        else:
+            smoothed = sample
+            self.refill_at = MAX_WINDOW
+        self.spacing_ns = smoothed = max(MIN_SPACING_NS, smoothed)
+        self.rate = 1.0 / smoothed
         self._tolerate()
+
+    def hurried(self) -> None:
+        """Note that the last timeout was too early: wait longer from now on."""
+        self._slack_ns = min(2 * self._slack_ns, SECOND_TIMEOUT_NS)
+
+    def misjudged(self, position: int) -> None:
+        """Note that the block at a position, taken to be lost for a gap, was only late: be slower to believe gaps."""
+        behind = self.last_position - position
+        if self.spacing_ns:
+            self._reorder_ns = min(max(self._reorder_ns, int(1.25 * behind * self.spacing_ns)), self.rtt_ns)
+            self._tolerate()
+        else:
+            self.tolerance = min(max(self.tolerance, behind + 1), MAX_TOLERANCE)
 
     def _tolerate(self) -> None:
         if self.spacing_ns:
@@ -151,23 +175,22 @@ class Pace:
             return PROBE_WINDOW if self.rtt_ns else 1
         if not self.spacing_ns:
             return self._limit
-        self._tolerate()
         far = remaining_ns > HORIZON_NS
-        reach_ns = min(self.rtt_ns, HORIZON_NS) + (_HORIZON_NS if far else remaining_ns)
+        reach_ns = min(self.rtt_ns, HORIZON_NS) + _HORIZON_NS if far else max(remaining_ns, self.rtt_ns)
         return max(MIN_WINDOW if far else 1, min(int(reach_ns / self.spacing_ns) + 1, self._limit))
 
     def next_answer(self, oldest_ns: int, *, outstanding: int) -> tuple[int, int]:
         """Return when to expect the next answer, and when silence counts as loss, by what is outstanding and how old it is."""
         if not self.spacing_ns:
             # Short until the first answer, for a lost request costs little.
-            patience_ns = SECOND_TIMEOUT_NS if self._heard_ns else FIRST_TIMEOUT_NS
+            patience_ns = SECOND_TIMEOUT_NS if self._heard_ns else self.patience_ns
             since_ns = max(oldest_ns, self._heard_ns)
             timeout_ns = min(patience_ns << self.timeouts, MAX_TIMEOUT_NS)
             return max(since_ns + patience_ns, self._in_line_ns), max(since_ns + timeout_ns, self._ask_again_ns)
         expected_ns = max(oldest_ns + self.rtt_ns, self._heard_ns + int(self.spacing_ns), self._in_line_ns)
         # Several spacings, because a few answers in a row may be lost while the rest are on their way.
         spacings = min(outstanding, SILENT_SPACINGS)
-        slack_ns = max(JITTER_NS, self.rtt_ns // 2) + int(spacings * self.spacing_ns)
+        slack_ns = max(self._slack_ns, self.rtt_ns // 2) + int(spacings * self.spacing_ns)
         return expected_ns, max(expected_ns + min(slack_ns << self.timeouts, MAX_TIMEOUT_NS), self._ask_again_ns)
 
     def overdue_ns(self, expected_ns: int) -> int:

@@ -24,23 +24,21 @@ class ServerFlow(Pace):
 
     Attributes:
         outstanding: key -> (position, time asked in ns) of the blocks asked and neither answered nor given up.
-        refill_at: the driver need not ask for more while more blocks than this are outstanding.
         owned: pieces that this server fetches alone, oldest first (kept by the swarm).
 
     Invariant: at most `MAX_WINDOW` blocks are asked ahead of an answer.
     """
 
-    __slots__ = ("_deadline_ns", "_expected_ns", "_late", "_order", "_position", "outstanding", "owned", "refill_at", "server")
+    __slots__ = ("_deadline_ns", "_expected_ns", "_late", "_order", "_position", "outstanding", "owned", "server")
 
     def __init__(self, server: bytes) -> None:
         super().__init__()
         self.server = server
         self.outstanding: dict[int, tuple[int, int]] = {}
         self.owned: list[int] = []
-        self.refill_at = 0
         self._order: deque[tuple[int, int]] = deque()  # (position, key), some of them answered already
         self._position = 0
-        self._late: dict[int, bool] = {}  # given up here and not answered since: whether for a gap (else for silence)
+        self._late: dict[int, int] = {}  # given up here and not answered since: its position if for a gap, 0 if for silence
         # Both are read many times between two changes of the flow; 0: to be reckoned anew.
         self._expected_ns = 0
         self._deadline_ns = 0
@@ -66,20 +64,24 @@ class ServerFlow(Pace):
         if asked is None:
             if key not in self._late:
                 return None
-            self.heard(now_ns)
             self._forgive(key)
+            self.heard(now_ns)
             return _NONE
         position, asked_ns = asked
-        self.answered(now_ns)
-        if key in self._late:
-            # It may answer the first request, which the server may have had queued all the time: its position and time
-            # say nothing, except that an answer this soon cannot be to the second.
+        once = key not in self._late
+        if not once:
+            # It may answer the first request; an answer this soon cannot be to the second.
+            gap = self._late[key]
             if now_ns - asked_ns < 0.8 * self.rtt_ns:
                 self._forgive(key)
             else:
                 del self._late[key]
-            return _NONE
-        self.measure(position, asked_ns=asked_ns, now_ns=now_ns)
+            if gap:
+                # The server may have had it queued all the time: its position says nothing.
+                self.answered(now_ns)
+                return _NONE
+        self.answered(now_ns)
+        self.measure(position, asked_ns=asked_ns, now_ns=now_ns, once=once)
         order = self._order
         horizon = position - self.tolerance
         if order and order[0][0] <= horizon:
@@ -94,12 +96,15 @@ class ServerFlow(Pace):
 
     def _forgive(self, key: int) -> None:
         """Note that a block was late, not lost."""
-        if self._late.pop(key):
-            self.misjudged()
+        position = self._late.pop(key)
+        if position:
+            self.misjudged(position)
+        elif self.timeouts:
+            self.hurried()
 
     def _lost(self, horizon: int, *, by_gap: bool = True) -> list[int]:
         """Give up what was asked at `horizon` or before."""
-        lost = []
+        lost, late = [], self._late
         outstanding, order = self.outstanding, self._order
         self._expected_ns = self._deadline_ns = 0
         while order and order[0][0] <= horizon:
@@ -108,10 +113,9 @@ class ServerFlow(Pace):
             if asked is not None and asked[0] == position:
                 del outstanding[key]
                 lost.append(key)
-        if len(self._late) > MAX_LATE:
-            self._late.clear()
-        if lost:
-            self._late.update(dict.fromkeys(lost, by_gap))
+                late[key] = position if by_gap else 0
+        if len(late) > MAX_LATE:
+            late.clear()
         return lost
 
     def give_up(self) -> list[int]:
@@ -124,6 +128,15 @@ class ServerFlow(Pace):
         for key in keys:
             self.outstanding.pop(key, None)
             self._late.pop(key, None)
+
+    def trim(self, count: int) -> list[int]:
+        """Give up what was asked beyond the first `count` blocks outstanding, and return the keys in order asked."""
+        keys = list(self.outstanding)[count:]
+        self._expected_ns = self._deadline_ns = 0
+        for key in keys:
+            del self.outstanding[key]
+            self._late[key] = 0
+        return keys
 
     def timed_out(self) -> list[int]:
         """Give up everything outstanding because of silence; the next timeout takes twice as long, up to 4 s."""

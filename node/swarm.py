@@ -199,7 +199,7 @@ class Swarm:
         flow.refill_at = window - (window * 2 // 5 or 1)
         room = window - len(flow.outstanding)
         if room <= 0:
-            return None
+            return self._trim(flow, window) if flow.spacing_ns and -room > window and n_flows > 1 else None
         keys = self._pieces.pick(flow, room, flows=self._flows)
         if not keys and now_ns >= self._rescan_ns and n_flows > 1:
             keys = self._again(flow, room, now_ns)
@@ -211,6 +211,13 @@ class Swarm:
         ask = Ask(flow.server, runs, replaces=not flow.outstanding)
         flow.ask(keys[:asked], now_ns)
         return ask
+
+    def _trim(self, flow: ServerFlow, window: int) -> Ask | None:
+        """Leave to others what a server that turns out slow would bring too late."""
+        under_way = int(flow.rtt_ns / flow.spacing_ns) + 1
+        self._give_back(flow.trim(max(window, under_way)))
+        keys = list(flow.outstanding)[under_way:]
+        return Ask(flow.server, join_runs(keys)[0], replaces=True) if keys else None
 
     def _again(self, flow: ServerFlow, room: int, now_ns: int) -> list[int]:
         """Choose blocks asked elsewhere that would come too late."""
