@@ -17,6 +17,7 @@ FEWEST_FIRST = 4
 MIN_WINDOW = 2
 MAX_WINDOW = 512  # as many as a server queues for one download
 PROBE_WINDOW = 4
+LONGEST_GAP = 8  # more blocks in a row are not lost one by one
 TOLERANCE = 4
 MAX_TOLERANCE = 64
 FIRST_TIMEOUT_NS = NS_PER_S * 3 // 20
@@ -123,12 +124,16 @@ class Pace:
         elif once and waited_ns < self.rtt_ns:
             self.rtt_ns = max(waited_ns, 1)
             self._tolerate()
-        if position > self.last_position:
+        ahead = position - self.last_position
+        if ahead > 0:
             self.last_position = position
+            if ahead > max(LONGEST_GAP, self.tolerance):
+                # A request was lost: the server never came to these positions.
+                self._since_ns = 0
             since_ns = now_ns - self._since_ns
             if since_ns >= JITTER_NS:
                 # Only while the server had work: this request was there before the first of these answers left.
-                if self._since_position and asked_ns <= max(self._asked_ns, self._since_ns - self.rtt_ns):
+                if self._since_ns and asked_ns <= max(self._asked_ns, self._since_ns - self.rtt_ns):
                     self._sample(position - self._since_position, since_ns)
                 self._since_position, self._since_ns, self._asked_ns = position, now_ns, asked_ns
 
@@ -177,7 +182,7 @@ class Pace:
             return self._limit
         far = remaining_ns > HORIZON_NS
         reach_ns = min(self.rtt_ns, HORIZON_NS) + _HORIZON_NS if far else max(remaining_ns, self.rtt_ns)
-        return max(MIN_WINDOW if far else 1, min(int(reach_ns / self.spacing_ns) + 1, self._limit))
+        return max(MIN_WINDOW if far else 1, min(int(reach_ns / self.spacing_ns), self._limit))
 
     def next_answer(self, oldest_ns: int, *, outstanding: int) -> tuple[int, int]:
         """Return when to expect the next answer, and when silence counts as loss, by what is outstanding and how old it is."""
@@ -186,7 +191,7 @@ class Pace:
             patience_ns = SECOND_TIMEOUT_NS if self._heard_ns else self.patience_ns
             since_ns = max(oldest_ns, self._heard_ns)
             timeout_ns = min(patience_ns << self.timeouts, MAX_TIMEOUT_NS)
-            return max(since_ns + patience_ns, self._in_line_ns), max(since_ns + timeout_ns, self._ask_again_ns)
+            return max(since_ns + self.patience_ns, self._in_line_ns), max(since_ns + timeout_ns, self._ask_again_ns)
         expected_ns = max(oldest_ns + self.rtt_ns, self._heard_ns + int(self.spacing_ns), self._in_line_ns)
         # Several spacings, because a few answers in a row may be lost while the rest are on their way.
         spacings = min(outstanding, SILENT_SPACINGS)

@@ -136,6 +136,9 @@ class ServerFlow(Pace):
         for key in keys:
             del self.outstanding[key]
             self._late[key] = 0
+        # The server goes from the last of these on to whatever is asked next.
+        self._order = deque([(position, key) for key, (position, _) in self.outstanding.items()])
+        self._position = self._order[-1][0]
         return keys
 
     def timed_out(self) -> list[int]:

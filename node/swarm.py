@@ -162,7 +162,11 @@ class Swarm:
                 self._give_back(flow.timed_out())
         flows = [self._flows[server] for server in self._fastest()]
         asks = [self._fill(flow, now_ns) for flow in flows if len(flow.outstanding) <= flow.refill_at]
-        return [ask for ask in asks if ask is not None]
+        found = [ask for ask in asks if ask is not None]
+        if len(flows) == 1 and found and found[0].replaces:
+            # Nothing is under way, and nobody else can help if this gets lost.
+            found.append(found[0]._replace(replaces=False))
+        return found
 
     def awaited(self) -> list[bytes]:
         """Return the servers that have requests of ours still to answer."""
@@ -196,7 +200,8 @@ class Swarm:
         if not flow.spacing_ns:
             flow.share_first(n_flows)
         window = min(flow.window(self._remaining_ns()), fair_share)
-        flow.refill_at = window - (window * 2 // 5 or 1)
+        # Nothing but what gets lost is left to ask when all is asked of one server: that without delay.
+        flow.refill_at = window - ((window // 8 if window >= missing else window * 2 // 5) or 1)
         room = window - len(flow.outstanding)
         if room <= 0:
             return self._trim(flow, window) if flow.spacing_ns and -room > window and n_flows > 1 else None
