@@ -14,7 +14,7 @@ NEVER_NS = 2**63 - 1
 HORIZON_NS = NS_PER_S
 FIRST_BLOCKS = 256
 FEWEST_FIRST = 4
-MIN_WINDOW = 2
+FEWEST_AHEAD = 4
 MAX_WINDOW = 512  # as many as a server queues for one download
 PROBE_WINDOW = 4
 LONGEST_GAP = 8  # more blocks in a row are not lost one by one
@@ -180,9 +180,10 @@ class Pace:
             return PROBE_WINDOW if self.rtt_ns else 1
         if not self.spacing_ns:
             return self._limit
-        far = remaining_ns > HORIZON_NS
-        reach_ns = min(self.rtt_ns, HORIZON_NS) + _HORIZON_NS if far else max(remaining_ns, self.rtt_ns)
-        return max(MIN_WINDOW if far else 1, min(int(reach_ns / self.spacing_ns), self._limit))
+        horizon_ns = max(_HORIZON_NS, FEWEST_AHEAD * self.spacing_ns)
+        far = remaining_ns > 2.0 * horizon_ns
+        reach_ns = min(self.rtt_ns, HORIZON_NS) + horizon_ns if far else max(remaining_ns, self.rtt_ns)
+        return max(1, min(int(reach_ns / self.spacing_ns), self._limit))
 
     def next_answer(self, oldest_ns: int, *, outstanding: int) -> tuple[int, int]:
         """Return when to expect the next answer, and when silence counts as loss, by what is outstanding and how old it is."""

@@ -219,7 +219,7 @@ class Swarm:
 
     def _trim(self, flow: ServerFlow, window: int) -> Ask | None:
         """Leave to others what a server that turns out slow would bring too late."""
-        under_way = int(flow.rtt_ns / flow.spacing_ns) + 1
+        under_way = int(flow.rtt_ns / flow.spacing_ns)  # what leaves before this reaches the server
         self._give_back(flow.trim(max(window, under_way)))
         keys = list(flow.outstanding)[under_way:]
         return Ask(flow.server, join_runs(keys)[0], replaces=True) if keys else None
