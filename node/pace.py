@@ -12,7 +12,8 @@ from __future__ import annotations
 NS_PER_S = 1_000_000_000
 NEVER_NS = 2**63 - 1
 HORIZON_NS = NS_PER_S
-FIRST_BLOCKS = 256
+FIRST_BLOCKS = 100  # what comes in a round trip of 50 ms at 2 MB/s
+LONE_FIRST = 256
 FEWEST_FIRST = 4
 FEWEST_AHEAD = 4
 MAX_WINDOW = 512  # as many as a server queues for one download
@@ -84,8 +85,11 @@ class Pace:
         self._ask_again_ns = 0  # until when silence is no loss because of that
 
     def share_first(self, servers: int) -> None:
-        """Let the servers of a download be asked `FIRST_BLOCKS` in all before there is an answer: enough to keep them busy."""
-        self._limit = max(self._limit, FIRST_BLOCKS // servers)
+        """Let the servers of a download be asked `FIRST_BLOCKS` in all before there is an answer, and a lone one more.
+
+        Enough to keep them busy, yet what a slow one gets of that, others have to fetch again.
+        """
+        self._limit = max(self._limit, FIRST_BLOCKS // servers if servers > 1 else LONE_FIRST)
 
     def heard(self, now_ns: int) -> None:
         """Note that the server is there."""

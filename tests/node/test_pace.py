@@ -1,6 +1,6 @@
 import pytest
 
-from node.pace import FIRST_BLOCKS, LONGEST_GAP, MAX_TOLERANCE, MAX_WINDOW, Pace
+from node.pace import FEWEST_FIRST, FIRST_BLOCKS, LONE_FIRST, LONGEST_GAP, MAX_TOLERANCE, MAX_WINDOW, Pace
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -55,11 +55,11 @@ def test_an_answer_to_a_block_asked_twice_does_not_shorten_the_round_trip():
     assert pace.rtt_ns == 100 * MS
 
 
-@pytest.mark.parametrize("servers", [1, 4, 20, 1_000])
-def test_before_any_answer_the_servers_share_a_first_window_and_none_gets_less_than_four(servers):
+@pytest.mark.parametrize(("servers", "window"), [(1, LONE_FIRST), (4, FIRST_BLOCKS // 4), (1_000, FEWEST_FIRST)])
+def test_before_any_answer_the_servers_share_a_first_window(servers, window):
     pace = Pace()
     pace.share_first(servers)
-    assert pace.window(FAR) == max(4, FIRST_BLOCKS // servers)
+    assert pace.window(FAR) == window
 
 
 def test_the_window_is_the_rate_times_round_trip_and_horizon_and_in_the_end_the_rate_times_what_remains():
