@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from node.content import BLOCKS_PER_PIECE
-from node.pieces import Piece
 from node.pace import FIRST_TIMEOUT_NS, NEVER_NS
+from node.pieces import Piece
 from node.server_flow import ServerFlow
 
 MARGIN = 1.5

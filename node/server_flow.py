@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from node.pace import NEVER_NS, Pace
+from node.pace import FIRST_TIMEOUT_NS, NEVER_NS, Pace
 
 MAX_LATE = 1_024
 _NONE: Sequence[int] = ()
@@ -38,7 +38,9 @@ class ServerFlow(Pace):
         self.owned: list[int] = []
         self._order: deque[tuple[int, int]] = deque()  # (position, key), some of them answered already
         self._position = 0
-        self._late: dict[int, int] = {}  # given up here and not answered since: its position if for a gap, 0 if for silence
+        self._late: dict[
+            int, int
+        ] = {}  # given up here and not answered since: its position if for a gap, 0 if for silence
         # Both are read many times between two changes of the flow; 0: to be reckoned anew.
         self._expected_ns = 0
         self._deadline_ns = 0
@@ -93,6 +95,11 @@ class ServerFlow(Pace):
         if self.outstanding:
             self._expected_ns = self._deadline_ns = 0
             self.in_line(until_ns, now_ns=now_ns)
+
+    def expect_within(self, first_ns: int) -> None:
+        """Wait for the first answer no longer than this, in ns, and at least `FIRST_TIMEOUT_NS // 3`."""
+        self.patience_ns = min(self.patience_ns, max(first_ns, FIRST_TIMEOUT_NS // 3))
+        self._expected_ns = self._deadline_ns = 0
 
     def _forgive(self, key: int) -> None:
         """Note that a block was late, not lost."""

@@ -1,5 +1,3 @@
-import pytest
-
 from node.pace import NEVER_NS
 from node.server_flow import ServerFlow
 
