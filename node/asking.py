@@ -115,9 +115,11 @@ class Asking:
     def _trim(self, flow: ServerFlow, window: int) -> Ask | None:
         """Leave to others what a server that turns out slow would bring too late."""
         under_way = int(flow.rtt_ns / flow.spacing_ns)  # what leaves before this reaches the server
-        self._give_back(flow.trim(max(window, under_way)))
-        keys = list(flow.outstanding)[under_way:]
-        return Ask(flow.server, join_runs(keys)[0], replaces=True) if keys else None
+        kept = max(window, under_way + 1)
+        if len(flow.outstanding) <= kept:
+            return None
+        self._give_back(flow.trim(kept))
+        return Ask(flow.server, join_runs(list(flow.outstanding)[under_way:])[0], replaces=True)
 
     def _again(self, flow: ServerFlow, room: int, now_ns: int) -> list[int]:
         """Choose blocks asked elsewhere that would come too late."""
