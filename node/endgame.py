@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from node.content import BLOCKS_PER_PIECE
+from node.pace import FIRST_TIMEOUT_NS, NEVER_NS
 from node.pieces import Piece
-from node.server_flow import FIRST_TIMEOUT_NS, NEVER_NS, ServerFlow
+from node.server_flow import ServerFlow
 
 MARGIN = 1.5
 MARGIN_NS = 20_000_000

@@ -1,7 +1,7 @@
 """Pure: the download of one file from all its servers at once, as a state machine.
 
 The driver feeds it blocks and time and sends the requests it returns. Which piece comes from whom is `node/pieces.py`, the
-pipeline to one server `node/server_flow.py`, the end `node/endgame.py`, and blame for mixed pieces `node/smart_ban.py`.
+what to ask now `node/asking.py`, and blame for mixed pieces `node/smart_ban.py`.
 
 Source: DESIGN section 4; protocol notes 5.1.
 """
@@ -9,24 +9,23 @@ Source: DESIGN section 4; protocol notes 5.1.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
 
 from netem.randomness import keyed_generator
+from node.asking import Ask, Asking
 from node.content import BLOCKS_PER_PIECE, block_count
-from node.endgame import worth_asking
-from node.pieces import Piece, Pieces, Runs, join_runs
+from node.pieces import Piece, Pieces
 from node.server_flow import ServerFlow
 from node.smart_ban import Suspects
 from tracker.messages import BLOCK_BYTES, Manifest
 
-RESCAN_NS = 50_000_000
-LOOK_NS = 1_000_000_000
+FIRST_ROUND_TRIPS = 3  # after so many of another server's a first request counts as lost
 LONGEST_WAIT_NS = 60_000_000_000  # what a server says of its line is believed so far
+
+__all__ = ["Accepted", "Ask", "Progress", "Swarm"]
 
 
 class Progress(IntEnum):
@@ -38,14 +37,6 @@ class Progress(IntEnum):
     DONE = 3  # it completed the file: see `take_finished`
 
 
-class Ask(NamedTuple):
-    """A request to send: to whom, at most 64 runs (piece, first block, count), and whether it replaces all earlier ones."""
-
-    server: bytes
-    runs: Runs
-    replaces: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """A verified piece: its index, its bytes, and (server, bytes) for each that sent part of it, by server."""
@@ -55,7 +46,7 @@ class Accepted:
     sources: tuple[tuple[bytes, int], ...]
 
 
-class Swarm:
+class Swarm(Asking):
     """Fetch one file from servers that all hold all of it.
 
     Args:
@@ -79,17 +70,11 @@ class Swarm:
         order = [index for index in range(len(manifest.pieces)) if index not in stored]
         sizes = {index: block_count(manifest.size_bytes, index) for index in order}
         keyed_generator(shuffle, "pieces").shuffle(order)
-        self._pieces = Pieces(order, sizes)
-        self._active = self._pieces.active
-        self._flows: dict[bytes, ServerFlow] = {}
-        self._missing = sum(sizes.values())
+        super().__init__(Pieces(order, sizes), missing=sum(sizes.values()))
         self._last_key = (max(manifest.size_bytes, 1) - 1) // BLOCK_BYTES
         self._last_bytes = manifest.size_bytes - self._last_key * BLOCK_BYTES
-        self._rate = 0.0  # the sum of all flows' rates, in blocks per ns
         self._finished: list[Accepted] = []
-        self._lossy = False  # whether anything asked was lost so far
-        self._checked_ns = 0
-        self._rescan_ns = 0
+        self._rtt_ns = 0  # the first round trip measured
         self.ignored: Counter[str] = Counter()
         self.banned: dict[bytes, int] = {}
         self.totals: dict[bytes, int] = {}
@@ -127,6 +112,10 @@ class Swarm:
         if lost is None:
             return self._ignore("unrequested")
         self._rate += flow.rate - rate
+        if not self._rtt_ns and flow.rtt_ns:
+            self._rtt_ns = flow.rtt_ns
+            for other in self._flows.values():
+                other.expect_within(FIRST_ROUND_TRIPS * self._rtt_ns)
         if lost:
             self._lossy = True
             self._give_back(lost)
@@ -145,37 +134,6 @@ class Swarm:
         if flow is not None:
             flow.queued(now_ns + min(wait_ns, LONGEST_WAIT_NS), now_ns=now_ns)
 
-    def requests_for(self, server: bytes, now_ns: int) -> Ask | None:
-        """Return what to ask of a server, if anything; cheap, call it after each of its blocks."""
-        flow = self._flows.get(server)
-        if flow is None or len(flow.outstanding) > flow.refill_at:
-            return None
-        return self._fill(flow, now_ns)
-
-    def requests(self, now_ns: int) -> list[Ask]:
-        """Return what to ask of whom now, giving up what has timed out; call it at `next_check_ns` and after changes."""
-        self._checked_ns = now_ns
-        self._rescan_ns = now_ns
-        for flow in self._flows.values():
-            if flow.outstanding and flow.deadline_ns() <= now_ns:
-                self._rate -= flow.rate
-                self._give_back(flow.timed_out())
-        flows = [self._flows[server] for server in self._fastest()]
-        asks = [self._fill(flow, now_ns) for flow in flows if len(flow.outstanding) <= flow.refill_at]
-        return [ask for ask in asks if ask is not None]
-
-    def awaited(self) -> list[bytes]:
-        """Return the servers that have requests of ours still to answer."""
-        return [server for server, flow in self._flows.items() if flow.outstanding]
-
-    def next_check_ns(self) -> int:
-        """Return when to call `requests` if nothing happens before: within a second of the last call."""
-        flows = self._flows.values()
-        busy = [flow.deadline_ns() for flow in flows if flow.outstanding]
-        # An idle server may step in as soon as another's answer is overdue: look often when the end is near.
-        pause_ns = self._pause_ns() if len(busy) < len(flows) else LOOK_NS
-        return min([*busy, self._checked_ns + pause_ns])
-
     def take_finished(self) -> list[Accepted]:
         """Return the pieces verified since the last call, in order of completion."""
         finished, self._finished = self._finished, []
@@ -184,53 +142,6 @@ class Swarm:
     def _ignore(self, kind: str) -> Progress:
         self.ignored[kind] += 1
         return Progress.IGNORED
-
-    def _remaining_ns(self) -> float:
-        """Estimate how long the download will last."""
-        return self._missing / self._rate if self._rate > 0.0 else math.inf
-
-    def _fill(self, flow: ServerFlow, now_ns: int) -> Ask | None:
-        """Choose and note what to ask of a server now."""
-        missing, n_flows = self._missing, len(self._flows)
-        fair_share = missing if flow.rate else -(-missing // n_flows)
-        window = min(flow.window(self._remaining_ns()), fair_share)
-        flow.refill_at = window - (window * 2 // 5 or 1)
-        room = window - len(flow.outstanding)
-        if room <= 0:
-            return None
-        keys = self._pieces.pick(flow, room, flows=self._flows)
-        if not keys and now_ns >= self._rescan_ns and n_flows > 1:
-            keys = self._again(flow, room, now_ns)
-        if not keys:
-            return None
-        runs, asked = join_runs(keys)
-        self._give_back(keys[asked:])
-        # With nothing outstanding, whatever the server still has queued for us was given up: this request replaces it.
-        ask = Ask(flow.server, runs, replaces=not flow.outstanding)
-        flow.ask(keys[:asked], now_ns)
-        return ask
-
-    def _again(self, flow: ServerFlow, room: int, now_ns: int) -> list[int]:
-        """Choose blocks asked elsewhere that would come too late."""
-        # Only the last few blocks are worth a second copy just because one may be lost.
-        lossy = self._lossy and self._missing <= len(self._flows)
-        flows = self._flows.values()
-        keys = worth_asking(flow, room, flows=flows, active=self._active, now_ns=now_ns, lossy=lossy)
-        for key in keys:
-            self._active[key // BLOCKS_PER_PIECE].copies[key % BLOCKS_PER_PIECE] += 1
-        if not keys:
-            self._rescan_ns = now_ns + self._pause_ns()
-        return keys
-
-    def _pause_ns(self) -> int:
-        """Return how long to wait before looking again for blocks that come late: ever shorter as the end comes near."""
-        return max(RESCAN_NS, int(min(self._remaining_ns() / 4, LOOK_NS)))
-
-    def _give_back(self, keys: Sequence[int]) -> None:
-        for key in reversed(keys):
-            state = self._active.get(key // BLOCKS_PER_PIECE)
-            if state is not None:
-                state.give_back(key % BLOCKS_PER_PIECE)
 
     def _check(self, piece: Piece) -> None:
         """Verify a complete piece; ban whoever is certainly to blame for a wrong one."""
@@ -278,6 +189,3 @@ class Swarm:
         for piece in self._active.values():
             if piece.suspects is not None and self._flows and not any(map(piece.allows, self._flows)):
                 piece.suspects.regroup(self._fastest())
-
-    def _fastest(self) -> list[bytes]:
-        return [server for _, server in sorted([(-flow.rate, server) for server, flow in self._flows.items()])]

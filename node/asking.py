@@ -1,0 +1,147 @@
+"""Pure: what to ask of which server of a download now, and what was asked in vain.
+
+Which piece comes from whom is `node/pieces.py`, the pipeline to one server `node/server_flow.py`, the end `node/endgame.py`.
+
+Source: DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from node.content import BLOCKS_PER_PIECE
+from node.endgame import worth_asking
+from node.pieces import Pieces, Runs, join_runs
+from node.server_flow import ServerFlow
+
+RESCAN_NS = 50_000_000
+LOOK_NS = 1_000_000_000
+
+
+class Ask(NamedTuple):
+    """A request to send: to whom, at most 64 runs (piece, first block, count), and whether it replaces all earlier ones."""
+
+    server: bytes
+    runs: Runs
+    replaces: bool
+
+
+class Asking:
+    """The requests of one download.
+
+    Args:
+        pieces: what is to be fetched.
+        missing: how many blocks that is.
+    """
+
+    def __init__(self, pieces: Pieces, *, missing: int) -> None:
+        self._pieces = pieces
+        self._active = pieces.active
+        self._flows: dict[bytes, ServerFlow] = {}
+        self._missing = missing
+        self._rate = 0.0  # the sum of all flows' rates, in blocks per ns
+        self._lossy = False  # whether anything asked was lost so far
+        self._checked_ns = 0
+        self._rescan_ns = 0
+
+    def requests_for(self, server: bytes, now_ns: int) -> Ask | None:
+        """Return what to ask of a server, if anything; cheap, call it after each of its blocks."""
+        flow = self._flows.get(server)
+        if flow is None or len(flow.outstanding) > flow.refill_at:
+            return None
+        return self._fill(flow, now_ns)
+
+    def requests(self, now_ns: int) -> list[Ask]:
+        """Return what to ask of whom now, giving up what has timed out; call it at `next_check_ns` and after changes."""
+        self._checked_ns = now_ns
+        self._rescan_ns = now_ns
+        for flow in self._flows.values():
+            if flow.outstanding and flow.deadline_ns() <= now_ns:
+                self._rate -= flow.rate
+                self._give_back(flow.timed_out())
+        flows = [self._flows[server] for server in self._fastest()]
+        asks = [self._fill(flow, now_ns) for flow in flows if len(flow.outstanding) <= flow.refill_at]
+        found = [ask for ask in asks if ask is not None]
+        if len(flows) == 1 and found and found[0].replaces:
+            # Nothing is under way, and nobody else can help if this gets lost.
+            found.append(found[0]._replace(replaces=False))
+        return found
+
+    def awaited(self) -> list[bytes]:
+        """Return the servers that have requests of ours still to answer."""
+        return [server for server, flow in self._flows.items() if flow.outstanding]
+
+    def next_check_ns(self) -> int:
+        """Return when to call `requests` if nothing happens before: within a second of the last call."""
+        flows = self._flows.values()
+        busy = [flow.deadline_ns() for flow in flows if flow.outstanding]
+        # An idle server may step in as soon as another's answer is overdue: look often when the end is near.
+        pause_ns = self._pause_ns() if len(busy) < len(flows) else LOOK_NS
+        # A deadline may come nearer when the first answers come.
+        if any(flow.outstanding and flow.untimed for flow in flows):
+            pause_ns = RESCAN_NS
+        return min([*busy, self._checked_ns + pause_ns])
+
+    def _remaining_ns(self) -> float:
+        """Estimate how long the download will last."""
+        return self._missing / self._rate if self._rate > 0.0 else math.inf
+
+    def _fill(self, flow: ServerFlow, now_ns: int) -> Ask | None:
+        """Choose and note what to ask of a server now."""
+        missing, n_flows = self._missing, len(self._flows)
+        fair_share = missing if flow.rate else -(-missing // n_flows)
+        if not flow.spacing_ns:
+            flow.share_first(n_flows)
+        window = min(flow.window(self._remaining_ns()), fair_share)
+        # Nothing but what gets lost is left to ask when all is asked of one server: that without delay.
+        flow.refill_at = window - ((window // 8 if window >= missing else window * 2 // 5) or 1)
+        room = window - len(flow.outstanding)
+        if room <= 0:
+            return self._trim(flow, window) if flow.spacing_ns and -room > window and n_flows > 1 else None
+        keys = self._pieces.pick(flow, room, flows=self._flows)
+        if not keys and now_ns >= self._rescan_ns and n_flows > 1:
+            keys = self._again(flow, room, now_ns)
+        if not keys:
+            return None
+        runs, asked = join_runs(keys)
+        self._give_back(keys[asked:])
+        # With nothing outstanding, whatever the server still has queued for us was given up: this request replaces it.
+        ask = Ask(flow.server, runs, replaces=not flow.outstanding)
+        flow.ask(keys[:asked], now_ns)
+        return ask
+
+    def _trim(self, flow: ServerFlow, window: int) -> Ask | None:
+        """Leave to others what a server that turns out slow would bring too late."""
+        under_way = int(flow.rtt_ns / flow.spacing_ns)  # what leaves before this reaches the server
+        kept = max(window, under_way + 1)
+        if len(flow.outstanding) <= kept:
+            return None
+        self._give_back(flow.trim(kept))
+        return Ask(flow.server, join_runs(list(flow.outstanding)[under_way:])[0], replaces=True)
+
+    def _again(self, flow: ServerFlow, room: int, now_ns: int) -> list[int]:
+        """Choose blocks asked elsewhere that would come too late."""
+        # Only the last few blocks are worth a second copy just because one may be lost.
+        lossy = self._lossy and self._missing <= len(self._flows)
+        flows = self._flows.values()
+        keys = worth_asking(flow, room, flows=flows, active=self._active, now_ns=now_ns, lossy=lossy)
+        for key in keys:
+            self._active[key // BLOCKS_PER_PIECE].copies[key % BLOCKS_PER_PIECE] += 1
+        if not keys:
+            self._rescan_ns = now_ns + self._pause_ns()
+        return keys
+
+    def _pause_ns(self) -> int:
+        """Return how long to wait before looking again for blocks that come late: ever shorter as the end comes near."""
+        return max(RESCAN_NS, int(min(self._remaining_ns() / 4, LOOK_NS)))
+
+    def _give_back(self, keys: Sequence[int]) -> None:
+        for key in reversed(keys):
+            state = self._active.get(key // BLOCKS_PER_PIECE)
+            if state is not None:
+                state.give_back(key % BLOCKS_PER_PIECE)
+
+    def _fastest(self) -> list[bytes]:
+        return [server for _, server in sorted([(-flow.rate, server) for server, flow in self._flows.items()])]
