@@ -1,6 +1,6 @@
 """Pure: the download of one file from all its servers at once, as a state machine.
 
-The driver feeds it blocks and time and sends the requests it returns. Which piece comes from whom is `node/pieces.py`, the
+The driver feeds it blocks and time and sends the requests it returns. Which piece comes from whom is `node/pieces.py`,
 what to ask now `node/asking.py`, and blame for mixed pieces `node/smart_ban.py`.
 
 Source: DESIGN section 4; protocol notes 5.1.
