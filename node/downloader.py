@@ -24,7 +24,7 @@ from node.content import check_manifest
 from node.credit import Credit
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
 from node.store import PartialFile, Store
-from node.swarm import Accepted, Ask, Progress, Swarm
+from node.swarm import MAX_SERVERS, Accepted, Ask, Progress, Swarm
 from node.tracker_link import TrackerLink
 from tracker import messages as m
 from tracker.session import Session
@@ -33,7 +33,6 @@ from tracker.wire import block_flow, flow_id, open_block
 RECEIPT_NS = 5 * S  # how often every server that is owed anything gets a receipt
 REFRESH_S = 1.0  # how often the list of servers is asked for ...
 SLOW_REFRESH_S = 5.0  # ... and when there are enough
-MAX_SERVERS = 20  # at once: with more, each would send so little that asking and receipting cost as much
 LONELY_S = 60.0  # a download without any server for so long is given up
 CLOSE_S = 15.0  # how long an ending download tries to reach the tracker
 _CHECKED = Progress.CHECKED  # a name of this module, as a member of an enum takes long to look up

@@ -23,6 +23,7 @@ from node.smart_ban import Suspects
 from tracker.messages import BLOCK_BYTES, Manifest
 
 FIRST_ROUND_TRIPS = 3  # after so many of another server's a first request counts as lost
+MAX_SERVERS = 20  # at once: with more, each would send so little that asking and receipting cost as much
 LONGEST_WAIT_NS = 60_000_000_000  # what a server says of its line is believed so far
 
 __all__ = ["Accepted", "Ask", "Progress", "Swarm"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,25 +16,36 @@ from scenarios.cli import PATH
 if TYPE_CHECKING:
     from scenarios.options import Options
 
-_OPTIONS = (
-    click.option("--nodes", metavar="N", help="How many nodes, beside the tracker."),
-    click.option("--time", "time_", default="real", show_default=True, help="real or virtual."),
-    click.option("--duration", metavar="SECONDS", help="How long the scenario's crowd keeps coming."),
-    click.option("--params", "params_file", type=PATH, metavar="FILE.toml", help="Parameter values from a file."),
-    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One parameter; see `swarmbed list`."),
-    click.option("--content", type=PATH, metavar="DIR", help="Share the files below DIR."),
-    click.option("--out", type=PATH, metavar="DIR", help="The run directory; it must be new or empty."),
-    click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write the result there too (- for stdout)."),
-    click.option("--procs", default="1", show_default=True, help="Processes that share the nodes of a run."),
-    click.option("--quiet", is_flag=True, help="No progress."),
-)
+_OPTIONS = {
+    "nodes": click.option("--nodes", metavar="N", help="How many nodes, beside the tracker."),
+    "time_": click.option("--time", "time_", default="real", show_default=True, help="real or virtual."),
+    "duration": click.option("--duration", metavar="SECONDS", help="How long the scenario's crowd keeps coming."),
+    "params_file": click.option(
+        "--params", "params_file", type=PATH, metavar="FILE.toml", help="Parameter values from a file."
+    ),
+    "settings": click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One parameter; see `swarmbed list`."
+    ),
+    "content": click.option("--content", type=PATH, metavar="DIR", help="Share the files below DIR."),
+    "out": click.option("--out", type=PATH, metavar="DIR", help="The run directory; it must be new or empty."),
+    "json_file": click.option(
+        "--json", "json_file", type=PATH, metavar="FILE", help="Write the result there too (- for stdout)."
+    ),
+    "procs": click.option("--procs", default="1", show_default=True, help="Processes that share the nodes of a run."),
+    "quiet": click.option("--quiet", is_flag=True, help="No progress."),
+}
 
 
-def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of every run."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def common_options(*, without: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command the options of every run, but for those named."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name, option in reversed(_OPTIONS.items()):
+            if name not in without:
+                command = option(command)
+        return command
+
+    return decorate
 
 
 def options_of(given: Mapping[str, Any], *, seed: int) -> Options:

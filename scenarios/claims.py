@@ -73,6 +73,18 @@ def compare(
     )
 
 
+def assumed(name: str, why: str, source: str) -> Claim:
+    """Leave a claim unjudged because the user switched off what it assumes."""
+    return Claim(name=name, predicted=None, measured=None, tolerance=0.0, ok=None, source=source, note=why)
+
+
+def unjudged(name: str, why: str, source: str) -> Claim:
+    """Fail a claim for which there was too little data."""
+    return Claim(
+        name=name, predicted=None, measured=None, tolerance=0.0, ok=False, source=source, note=f"{why}: too little data"
+    )
+
+
 @dataclass(slots=True)
 class Trace:
     """A run's events by type, in order, each with its time in Unix nanoseconds; a fold over the event stream."""

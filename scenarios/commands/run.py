@@ -23,7 +23,7 @@ MOST_REPLICATES = 10_000
 @click.argument("scenario", metavar="SCENARIO|FILE.py")
 @click.option("--seed", default="1", show_default=True, help="The run's seed, a whole number.")
 @click.option("--replicates", metavar="R", help="Run seeds SEED to SEED+R-1; print means with 95 % intervals.")
-@common_options
+@common_options()
 def command(scenario: str, **given: Any) -> int:
     """Run SCENARIO (or your own FILE.py) and print its claims.
 
@@ -32,16 +32,18 @@ def command(scenario: str, **given: Any) -> int:
     from scenarios.catalogue import scenario_named
 
     chosen = scenario_named(scenario)
-    options = options_of(given, seed=whole_number("--seed", given["seed"]))
+    seed = whole_number("--seed", given["seed"])
     if given["replicates"] is not None:
-        return _replicate(scenario, chosen, given, options=options)
-    return _run(chosen, given, options)
+        return _replicate(scenario, chosen, given, options=options_of(given, seed=seed))
+    return play(chosen, given, seed=seed)
 
 
-def _run(chosen: Scenario, given: dict[str, Any], options: Options) -> int:
+def play(chosen: Scenario, given: dict[str, Any], *, seed: int) -> int:
+    """Run a scenario as the command's options say, and print what came out; return the exit status."""
     from scenarios.runner import run_scenario
     from scenarios.tables import result_lines
 
+    options = options_of(given, seed=seed)
     say(f"seed {options.seed}", given)
     result = run_scenario(chosen, values_of(given), options)
     for line in result_lines(result, again=again()):

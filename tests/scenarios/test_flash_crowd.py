@@ -11,14 +11,13 @@ from netem.errors import ConfigError
 from node.events import DownloadFinished, PieceAccepted
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
+from scenarios.crowd import Arrival, CrowdLeft
 from scenarios.scripts import flash_crowd
 from scenarios.scripts.flash_crowd import (
-    Arrival,
-    CrowdLeft,
     NewFileReleased,
     Params,
     growth_claim,
-    odds_claim,
+    new_odds_claim,
     popularity,
 )
 from tracker.events import BoardPosted
@@ -61,28 +60,28 @@ def test_popularity_is_zipf_with_the_new_file_last():
 
 def test_odds_at_the_request_shares_hold_and_equal_odds_fail(tmp_path):
     p = popularity(Params(), FILES - 1)
-    assert odds_claim(record_of(market(p), tmp_path)).ok
-    claim = odds_claim(record_of(market(np.full(FILES, 1 / FILES)), tmp_path))
+    assert new_odds_claim(record_of(market(p), tmp_path)).ok
+    claim = new_odds_claim(record_of(market(np.full(FILES, 1 / FILES)), tmp_path))
     assert claim.ok is False
     assert claim.measured > 2 * claim.tolerance
 
 
 def test_odds_a_little_off_the_tolerance_fail(tmp_path):
     p = popularity(Params(), FILES - 1)
-    tolerance = odds_claim(record_of(market(p), tmp_path)).tolerance
+    tolerance = new_odds_claim(record_of(market(p), tmp_path)).tolerance
     for off, holds in ((0.9, True), (1.1, False)):
         shifted = p + np.array([off * tolerance, 0, 0, 0, 0, -off * tolerance])
-        assert odds_claim(record_of(market(shifted), tmp_path)).ok is holds
+        assert new_odds_claim(record_of(market(shifted), tmp_path)).ok is holds
 
 
 def test_too_few_boards_are_too_little_data(tmp_path):
-    claim = odds_claim(record_of(market(popularity(Params(), FILES - 1), boards=20), tmp_path))
+    claim = new_odds_claim(record_of(market(popularity(Params(), FILES - 1), boards=20), tmp_path))
     assert claim.ok is False
     assert "too little data" in claim.note
 
 
 def test_noise_that_would_hide_equal_odds_is_too_little_data(tmp_path):
-    claim = odds_claim(record_of(market(popularity(Params(), FILES - 1)), tmp_path, beliefs="learned"))
+    claim = new_odds_claim(record_of(market(popularity(Params(), FILES - 1)), tmp_path, beliefs="learned"))
     assert claim.ok is False
     assert "too little data" in claim.note
 
@@ -90,7 +89,7 @@ def test_noise_that_would_hide_equal_odds_is_too_little_data(tmp_path):
 def test_boards_after_the_crowd_left_do_not_count(tmp_path):
     p = popularity(Params(), FILES - 1)
     late = [(float(n), BoardPosted(n, [1.0] + [0.0] * (FILES - 1), [0.0] * FILES, 20)) for n in range(42, 80)]
-    assert odds_claim(record_of(market(p) + late, tmp_path)).ok
+    assert new_odds_claim(record_of(market(p) + late, tmp_path)).ok
 
 
 def growth(ends, arrivals=None):
@@ -126,8 +125,8 @@ def test_too_few_copies_fail_with_a_reason(tmp_path):
 
 def test_what_the_user_switched_off_is_left_unjudged(tmp_path):
     p = popularity(Params(), FILES - 1)
-    assert odds_claim(record_of(market(p), tmp_path, policy="price_taker")).ok is None
-    assert odds_claim(record_of(market(p), tmp_path, appear_s=60.0)).ok is None
+    assert new_odds_claim(record_of(market(p), tmp_path, policy="price_taker")).ok is None
+    assert new_odds_claim(record_of(market(p), tmp_path, appear_s=60.0)).ok is None
     events = growth(COPY_S * np.arange(1, 11))
     for other in (
         {"download_bytes_per_s": 50_000.0},

@@ -1,0 +1,146 @@
+"""trio: a crowd that wants files: its parameters, the servers that wait for it, and its requests as a Poisson stream.
+
+Source: huberman-wu, section 2 (a server's finite store; whoever fetched a file may serve it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import trio
+
+from netem.errors import ConfigError, Rejection
+from netem.events import Event
+from node.policies import make_policy, policy_names
+from scenarios.content import Shared
+from scenarios.parameters import Params, param
+from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
+from tracker.desk import Terms
+
+SMALLEST_MEAN_BYTES = 64 * 1024  # of what the load is reckoned with: asking costs too
+LONGEST_HOLD_S = 3_600.0
+
+
+class CrowdParams(Params, frozen=True, kw_only=True):
+    """The crowd's size and taste, and how servers answer it."""
+
+    zipf: Annotated[float, param("exponent of the files' popularity", unit="1", ge=0, le=5)] = 0.8
+    load: Annotated[float, param("requested bytes/s over the upload of all nodes", unit="1", gt=0, le=5)] = 0.29
+    crowd_bytes_per_s: Annotated[
+        float, param("the crowd asks for at most this much in all, so that many nodes still fit one machine", gt=0)
+    ] = 7.25e6
+    servers_share: Annotated[float, param("share of nodes that hold every file at first", unit="1", ge=0, le=1)] = 0.5
+    keep_files: Annotated[
+        int,
+        param("downloads a node has room for; the one that earns least makes way", unit="files", ge=1, le=65_536),
+    ] = 2
+    policy: Annotated[
+        str, param(f"how servers split their upload: {', '.join(policy_names())}, or your own FILE.py")
+    ] = "proportional_response"
+    beliefs: Annotated[Literal["given", "learned"], param("what servers believe of p")] = "given"
+    fee_credits: Annotated[int, param("flat fee per download, micro-credits", ge=1, le=10**12)] = 1_000_000
+    endowment_credits: Annotated[int, param("granted at join, micro-credits", ge=0, le=10**15)] = 10**8
+
+    def __post_init__(self) -> None:
+        """Refuse a policy that there is not, and a fee that nobody could pay."""
+        make_policy(self.policy)
+        if self.fee_credits > self.endowment_credits:
+            raise ConfigError("fee_credits", self.fee_credits, f"at most endowment_credits ({self.endowment_credits})")
+
+    def initial_servers(self) -> int:
+        """Return how many nodes hold every file at first."""
+        return max(2, round(self.servers_share * self.nodes))
+
+    def requests_per_s(self, mean_bytes: float) -> float:
+        """Return the rate of requests for files of `mean_bytes` on average."""
+        wanted_bytes_per_s = min(self.load * self.nodes * self.upload_bytes_per_s, self.crowd_bytes_per_s)
+        return wanted_bytes_per_s / max(mean_bytes, SMALLEST_MEAN_BYTES)
+
+
+class Arrival(Event, frozen=True):
+    """One of the crowd wants a file; `node` is who will fetch it, empty when everybody has it or is fetching it."""
+
+    index: int
+    node: bytes
+
+
+class CrowdLeft(Event, frozen=True):
+    """No more requests come; downloads under way are closed."""
+
+
+def zipf_shares(files: int, exponent: float) -> np.ndarray:
+    """Return the shares of requests by file in order, float64 of shape (files,), summing to 1."""
+    weights: np.ndarray = np.arange(1, files + 1, dtype=float) ** -exponent
+    return np.asarray(weights / weights.sum())
+
+
+async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared]) -> None:
+    """Start tracker and peers, and let the initial servers publish files; catalogue indices follow their order.
+
+    Beliefs `given` are told p, of all files there will ever be; `learned` ones start from one pseudo-count per file.
+    """
+    params: CrowdParams = bed.params
+    terms = Terms(
+        fee_credits=params.fee_credits,
+        endowment_credits=params.endowment_credits,
+        hold_s=min(params.duration_s, LONGEST_HOLD_S) + HOLD_MARGIN_S,
+    )
+    prior = p if params.beliefs == "given" else ()
+    await bed.start(terms=terms, policy=params.policy, beliefs=params.beliefs, prior=prior)
+    with bed.lasting(math.inf):
+        await _publish_all(bed.peers[0], files)  # the first alone, so that indices follow the order
+        async with trio.open_nursery() as publishing:
+            for peer in bed.peers[1 : params.initial_servers()]:
+                publishing.start_soon(_publish_all, peer, files)
+
+
+async def _publish_all(peer: AnyPeer, files: Sequence[Shared]) -> None:
+    for file in files:
+        await peer.publish(file.name, file.path)
+
+
+async def let_crowd_come(
+    bed: Bed, p: np.ndarray, files: Sequence[Shared], *, is_out: Callable[[int], bool] = lambda _: True
+) -> None:
+    """Let requests arrive until cancelled; each picks a file by p and a random node that lacks it.
+
+    Args:
+        bed: a started testbed.
+        p: shares of requests, float64 of shape (files,).
+        files: what p is about, by catalogue index.
+        is_out: tells whether a file can be asked for yet.
+    """
+    params: CrowdParams = bed.params
+    per_s = params.requests_per_s(float(p @ [file.size_bytes for file in files]))
+    chance = bed.chance("crowd")
+    fetching: set[tuple[bytes, int]] = set()
+    cumulated = np.cumsum(p)
+    next_s = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        while True:
+            next_s += float(chance.exponential(1 / per_s))
+            await trio.sleep_until(next_s)
+            index = min(int(np.searchsorted(cumulated, chance.random(), side="right")), len(p) - 1)
+            pick = chance.random()
+            if not is_out(index):
+                continue
+            free = [q for q in bed.peers if not q.holds(index) and (q.node, index) not in fetching]
+            peer = free[int(pick * len(free))] if free else None
+            bed.emit(Arrival(index, peer.node if peer else b""))
+            if peer is not None:
+                fetching.add((peer.node, index))
+                nursery.start_soon(_fetch, peer, index, params.keep_files, fetching)
+
+
+async def _fetch(peer: AnyPeer, index: int, keep: int, fetching: set[tuple[bytes, int]]) -> None:
+    """Fetch a file and serve it, in a finite store: in an endless one a short run would end with everybody holding everything."""
+    try:
+        await peer.fetch(index)
+        await peer.make_room(keep)
+    except Rejection:
+        pass  # told by the DownloadStopped event
+    finally:
+        fetching.discard((peer.node, index))

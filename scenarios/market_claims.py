@@ -1,0 +1,79 @@
+"""Pure: claims about the market's odds, for every scenario in which a crowd asks for files.
+
+Source: huberman-wu, section 3.3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from node.bidding import CONTROL_RESERVE
+from node.events import PieceAccepted
+from node.policies.proportional_response import SHARE_FLOOR
+from node.swarm import MAX_SERVERS
+from scenarios.claims import Claim, Record, assumed, compare, unjudged
+from scenarios.theory import distance_bound, odds_noise, rate_error, total_variation
+from tracker.events import BoardPosted
+from tracker.odds import HALF_LIFE_S
+
+# About one memory of the proven rates: fewer boards would judge a moment, more would reach back into the growth.
+LAST_BOARDS = 15
+ODDS_NAME = "odds against requests (TV)"
+ODDS = "huberman-wu, section 3.3 (uniform p/π) with eq. (5); noise: scenarios/theory.py"
+
+
+def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to_ns: int) -> Claim:
+    """Claim that the odds, averaged over the last boards, are the request shares up to the noise of proven rates.
+
+    Args:
+        record: the run.
+        p: shares of requests, float64 of shape (files,).
+        requests: how many there were in all, for beliefs that are learned.
+        from_ns: when p began to hold.
+        to_ns: when it ceased to.
+    """
+    params = record.params
+    if params.policy == "price_taker":
+        return assumed(ODDS_NAME, "the policy is price_taker: it herds, and settles nowhere", ODDS)
+    boards = [e for t, e in record.trace.of(BoardPosted) if from_ns < t <= to_ns and len(e.shares) == len(p)]
+    if len(boards) < 2 * LAST_BOARDS:
+        return unjudged(ODDS_NAME, f"fewer than {2 * LAST_BOARDS} boards", ODDS)
+    last = boards[-LAST_BOARDS:]
+    servers = last[-1].servers
+    error = rate_error(
+        lump_bytes=_mean_lump_bytes(record),
+        rate_bytes_per_s=params.upload_bytes_per_s * (1 - CONTROL_RESERVE) * (1 - params.link().loss_rate()),
+        half_life_s=HALF_LIFE_S,
+    )
+    noise = odds_noise(p, servers=servers, relative_error=error)
+    # A split keeps SHARE_FLOOR, shared by its files, so that a bid can return: that much is out of place at most.
+    tolerance = distance_bound(noise) + SHARE_FLOOR
+    if params.beliefs == "learned":
+        tolerance += _learning_error(p, requests=requests, servers=servers)
+    if tolerance >= _uniform_distance(p):
+        return unjudged(ODDS_NAME, f"noise up to {tolerance:.2f} would hide even equal bandwidth for all files", ODDS)
+    return compare(
+        ODDS_NAME,
+        predicted=0.0,
+        measured=total_variation(np.mean([e.shares for e in last], axis=0), p),
+        tolerance=tolerance,
+        source=ODDS,
+        note=f"mean of the last {LAST_BOARDS} boards; all files alike would be {_uniform_distance(p):.3f} away",
+    )
+
+
+def _mean_lump_bytes(record: Record) -> float:
+    """Return the size-weighted mean of the lumps in which bytes are proven: a server's part of a verified piece."""
+    lumps = np.array([n for _, e in record.trace.of(PieceAccepted) for _, n in e.sources], dtype=float)
+    return float((lumps**2).sum() / lumps.sum()) if lumps.size else 0.0
+
+
+def _learning_error(p: np.ndarray, *, requests: int, servers: int) -> float:
+    """Bound what learning p from requests adds: sampling, and the pull of one pseudo-count per file."""
+    each = max(1.0, requests * min(1.0, MAX_SERVERS / servers))  # requests that one server hears of
+    pull = len(p) / (len(p) + each) * _uniform_distance(p)
+    return pull + distance_bound(np.sqrt(p * (1 - p) / max(requests, 1)))
+
+
+def _uniform_distance(p: np.ndarray) -> float:
+    return total_variation(np.full(len(p), 1 / len(p)), p)
