@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from netem.clock import S
 from netem.events import Event
 
 if TYPE_CHECKING:
@@ -106,3 +107,7 @@ class Record:
     certificate: Certificate
     facts: Mapping[str, Any]
     ledger_ok: Mapping[str, bool]
+
+    def times_s(self, kind: type[Event]) -> list[float]:
+        """Return when the events of a type happened, in seconds since the scenario began, ascending."""
+        return [(time_ns - self.started_ns) / S for time_ns, _ in self.trace.of(kind)]

@@ -20,33 +20,52 @@ from netem.impairments.delay import Delay
 from netem.impairments.loss import Loss
 from netem.link import LinkConfig
 from netem.tc import parse_tc
+from node.bidding import CONTROL_RESERVE
+from tracker.messages import BLOCK_BYTES
+from tracker.wire import BLOCK_OVERHEAD_BYTES, NETEM_HEADER_BYTES
 
 LARGEST_LOSS = 0.5  # beyond it, eight losses in a row, at which emulated TCP gives up, are nothing unusual
 LONGEST_DELAY_S = 1.0  # beyond it, reconnecting and asking does not fit into the time a node waits for an answer
 LOWEST_RATE_BYTES_PER_S = 1_000.0  # below it, heartbeats alone fill the line
 HIGHEST_UPLOAD_BYTES_PER_S = 1e9  # upload is the scarce good: shares of an endless one mean nothing
 
-Nodes = Annotated[int, Meta(ge=2, le=5_000)]
-Probability = Annotated[float, Meta(ge=0, le=1)]
+UNITS = {"_bytes_per_s": "bytes/s", "_bytes": "bytes", "_credits": "micro-credits", "_ns": "ns", "_s": "s"}
+"""Units by the suffix of a parameter's name; any other number names its unit, and a pure one says "1"."""
+
+
+def param(description: str, *, unit: str | None = None, **bounds: float) -> Meta:
+    """Describe a parameter and its range.
+
+    `files: Annotated[int, param("files to fetch", unit="files", ge=1)] = 3` is a whole parameter.
+
+    Args:
+        description: what it is, for `swarmbed list`.
+        unit: what a number counts, "1" for a pure number; None when the name says it (see `UNITS`), and for text.
+        bounds: its range, as `ge`, `gt`, `le`, `lt`.
+    """
+    make: Any = Meta  # its stubs allow some bounds beside each other, and no mapping of them
+    meta: Meta = make(description=description, extra_json_schema={"unit": unit} if unit else None, **bounds)
+    return meta
+
+
+Nodes = Annotated[int, param("nodes beside the tracker", unit="nodes", ge=2, le=5_000)]
+Duration = Annotated[float, param("how long the crowd keeps coming", gt=0, le=86_400)]
+LossShare = Annotated[float, param("probability that a datagram is lost, each way", unit="1", ge=0, le=LARGEST_LOSS)]
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_DELAY_S)]
 Rate = Annotated[float, Meta(ge=LOWEST_RATE_BYTES_PER_S)]
-Upload = Annotated[Rate, Meta(le=HIGHEST_UPLOAD_BYTES_PER_S)]
+Upload = Annotated[float, param("upload of every node", ge=LOWEST_RATE_BYTES_PER_S, le=HIGHEST_UPLOAD_BYTES_PER_S)]
 
 
 class LinkParams(msgspec.Struct, frozen=True, kw_only=True):
     """What every link and node does. Rates are bytes per second; `inf` is no limit."""
 
-    loss: Annotated[float, Meta(ge=0, le=LARGEST_LOSS, description="probability that a datagram is lost, each way")] = (
-        0.05
-    )
-    delay_s: Annotated[Seconds, Meta(description="one-way delay of every link")] = 0.02
-    jitter_s: Annotated[Seconds, Meta(description="half-range of the uniform jitter around it")] = 0.005
-    rate_bytes_per_s: Annotated[Rate, Meta(description="rate of every link; inf is no limit")] = math.inf
-    impair: Annotated[
-        str, Meta(description="a tc netem line, instead of loss, delay_s, jitter_s, rate_bytes_per_s")
-    ] = ""
-    upload_bytes_per_s: Annotated[Upload, Meta(description="upload of every node")] = 125_000.0
-    download_bytes_per_s: Annotated[Rate, Meta(description="download of every node; inf is no limit")] = math.inf
+    loss: LossShare = 0.05
+    delay_s: Annotated[Seconds, param("one-way delay of every link")] = 0.02
+    jitter_s: Annotated[Seconds, param("half-range of the uniform jitter around it")] = 0.005
+    rate_bytes_per_s: Annotated[Rate, param("rate of every link; inf is no limit")] = math.inf
+    impair: Annotated[str, param("a tc netem line, instead of loss, delay_s, jitter_s, rate_bytes_per_s")] = ""
+    upload_bytes_per_s: Upload = 125_000.0
+    download_bytes_per_s: Annotated[Rate, param("download of every node; inf is no limit")] = math.inf
 
     def link(self) -> LinkConfig:
         """Return the configuration of every link.
@@ -64,13 +83,18 @@ class LinkParams(msgspec.Struct, frozen=True, kw_only=True):
         )
         return LinkConfig(impairments, rate_bytes_per_s=self.rate_bytes_per_s)
 
+    def goodput_bytes_per_s(self) -> float:
+        """Return what one server delivers of a file when nothing else limits it: upload less reserve, headers and losses."""
+        useful = BLOCK_BYTES / (BLOCK_BYTES + BLOCK_OVERHEAD_BYTES + NETEM_HEADER_BYTES)
+        return self.upload_bytes_per_s * (1 - CONTROL_RESERVE) * useful * (1 - self.link().loss_rate())
+
 
 class Params(LinkParams, frozen=True, kw_only=True):
     """What every scenario takes."""
 
-    nodes: Annotated[Nodes, Meta(description="nodes beside the tracker")] = 20
-    duration_s: Annotated[float, Meta(gt=0, le=86_400, description="how long the crowd keeps coming")] = 45.0
-    port: Annotated[int, Meta(ge=0, le=65_535, description="the tracker's TCP and UDP port; 0 picks a free one")] = 0
+    nodes: Nodes = 20
+    duration_s: Duration = 45.0
+    port: Annotated[int, param("the tracker's TCP and UDP port; 0 picks a free one", unit="1", ge=0, le=65_535)] = 0
 
 
 def _link_of(line: str) -> LinkConfig:
@@ -150,15 +174,40 @@ def allowed(kind: Any) -> str:
 
 
 def describe(kind: type[LinkParams]) -> dict[str, dict[str, Any]]:
-    """Describe a scenario's parameters by key: default, what it is, what is allowed."""
+    """Describe a scenario's parameters by key: default, unit ("" for text, "1" for a pure number), what it is, what is allowed."""
     rows = {}
-    for name, field in ((field.name, field) for field in msgspec.structs.fields(kind)):
-        info: Any = shape.type_info(field.type)
-        description = ""
-        while isinstance(info, shape.Metadata):
-            description = description or (info.extra_json_schema or {}).get("description", "")
-            info = info.type
+    for field in msgspec.structs.fields(kind):
         endless = isinstance(field.default, float) and math.isinf(field.default)  # JSON knows no infinity
-        default = str(field.default) if endless else field.default
-        rows[name] = {"default": default, "description": description, "allowed": allowed(field.type)}
+        told, plain = _told(field.type)
+        unit = next((unit for suffix, unit in UNITS.items() if field.name.endswith(suffix)), "")
+        rows[field.name] = {
+            "default": str(field.default) if endless else field.default,
+            "unit": (told.get("unit") or unit) if isinstance(plain, shape.IntType | shape.FloatType) else "",
+            "description": told.get("description", ""),
+            "allowed": allowed(field.type),
+        }
     return rows
+
+
+def undeclared(kind: type[LinkParams]) -> str:
+    """Say what the first parameter lacks that is not fully declared: default, description or unit; "" when all are."""
+    for field in msgspec.structs.fields(kind):
+        told, plain = _told(field.type)
+        if field.default is msgspec.NODEFAULT:
+            return f"{field.name}: a default"
+        if not told.get("description"):
+            return f'{field.name}: a description, as Annotated[..., param("...")]'
+        number = isinstance(plain, shape.IntType | shape.FloatType)
+        if number and not told.get("unit") and not field.name.endswith(tuple(UNITS)):
+            return f'{field.name}: a unit, by its suffix ({", ".join(UNITS)}) or as param(..., unit="...")'
+    return ""
+
+
+def _told(kind: Any) -> tuple[dict[str, Any], Any]:
+    """Return what a type's annotations say beside its range, the outermost first, and the plain type below them."""
+    info: Any = shape.type_info(kind)
+    told: dict[str, Any] = {}
+    while isinstance(info, shape.Metadata):
+        told = (info.extra_json_schema or {}) | told
+        info = info.type
+    return told, info

@@ -18,9 +18,11 @@ from typing import Any
 import msgspec
 
 from netem.errors import ConfigError
+from scenarios.catalogue import Scenario
 from scenarios.content import Shared
 from scenarios.options import Options
 from scenarios.parameters import Params
+from scenarios.scenario_file import code_files
 
 _VERSIONS = ("swarmbed", "trio", "numpy", "scipy", "msgspec", "msgpack", "pynacl")
 
@@ -58,18 +60,19 @@ def json_text(value: dict[str, Any]) -> str:
 
 
 def write_run_json(
-    directory: Path, *, scenario: str, params: Params, options: Options, content: Sequence[Shared]
+    directory: Path, *, scenario: Scenario, params: Params, options: Options, content: Sequence[Shared]
 ) -> None:
-    """Write run.json: what was asked for, with which versions and content."""
+    """Write run.json: what was asked for, with which versions, content and own code."""
     versions = {name: metadata.version(name) for name in _VERSIONS}
     files = [{"name": file.name, "size_bytes": file.size_bytes} for file in content]
     source = str(options.content) if options.content else "the interpreter's standard library"
     record = {
-        "scenario": scenario,
+        "scenario": scenario.name,
         "seed": options.seed,
         "time": options.time,
         "params": msgspec.to_builtins(params),
         "content": {"source": source, "bytes": sum(file.size_bytes for file in content), "files": files},
+        "own_code": code_files(scenario.file, params),
         "versions": {"python": platform.python_version(), **versions},
         "platform": platform.platform(),
     }

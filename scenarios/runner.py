@@ -106,7 +106,7 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     _check_procs(options, params)
     content = user_content(options.content) if options.content else standard_library()
     directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
-    write_run_json(directory, scenario=scenario.name, params=params, options=options, content=content)
+    write_run_json(directory, scenario=scenario, params=params, options=options, content=content)
     clock = VirtualTime() if options.time == "virtual" else RealTime()
     run = _Run(clock, scenario, params, options=options, content=content, directory=directory)
     try:

@@ -5,6 +5,7 @@ Source: DESIGN sections 2 (composition root) and 3 (two clocks, same node code).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import trio
 
 from netem.clock import Clock
+from netem.errors import Rejection, RemoteProtocolError
 from netem.events import Event
 from netem.host import Host
 from netem.network import Network
@@ -33,6 +35,8 @@ from tracker.tracker import Tracker
 
 TRACKER = "tracker"
 AnyPeer = Peer | RemotePeer
+POLICY = "proportional_response"
+HOLD_MARGIN_S = 60.0  # a download that began at the end must still be paid for
 
 
 class Bed:
@@ -67,7 +71,7 @@ class Bed:
         self.run_seed = run_seed
         self.content = content
         self.emit = emit
-        self.facts: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {"files": content}
         self.peers: Sequence[AnyPeer] = ()
         self.bank = Bank(directory / "ledger.sqlite", clock)
         self.interrupted = False
@@ -84,19 +88,25 @@ class Bed:
         return self._tracker
 
     async def start(
-        self, *, terms: Terms, policy: str, beliefs: str = "given", prior: Sequence[float] | np.ndarray = ()
+        self,
+        *,
+        terms: Terms | None = None,
+        policy: str = POLICY,
+        beliefs: str = "learned",
+        prior: Sequence[float] | np.ndarray = (),
     ) -> None:
         """Start the tracker, then all peers at once; return when every one has joined.
 
         Args:
-            terms: the tracker's.
-            policy: how servers split their upload, by name.
+            terms: the tracker's; by default holds outlast the scenario's duration by a minute.
+            policy: how every server splits its upload, a name or a file (see `make_policy`).
             beliefs: what servers believe of p, by name; `prior` is handed to each.
             prior: see `node.beliefs.make_beliefs`.
 
         Raises:
             ConfigError: the tracker's port is taken, or the policy or the beliefs are unknown.
         """
+        terms = terms or Terms(hold_s=self.params.duration_s + HOLD_MARGIN_S)
         self._tracker = Tracker(
             self.network.add_host(TRACKER),
             self.clock,
@@ -155,6 +165,20 @@ class Bed:
         finally:
             with trio.CancelScope(shield=True):
                 await self._fleet.leave()
+
+    async def fetch_all(self, index: int) -> None:
+        """Let every peer that lacks a file download it, all at once; return when all have ended, with it or without.
+
+        A download that failed is told by its `DownloadStopped` event.
+        """
+        async with trio.open_nursery() as fetching:
+            for peer in self.peers:
+                if not peer.holds(index):
+                    fetching.start_soon(self._try_to_fetch, peer, index)
+
+    async def _try_to_fetch(self, peer: AnyPeer, index: int) -> None:
+        with contextlib.suppress(Rejection, RemoteProtocolError):
+            await peer.fetch(index)
 
     def chance(self, *key: KeyPart) -> np.random.Generator:
         """Return this run's random generator for a key."""

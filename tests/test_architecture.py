@@ -32,11 +32,14 @@ IMPURE_METHODS = frozenset(
         *("default_rng", "urandom", "getrandbits"),
     }
 )
-# The only pure modules that read files, the experimenter's own, never a node's: what is published, and what was.
+# The only pure modules that read files, the experimenter's own, never a node's: what is published, what was, and own code.
 READERS = {
     "node.content": {"os", "pathlib", "open"},
+    "node.plugins": {"open"},
     "scenarios.shared_claims": {"read_bytes"},
 }
+# The only module that calls code which is not ours, and which may raise anything.
+CALLS_FOREIGN_CODE = "node.plugins"
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,11 @@ def impurities(module: Module) -> list[str]:
 
 
 def broad_handlers(module: Module) -> list[str]:
-    """Return handlers of everything that do not end by raising it again: cleaning up is the one reason to catch all."""
+    """Return handlers of everything that do not end by raising it again: cleaning up is the one reason to catch all.
+
+    Foreign code is the other: there, such a handler may end by raising an error of ours.
+    """
+    foreign = module.name == CALLS_FOREIGN_CODE
     broad = []
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ExceptHandler):
@@ -130,7 +137,9 @@ def broad_handlers(module: Module) -> list[str]:
                 {part.id for part in ast.walk(node.type) if isinstance(part, ast.Name)} if node.type else {"Exception"}
             )
             last = node.body[-1]
-            if caught & {"Exception", "BaseException"} and not (isinstance(last, ast.Raise) and last.exc is None):
+            if caught & {"Exception", "BaseException"} and not (
+                isinstance(last, ast.Raise) and (last.exc is None or foreign)
+            ):
                 broad.append(f"{module.name}:{node.lineno}")
     return broad
 

@@ -12,6 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from netem.errors import LocalProtocolError
+
 ODDS_FLOOR = 1e-6
 """The house floor ε below which no odds are taken: a file nobody serves must not divide by zero."""
 
@@ -37,6 +39,7 @@ class Policy(ABC):
     """Split a server's upload bandwidth over the files it holds; a pure function of what it is given."""
 
     name: ClassVar[str]
+    """By which it is found in this package; a file of one's own needs none."""
 
     @abstractmethod
     def weights(self, view: View) -> np.ndarray:
@@ -53,6 +56,9 @@ class Policy(ABC):
             beliefs: p_ij by file index; a file beyond its end has probability 0.
             own: the split in force, by file index; empty at first.
 
+        Raises:
+            LocalProtocolError: `weights` returned something else than it should.
+
         Invariant: the shares sum to 1 up to rounding; nothing held gives {}.
         """
         files = tuple(sorted(set(held)))
@@ -64,7 +70,11 @@ class Policy(ABC):
             beliefs=_at(np.asarray(beliefs, dtype=np.float64), files),
             own=np.array([max(own.get(file, 0.0), 0.0) for file in files]),
         )
-        weights = self.weights(view)
+        weights = np.asarray(self.weights(view), dtype=np.float64)
+        if weights.shape != (len(files),) or not (np.isfinite(weights).all() and (weights >= 0.0).all()):
+            raise LocalProtocolError(
+                f"{type(self).__name__}.weights gave {weights}, not {len(files)} finite numbers >= 0"
+            )
         total = float(weights.sum())
         shares = weights / total if total > 0.0 else np.full(len(files), 1.0 / len(files))
         return dict(zip(files, shares.tolist(), strict=True))

@@ -15,7 +15,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 import trio
-from msgspec import Meta
 
 from netem.clock import S
 from netem.errors import ConfigError, Rejection
@@ -23,18 +22,17 @@ from netem.events import Event
 from node.downloader import MAX_SERVERS, REFRESH_S
 from node.events import DownloadFinished, PieceAccepted
 from node.peer import CONTROL_RESERVE
+from node.policies import make_policy
 from node.policies.proportional_response import SHARE_FLOOR
-from node.uploader import OVERHEAD_BYTES
 from scenarios.claims import Claim, Record, compare
 from scenarios.content import Shared
 from scenarios.parameters import Params as CommonParams
-from scenarios.parameters import Probability
+from scenarios.parameters import param
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import AnyPeer, Bed
 from scenarios.theory import copy_times, distance_bound, odds_noise, rate_error, seed_shares, total_variation
 from tracker.desk import Terms
 from tracker.events import BoardPosted
-from tracker.messages import BLOCK_BYTES
 from tracker.odds import HALF_LIFE_S
 
 LAST_BOARDS = (
@@ -51,25 +49,27 @@ GROWTH = "huberman-wu, eq. (8) and (9), in units of one copy's upload time: scen
 class Params(CommonParams, frozen=True, kw_only=True):
     """The crowd's size and taste, and the servers' policy."""
 
-    zipf: Annotated[float, Meta(ge=0, le=5, description="exponent of the old files' popularity")] = 0.8
-    new_share: Annotated[float, Meta(gt=0, lt=1, description="share of requests for the new file, once it is out")] = (
-        0.3
+    zipf: Annotated[float, param("exponent of the old files' popularity", unit="1", ge=0, le=5)] = 0.8
+    new_share: Annotated[float, param("share of requests for the new file, once it is out", unit="1", gt=0, lt=1)] = 0.3
+    appear_s: Annotated[float, param("when the new file appears", ge=0, le=3600)] = 5.0
+    load: Annotated[float, param("requested bytes/s over the upload of all nodes", unit="1", gt=0, le=5)] = 0.29
+    servers_share: Annotated[float, param("share of nodes that hold every old file at first", unit="1", ge=0, le=1)] = (
+        0.5
     )
-    appear_s: Annotated[float, Meta(ge=0, le=3600, description="when the new file appears")] = 5.0
-    load: Annotated[float, Meta(gt=0, le=5, description="requested bytes/s over the upload of all nodes")] = 0.29
-    servers_share: Annotated[Probability, Meta(description="share of nodes that hold every old file at first")] = 0.5
     keep_files: Annotated[
-        int, Meta(ge=1, le=65_536, description="downloads a node has room for; the one that earns least makes way")
+        int,
+        param("downloads a node has room for; the one that earns least makes way", unit="files", ge=1, le=65_536),
     ] = 2
-    policy: Annotated[
-        Literal["proportional_response", "fixed", "price_taker"], Meta(description="how servers split their upload")
-    ] = "proportional_response"
-    beliefs: Annotated[Literal["given", "learned"], Meta(description="what servers believe of p")] = "given"
-    fee_credits: Annotated[int, Meta(ge=1, le=10**12, description="flat fee per download, micro-credits")] = 1_000_000
-    endowment_credits: Annotated[int, Meta(ge=0, le=10**15, description="granted at join, micro-credits")] = 10**8
+    policy: Annotated[str, param("how servers split their upload: a name, or your own FILE.py")] = (
+        "proportional_response"
+    )
+    beliefs: Annotated[Literal["given", "learned"], param("what servers believe of p")] = "given"
+    fee_credits: Annotated[int, param("flat fee per download, micro-credits", ge=1, le=10**12)] = 1_000_000
+    endowment_credits: Annotated[int, param("granted at join, micro-credits", ge=0, le=10**15)] = 10**8
 
     def __post_init__(self) -> None:
-        """Refuse a fee that nobody could pay."""
+        """Refuse a policy that there is not, and a fee that nobody could pay."""
+        make_policy(self.policy)
         if self.fee_credits > self.endowment_credits:
             raise ConfigError("fee_credits", self.fee_credits, f"at most endowment_credits ({self.endowment_credits})")
 
@@ -232,13 +232,10 @@ def growth_claim(record: Record) -> Claim:
     ends = [(t - released_ns) / S for t, e in record.trace.of(DownloadFinished) if e.index == index]
     if len(ends) < copies:
         return _unjudged(name, f"only {len(ends)} copies were finished", GROWTH)
-    block_bytes = BLOCK_BYTES + OVERHEAD_BYTES
-    goodput = params.upload_bytes_per_s * (1 - CONTROL_RESERVE) * BLOCK_BYTES / block_bytes
-    goodput *= 1 - params.link().loss_rate()
     predicted = copy_times(
         arrivals[:copies],
         seed_shares(params.new_share, old_files=index, servers=_initial_servers(params)),
-        copy_s=record.facts["files"][index].size_bytes / goodput,
+        copy_s=record.facts["files"][index].size_bytes / params.goodput_bytes_per_s(),
         board_s=Terms().board_interval_s,
         notice_s=REFRESH_S / 2
         + 8 * params.link().mean_delay_s(),  # on average; then four round trips to the first block

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netem.errors import ConfigError
+from netem.errors import ConfigError, LocalProtocolError
 from netem.randomness import keyed_generator
 from node.policies import make_policy, policy_names
 from node.policies.fixed import Fixed
@@ -130,3 +130,62 @@ def test_fixed_weights_are_kept_over_what_is_held():
         0: 0.25,
         1: 0.75,
     }
+
+
+OWN = """
+import numpy as np
+from node.policies import Policy
+
+class Own(Policy):
+    def weights(self, view):
+        return {body}
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Return a function that writes a policy of one's own with this body and returns its path."""
+
+    def write(body, text=OWN):
+        path = tmp_path / "own.py"
+        path.write_text(text.format(body=body), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_a_policy_of_ones_own_is_found_by_its_path(own):
+    policy = make_policy(own("view.beliefs / view.odds"))
+    shares = policy.split(held=[0, 1], odds=[0.5, 0.5], beliefs=np.array([0.2, 0.6]), own={})
+    assert shares == pytest.approx({0: 0.25, 1: 0.75})
+    assert make_policy(own("view.beliefs / view.odds")) is not policy
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("nothing", r"own\.py:7: NameError"),
+        ("np.ones(2)", "not 3 finite numbers >= 0"),
+        ("1.0", "not 3 finite numbers >= 0"),
+        ("-view.odds", "not 3 finite numbers >= 0"),
+        ("view.odds * np.nan", "not 3 finite numbers >= 0"),
+        ("None", "not 3 finite numbers >= 0"),
+        ("'all of it'", "ValueError"),
+    ],
+)
+def test_a_policy_that_does_not_split_is_refused_before_it_is_used(own, body, why):
+    with pytest.raises(ConfigError, match=why) as caught:
+        make_policy(own(body))
+    assert caught.value.field == "policy"
+
+
+@pytest.mark.parametrize("text", ["x = 1", OWN + OWN.replace("Own", "Other"), "from node.policies.fixed import Fixed"])
+def test_a_file_has_exactly_one_policy(own, text):
+    with pytest.raises(ConfigError, match=r"FILE\.py with one class .* \(it has [02]\)"):
+        make_policy(own("view.odds", text))
+
+
+def test_weights_that_turn_bad_later_are_an_error_and_no_odd_split(own):
+    policy = make_policy(own("view.odds if len(view.held) == 3 else -view.odds"))
+    with pytest.raises(LocalProtocolError, match=r"Own\.weights gave \[-1"):
+        policy.split(held=[0], odds=[1.0], beliefs=np.array([1.0]), own={})

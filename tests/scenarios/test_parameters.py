@@ -170,6 +170,7 @@ def test_the_description_is_json_and_its_defaults_are_allowed():
     rows = json.loads(json.dumps(describe(Example), allow_nan=False))
     assert rows["rate_bytes_per_s"] == {
         "default": "inf",
+        "unit": "bytes/s",
         "description": "rate of every link; inf is no limit",
         "allowed": "a number from 1000",
     }
