@@ -103,7 +103,7 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     """
     params = fill(scenario.params, values)
     params.link()
-    _check_procs(options, params)
+    check_procs(options, params)
     content = user_content(options.content) if options.content else standard_library()
     directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
     write_run_json(directory, scenario=scenario, params=params, options=options, content=content)
@@ -127,8 +127,12 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     return result
 
 
-def _check_procs(options: Options, params: Params) -> None:
-    """Refuse more processes than make sense."""
+def check_procs(options: Options, params: Params) -> None:
+    """Refuse more processes than make sense.
+
+    Raises:
+        ConfigError: there are more of them than nodes or than `MOST_PROCS`, or any beside the one in virtual time.
+    """
     if not 1 <= options.procs <= min(params.nodes, MOST_PROCS):
         raise ConfigError("--procs", options.procs, f"a whole number from 1 to {min(params.nodes, MOST_PROCS)}")
     if options.procs > 1 and options.time == "virtual":

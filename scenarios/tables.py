@@ -1,7 +1,9 @@
-"""Pure: a finished run as lines for a terminal: claims, fidelity, where the results are."""
+"""Pure: a finished run, or many, as lines for a terminal: claims, fidelity, where the results are."""
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,10 +13,13 @@ from rich.table import Table
 from netem.certificate import Certificate
 from netem.fates import Cause
 from scenarios.claims import Claim, Value
+from scenarios.summaries import JUDGED, VERDICTS, summarise
 
 if TYPE_CHECKING:
+    from scenarios.campaign import Findings
     from scenarios.runner import Result
 
+_WIDE = 200
 _VERDICT = {True: "holds", False: "FAILS", None: "not judged"}
 
 
@@ -61,13 +66,43 @@ def _claims(claims: Sequence[Claim]) -> Iterator[str]:
             _tolerance(claim),
             _VERDICT[claim.ok],
         )
-    console = Console()
-    with console.capture() as capture:
-        console.print(table)
-    yield from capture.get().rstrip("\n").split("\n")
+    yield from _lines(table)
     for claim in claims:
         if claim.ok is not True and claim.note:
             yield f"  {claim.name}: {claim.note}"
+
+
+def findings_lines(findings: Findings) -> Iterator[str]:
+    """Yield the lines at the end of many runs: per combination of swept values, every claim's mean over the seeds."""
+    groups = {tuple(outcome.job.labels.items()): outcome.job.labels for outcome in findings.outcomes}
+    keys = list(findings.campaign.jobs[0].labels)
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    for column in (*keys, "claim", "predicted", "measured, mean", "95 % interval", "held"):
+        table.add_column(column, justify="left" if column in {*keys, "claim"} else "right", overflow="fold")
+    for labels in groups.values():
+        for row in summarise(findings.results(**labels)):
+            interval = "-" if row.measured.low is None else f"{row.measured.low:.4g} .. {row.measured.high:.4g}"
+            held = f"{row.held} of {row.judged}" if row.judged else "not judged"
+            table.add_row(
+                *labels.values(), row.name, _number(row.predicted), _number(row.measured.mean), interval, held
+            )
+    yield from _lines(table)
+    ended = Counter(outcome.status for outcome in findings.outcomes)
+    told = ", ".join(f"{VERDICTS[status]} {n}" for status, n in sorted(ended.items()))
+    yield f"runs        {len(findings.outcomes)} of {len(findings.campaign.jobs)}: {told or 'none'}"
+    if not ended.keys() <= JUDGED:
+        yield "            void, refused and interrupted runs are in no mean"
+    yield f"results     {findings.campaign.directory}"
+    if not findings.complete:
+        yield "interrupted: the results cover what was done until then"
+
+
+def _lines(table: Table) -> Iterator[str]:
+    """Yield a table's lines, as wide as the terminal, or as it needs when there is none."""
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    with console.capture() as capture:
+        console.print(table)
+    yield from (line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
 
 
 def _tolerance(claim: Claim) -> str:
