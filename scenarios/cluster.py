@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from netem.errors import ConfigError
 from scenarios.jobs import Job, Outcome, command_of, environment, outcome_of
+from scenarios.runner import EXIT_VOID
 
 if TYPE_CHECKING:
     from scenarios.campaign import Campaign, Runner
@@ -50,13 +51,21 @@ def on_cluster(address: str) -> Runner:
 def _run(distributed: Any, client: Any, campaign: Campaign, *, tell: Callable[[Outcome], None]) -> bool:
     """Run a campaign; at Ctrl-C what has not begun is called off, and what is under way ends by itself, untold."""
     futures = client.map(run_job, list(campaign.jobs), pure=False, directory=str(Path.cwd()))
+    jobs = dict(zip(futures, campaign.jobs, strict=True))
     try:
         for future in distributed.as_completed(futures):
-            tell(future.result())
+            fault = future.exception()
+            tell(future.result() if fault is None else _lost(jobs[future], fault))
     except KeyboardInterrupt:
         client.cancel(futures)
         return False
     return True
+
+
+def _lost(job: Job, fault: BaseException) -> Outcome:
+    """Return the outcome of a job that the cluster could not run, such as without swarmbed on its worker."""
+    said = " ".join(f"{type(fault).__name__}: {fault}".split())
+    return Outcome(job=job, status=EXIT_VOID, result=None, said=said, wall_s=0.0)
 
 
 def run_job(job: Job, *, directory: str) -> Outcome:

@@ -72,8 +72,7 @@ def environment() -> dict[str, str]:
 
 def outcome_of(job: Job, *, returned: int, said: bytes, wall_s: float) -> Outcome:
     """Read how a job ended from its return code and its run directory."""
-    lines = said.decode(errors="replace").strip().splitlines()
-    words = lines[-1].removeprefix("swarmbed: ") if lines else ""
+    words = _last_words(said.decode(errors="replace"))
     path = job.out / "result.json"
     if returned in {EXIT_OK, EXIT_CLAIM, EXIT_VOID, EXIT_INTERRUPTED} and path.is_file():
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -82,6 +81,12 @@ def outcome_of(job: Job, *, returned: int, said: bytes, wall_s: float) -> Outcom
         words = f"killed by {signal.Signals(-returned).name}"
     status = returned if returned in {EXIT_USAGE, EXIT_INTERRUPTED} else EXIT_VOID
     return Outcome(job=job, status=status, result=None, said=words or f"ended with {returned}", wall_s=wall_s)
+
+
+def _last_words(said: str) -> str:
+    """Return the last line with a word in it, without the frame that a traceback of a group has."""
+    lines = (line.strip(" |+-") for line in reversed(said.splitlines()))
+    return next((line for line in lines if line), "").removeprefix("swarmbed: ")
 
 
 def at_once(time_: str) -> int:
