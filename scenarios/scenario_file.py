@@ -38,7 +38,7 @@ def _missing(module: ModuleType) -> Iterator[str]:
     members = vars(module)
     params = members.get("Params")
     if not isinstance(params, type) or not issubclass(params, Params):
-        yield "a class Params that extends scenarios.Params (or is it)"
+        yield "a class Params: one that extends scenarios.Params, or that class itself"
     elif lack := undeclared(params):
         yield f"declared parameters; {lack}"
     else:

@@ -81,11 +81,10 @@ def findings_lines(findings: Findings) -> Iterator[str]:
         table.add_column(column, justify="left" if column in {*keys, "claim"} else "right", overflow="fold")
     for labels in groups.values():
         for row in summarise(findings.results(**labels)):
-            interval = "-" if row.measured.low is None else f"{row.measured.low:.4g} .. {row.measured.high:.4g}"
+            mean = row.measured
+            interval = "-" if mean.low is None else f"{_mean(mean.low)} .. {_mean(mean.high)}"
             held = f"{row.held} of {row.judged}" if row.judged else "not judged"
-            table.add_row(
-                *labels.values(), row.name, _number(row.predicted), _number(row.measured.mean), interval, held
-            )
+            table.add_row(*labels.values(), row.name, _mean(row.predicted), _mean(mean.mean), interval, held)
     yield from _lines(table)
     ended = Counter(outcome.status for outcome in findings.outcomes)
     told = ", ".join(f"{VERDICTS[status]} {n}" for status, n in sorted(ended.items()))
@@ -109,6 +108,11 @@ def _tolerance(claim: Claim) -> str:
     if claim.predicted is None:
         return "-"
     return f"± {_number(claim.tolerance)}" if claim.tolerance else "exact"
+
+
+def _mean(value: float | None) -> str:
+    """Show a mean; one of whole numbers that are all the same looks like them."""
+    return _number(int(value) if value is not None and value.is_integer() else value)
 
 
 def _number(value: Value) -> str:
