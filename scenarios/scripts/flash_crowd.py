@@ -22,7 +22,7 @@ from netem.events import Event
 from node.downloader import MAX_SERVERS, REFRESH_S
 from node.events import DownloadFinished, PieceAccepted
 from node.peer import CONTROL_RESERVE
-from node.policies import make_policy
+from node.policies import make_policy, policy_names
 from node.policies.proportional_response import SHARE_FLOOR
 from scenarios.claims import Claim, Record, compare
 from scenarios.content import Shared
@@ -60,9 +60,9 @@ class Params(CommonParams, frozen=True, kw_only=True):
         int,
         param("downloads a node has room for; the one that earns least makes way", unit="files", ge=1, le=65_536),
     ] = 2
-    policy: Annotated[str, param("how servers split their upload: a name, or your own FILE.py")] = (
-        "proportional_response"
-    )
+    policy: Annotated[
+        str, param(f"how servers split their upload: {', '.join(policy_names())}, or your own FILE.py")
+    ] = "proportional_response"
     beliefs: Annotated[Literal["given", "learned"], param("what servers believe of p")] = "given"
     fee_credits: Annotated[int, param("flat fee per download, micro-credits", ge=1, le=10**12)] = 1_000_000
     endowment_credits: Annotated[int, param("granted at join, micro-credits", ge=0, le=10**15)] = 10**8

@@ -12,7 +12,7 @@ from netem.errors import ConfigError
 from scenarios.catalogue import scenario_named, scenario_names
 from scenarios.claims import Claim
 from scenarios.options import Options
-from scenarios.parameters import Params, describe, fill
+from scenarios.parameters import Params, describe, fill, undeclared
 from scenarios.runner import run_scenario
 
 EVERY_SCENARIO = pytest.mark.parametrize("name", scenario_names())
@@ -39,12 +39,13 @@ def test_a_scenario_asks_a_question_and_names_its_source(name):
 
 
 @EVERY_SCENARIO
-def test_every_key_has_a_description_a_range_and_an_allowed_default(name):
+def test_every_key_has_a_description_a_unit_a_range_and_an_allowed_default(name):
     params = scenario_named(name).params
     assert issubclass(params, Params)
     assert params.__struct_config__.frozen
     assert set(params.__struct_fields__) >= COMMON
     rows = describe(params)
+    assert undeclared(params) == ""
     assert all(row["description"] and row["allowed"] for row in rows.values())
     assert fill(params, {key: row["default"] for key, row in rows.items()}) == params()
     params().link()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netem.events import Event
-from scenarios.claims import Trace, compare
+from scenarios.claims import Record, Trace, compare
 
 
 class One(Event, frozen=True):
@@ -47,3 +47,12 @@ def test_a_trace_keeps_events_by_type_in_order_with_their_times():
     assert trace.of(One) == [(5, One(1)), (6, One(3))]
     assert trace.of(Two) == [(5, Two(2))]
     assert trace.of(Event) == []
+
+
+def test_a_record_tells_times_since_the_scenario_began():
+    trace = Trace()
+    for time_ns, event in [(5_000_000_000, One(1)), (5_500_000_000, Two(1)), (7_000_000_000, One(2))]:
+        trace.fold(time_ns, event)
+    record = Record(params=None, trace=trace, started_ns=4 * 10**9, certificate=None, facts={}, ledger_ok={})
+    assert record.times_s(One) == [1.0, 3.0]
+    assert record.times_s(Event) == []

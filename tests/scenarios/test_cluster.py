@@ -59,9 +59,15 @@ def test_a_cluster_runs_a_sweep(start_swarmbed, scheduler, content, tmp_path):
     assert all(row["digest"] for row in rows)
 
 
-def test_what_the_cluster_could_not_run_is_a_row_too(monkeypatch):
+@pytest.fixture
+def broken_cluster(monkeypatch):
+    """Put a stand-in in the place of `distributed`: no job of its workers ends well, and `fault` says how."""
+
     class Broken:
-        """A stand-in for `distributed` whose workers lack swarmbed; it also is its client and its futures."""
+        """The module; it also is its client and its futures."""
+
+        fault: BaseException
+        cancelled = 0
 
         def Client(self, _address, **_):  # noqa: N802  # distributed's name
             return self
@@ -72,8 +78,13 @@ def test_what_the_cluster_could_not_run_is_a_row_too(monkeypatch):
         def as_completed(self, futures):
             return reversed(futures)
 
+        def cancel(self, futures):
+            Broken.cancelled += len(futures)
+
         def exception(self):
-            return ModuleNotFoundError("No module named 'scenarios'")
+            if isinstance(Broken.fault, KeyboardInterrupt):
+                raise Broken.fault
+            return Broken.fault
 
         def __enter__(self):
             return self
@@ -81,15 +92,30 @@ def test_what_the_cluster_could_not_run_is_a_row_too(monkeypatch):
         def __exit__(self, *_):
             pass
 
+    monkeypatch.setitem(sys.modules, "distributed", Broken())
+    return Broken
+
+
+@pytest.fixture
+def campaign():
+    """Return a campaign of two jobs."""
     jobs = [
         Job(name=name, scenario="x", seed=1, time="virtual", values={}, labels={}, content=None, out=Path(name))
         for name in "ab"
     ]
-    campaign = Campaign(
-        scenario=scenario_named("flash-crowd"), directory=Path(), time="virtual", jobs=jobs, workers=1, quiet=True
-    )
-    monkeypatch.setitem(sys.modules, "distributed", Broken())
+    scenario = scenario_named("flash-crowd")
+    return Campaign(scenario=scenario, directory=Path(), time="virtual", jobs=jobs, workers=1, quiet=True)
+
+
+def test_what_the_cluster_could_not_run_is_a_row_too(broken_cluster, campaign):
+    broken_cluster.fault = ModuleNotFoundError("No module named 'scenarios'")
     outcomes = []
     assert on_cluster("tcp://x:1")(campaign, outcomes.append)
     assert [(outcome.job.name, outcome.status) for outcome in outcomes] == [("b", 3), ("a", 3)]
     assert outcomes[0].said == "ModuleNotFoundError: No module named 'scenarios'"
+
+
+def test_an_interrupt_calls_off_what_has_not_ended(broken_cluster, campaign):
+    broken_cluster.fault = KeyboardInterrupt()
+    assert not on_cluster("tcp://x:1")(campaign, lambda _: None)
+    assert broken_cluster.cancelled == 2

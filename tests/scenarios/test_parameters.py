@@ -14,7 +14,7 @@ from msgspec import Meta
 from netem.errors import ConfigError
 from netem.impairments.delay import Delay
 from netem.impairments.loss import Loss
-from scenarios.parameters import Params, allowed, describe, fill, read_settings
+from scenarios.parameters import Params, allowed, describe, fill, param, read_settings, undeclared
 
 
 class Example(Params, frozen=True, kw_only=True):
@@ -184,3 +184,47 @@ def test_what_is_allowed_is_told_for_plain_types_too():
         "text",
         "true or false",
     ]
+
+
+def test_a_unit_comes_from_the_suffix_or_is_declared_and_text_has_none():
+    class Units(Params):
+        wait_s: Annotated[float, param("a time")] = 1.0
+        room_bytes: Annotated[int, param("a size")] = 1
+        speed_bytes_per_s: Annotated[float, param("a rate")] = 1.0
+        price_credits: Annotated[int, param("a price")] = 1
+        files: Annotated[int, param("a count", unit="files", ge=1)] = 1
+        share: Annotated[Annotated[float, Meta(ge=0)], param("a share", unit="1")] = 0.5
+        taste_s: Annotated[str, param("a word")] = ""
+
+    rows = describe(Units)
+    assert [rows[name]["unit"] for name in Units.__struct_fields__ if name not in Params.__struct_fields__] == [
+        "s",
+        "bytes",
+        "bytes/s",
+        "micro-credits",
+        "files",
+        "1",
+        "",
+    ]
+    assert undeclared(Units) == ""
+
+
+def test_what_a_parameter_lacks_is_named():
+    class NoUnit(Params):
+        files: Annotated[int, param("a count")] = 1
+
+    class NoDescription(Params):
+        wait_s: float = 1.0
+
+    class NoDefault(Params, kw_only=True):
+        wait_s: Annotated[float, param("a time")]
+
+    assert undeclared(NoUnit).startswith("files: a unit")
+    assert undeclared(NoDescription).startswith("wait_s: a description")
+    assert undeclared(NoDefault) == "wait_s: a default"
+
+
+def test_goodput_is_the_upload_less_reserve_headers_and_losses():
+    whole = fill(Params, {"loss": 0, "upload_bytes_per_s": 1e6}).goodput_bytes_per_s()
+    assert 0.8e6 < whole < 0.92e6
+    assert fill(Params, {"loss": 0.25, "upload_bytes_per_s": 2e6}).goodput_bytes_per_s() == pytest.approx(1.5 * whole)
