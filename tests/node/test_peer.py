@@ -407,6 +407,12 @@ def test_odds_that_are_not_the_trackers_or_contradict_it_are_counted_and_not_bel
 
 
 def test_forged_blocks_and_words_of_strangers_do_no_harm_to_a_download(play):
+    async def calm(world):
+        seller, buyer = await world.join("seller", upload=500 * KB), await world.join("buyer")
+        index = await seller.publish("f", world.file("f", 4 * PIECE_BYTES))
+        world.spawn("buyer", buyer.fetch, index)
+        await trio.sleep(10.5)
+
     async def program(world):
         seller, buyer = await world.join("seller", upload=500 * KB), await world.join("buyer")
         index = await seller.publish("f", world.file("f", 4 * PIECE_BYTES))
@@ -429,4 +435,7 @@ def test_forged_blocks_and_words_of_strangers_do_no_harm_to_a_download(play):
 
     world = play(program, link=CLEAN)
     world.assert_identical(world.directory / "f")
-    assert world.of(DownloadFinished)[0].wasted_blocks == 0
+    unharmed = play(calm, link=CLEAN).of(DownloadFinished)[0]
+    assert (
+        world.of(DownloadFinished)[0].wasted_blocks == unharmed.wasted_blocks
+    )  # asking a lone server twice costs a few
