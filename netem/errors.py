@@ -57,6 +57,10 @@ class LedgerError(SwarmbedError):
     """Report a ledger that cannot be read or written (torn, tampered with, disk full); nothing was acknowledged."""
 
 
+class OwnCodeError(SwarmbedError):
+    """Report that the experimenter's own scenario or policy raised something in mid-run; the message names file and line."""
+
+
 class RunVoid(SwarmbedError):
     """Report that a run cannot be believed any more, such as after the death of one of its processes; it stops at once."""
 

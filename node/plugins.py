@@ -74,7 +74,7 @@ def attempt(call: Callable[[], T], *, field: str, path: str) -> T:
     except ConfigError:
         raise
     except (Exception, SystemExit) as fault:  # code that is not ours may raise anything
-        raise ConfigError(field, path, f"a file without mistakes ({_blame(path, fault)})") from fault
+        raise ConfigError(field, path, f"a file without mistakes ({blame(path, fault)})") from fault
 
 
 @functools.cache
@@ -89,7 +89,7 @@ def _execute(path: str, source: bytes) -> ModuleType:
     return module
 
 
-def _blame(path: str, fault: BaseException) -> str:
+def blame(path: str, fault: BaseException) -> str:
     """Say in one line where in a file an error came from, and what it was."""
     line, trace = 0, fault.__traceback__
     while trace is not None:

@@ -15,7 +15,8 @@ import trio
 from netem.errors import ConfigError, LocalProtocolError
 from scenarios.catalogue import scenario_named
 from scenarios.options import Options
-from scenarios.runner import Result, run_scenario
+from scenarios.result import Result
+from scenarios.runner import run_scenario
 
 
 def run(

@@ -16,8 +16,9 @@ from scenarios.grid import cells
 from scenarios.jobs import Job, Outcome, at_once, run_jobs
 from scenarios.options import Options
 from scenarios.parameters import fill
+from scenarios.result import EXIT_INTERRUPTED
 from scenarios.run_directory import new_run_directory
-from scenarios.runner import EXIT_INTERRUPTED, check_procs
+from scenarios.runner import check_procs
 from scenarios.summaries import worst
 from scenarios.tally import Tally
 

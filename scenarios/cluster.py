@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from netem.errors import ConfigError
 from scenarios.jobs import Job, Outcome, command_of, environment, outcome_of
-from scenarios.runner import EXIT_VOID
+from scenarios.result import EXIT_VOID
 
 if TYPE_CHECKING:
     from scenarios.campaign import Campaign, Runner

@@ -18,7 +18,7 @@ from typing import Any
 
 import trio
 
-from scenarios.runner import EXIT_CLAIM, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, EXIT_VOID
+from scenarios.result import EXIT_CLAIM, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, EXIT_VOID
 
 _PACKAGES = Path(__file__).resolve().parents[1]
 _LAST_WORDS_BYTES = 4096

@@ -9,84 +9,39 @@ import dataclasses
 import hashlib
 import shutil
 import signal
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import trio
 
 from netem.accounts import Account, merge
-from netem.certificate import Certificate
 from netem.clock import S
-from netem.errors import ConfigError
+from netem.errors import ConfigError, OwnCodeError, SwarmbedError
 from netem.events import EventStream
 from netem.network import Network
 from netem.real_time import RealTime
 from netem.virtual_time import VirtualTime, schedule_deterministically
-from node.events import DownloadFinished, DownloadStopped, OddsHeard, PieceAccepted
 from scenarios.catalogue import Scenario
 from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
 from scenarios.fleet import Fleet
+from scenarios.foreign import judge_guarded, play_guarded
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
 from scenarios.progress import Progress
+from scenarios.result import Result, count
 from scenarios.run_directory import new_run_directory, write_json, write_run_json
+from scenarios.scenario_file import own_code_files
 from scenarios.testbed import Bed
 from scenarios.trace_file import TraceFile
 from tracker.bank.audit import audit
-from tracker.events import FramesDropped, NodeJoined
+from tracker.events import NodeJoined
 
-EXIT_OK, EXIT_CLAIM, EXIT_USAGE, EXIT_VOID, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 MOST_PROCS = 64
 HOLD_NS = S // 2  # how long events wait for earlier ones from other processes
 DRAIN_S = 1.0  # after the last sender has stopped, so that what is under way arrives and is counted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What a run found. `status` is the exit status of DESIGN section 6."""
-
-    scenario: str
-    seed: int
-    time: str
-    params: Params
-    claims: Sequence[Claim]
-    invariants: Mapping[str, bool]
-    certificate: Certificate
-    counts: Mapping[str, int]
-    digest: str
-    directory: Path
-    interrupted: bool
-
-    @property
-    def status(self) -> int:
-        """Return the exit status: interrupted, void, a failed claim, or 0, in this order."""
-        if self.interrupted:
-            return EXIT_INTERRUPTED
-        if not self.certificate.valid or not all(self.invariants.values()):
-            return EXIT_VOID
-        return EXIT_CLAIM if any(claim.ok is False for claim in self.claims) else EXIT_OK
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the contents of result.json."""
-        return {
-            "scenario": self.scenario,
-            "seed": self.seed,
-            "time": self.time,
-            "params": msgspec.to_builtins(self.params),
-            "claims": [claim.to_dict() for claim in self.claims],
-            "invariants": dict(self.invariants),
-            "fidelity": self.certificate.to_dict(),
-            "counts": dict(self.counts),
-            "digest": self.digest,
-            "interrupted": self.interrupted,
-            "status": self.status,
-        }
 
 
 def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Options) -> Result:
@@ -166,6 +121,7 @@ class _Run:
         mirror = self._fleet.change if self._fleet else None
         self._network = Network(clock, run_seed=options.seed, default_link=params.link(), mirror=mirror)
         self._void: list[str] = []
+        self._own_code = own_code_files(scenario.file, params)
         self._progress = Progress(clock, duration_s=params.duration_s, quiet=options.quiet)
         self._events.subscribe(self._progress.fold)
         self._started_ns = 0
@@ -193,7 +149,7 @@ class _Run:
                     wires.start_soon(self._watch_for_interrupt)
                     try:
                         with self._playing:
-                            await self._play()
+                            await self._play_or_break_off()
                     finally:
                         if self._bed is not None:
                             self._bed.close()
@@ -216,6 +172,23 @@ class _Run:
         while True:
             await trio.sleep(HOLD_NS / S / 5)
             self._events.release()
+
+    async def _play_or_break_off(self) -> None:
+        """Play; an error of ours (a full disk, a ledger that fails) or of the experimenter's code leaves a void result."""
+        try:
+            await play_guarded(self._play, self._own_code)
+        except* ConfigError as faults:
+            if not self.began:
+                raise
+            self._break_off(faults)
+        except* SwarmbedError as faults:
+            self._break_off(faults)
+
+    def _break_off(self, faults: BaseExceptionGroup[SwarmbedError]) -> None:
+        fault: BaseException = faults
+        while isinstance(fault, BaseExceptionGroup):
+            fault = fault.exceptions[0]
+        self._give_up(f"the run broke off: {fault}")
 
     def _give_up(self, reason: str) -> None:
         """Stop at once: the run cannot be believed any more."""
@@ -271,8 +244,8 @@ class _Run:
             params=self._params,
             claims=self._judged(record),
             invariants=report.invariants,
-            certificate=self._certificate,
-            counts=self._counts(),
+            certificate=self._account.certificate(void=self._void) if self._void else self._certificate,
+            counts=count(self._trace, self._account),
             digest=self._digest(report.head),
             directory=self._directory,
             interrupted=bed.interrupted,
@@ -280,34 +253,14 @@ class _Run:
 
     def _judged(self, record: Record) -> Sequence[Claim]:
         """Judge the claims; of a run that broke off nothing follows."""
-        claims = self._scenario.claims(record)
+        try:
+            claims = judge_guarded(lambda: self._scenario.claims(record), self._own_code)
+        except OwnCodeError as fault:
+            self._void.append(str(fault))
+            return []
         if not self._void:
             return claims
         return [dataclasses.replace(claim, ok=None, note="the run broke off") for claim in claims]
-
-    def _counts(self) -> dict[str, int]:
-        finished = [event.blocks for _, event in self._trace.of(DownloadFinished)]
-        stopped = [event.blocks for _, event in self._trace.of(DownloadStopped)]
-        accepted = sum(n for _, e in self._trace.of(PieceAccepted) for _, n in e.sources)
-        return {
-            "blocks_delivered": sum(finished) + sum(stopped),
-            "bytes_accepted": accepted,
-            "downloads_finished": len(finished),
-            "downloads_stopped": len(stopped),
-            "events": self._events.count,
-            "odds_pages_heard": sum(event.pages for _, event in self._trace.of(OddsHeard)),
-            "odds_pages_missed": sum(event.missed for _, event in self._trace.of(OddsHeard)),
-            "foreign_datagrams": self._account.foreign,
-            **{f"datagrams_{name}": n for name, n in self._account.fates().items()},
-            **{f"frames_dropped_{kind}": n for kind, n in sorted(self._dropped().items())},
-        }
-
-    def _dropped(self) -> Counter[str]:
-        """Return how many frames the tracker and all nodes dropped, by kind."""
-        dropped: Counter[str] = Counter()
-        for _, event in self._trace.of(FramesDropped):
-            dropped.update(dict(event.kinds))
-        return dropped
 
     def _digest(self, journal_head: bytes) -> str:
         """Return the run's digest: events, journal and packet fates; no wall clock, path or database byte."""

@@ -62,10 +62,14 @@ def _takes_one(function: object) -> bool:
 
 def code_files(scenario_file: str | None, params: Params) -> Sequence[Mapping[str, str]]:
     """Return path (relative to here) and SHA-256 of the experimenter's own code in a run: the scenario, and files in parameters."""
-    values = msgspec.to_builtins(params).values()
-    names = [scenario_file, *(value for value in values if isinstance(value, str) and value.endswith(".py"))]
     return [
         {"path": os.path.relpath(name), "sha256": hashlib.sha256(Path(name).read_bytes()).hexdigest()}
-        for name in names
-        if name is not None
+        for name in own_code_files(scenario_file, params)
     ]
+
+
+def own_code_files(scenario_file: str | None, params: Params) -> list[str]:
+    """Return the paths of the experimenter's own code in a run, as they were given."""
+    values = msgspec.to_builtins(params).values()
+    names = [scenario_file, *(value for value in values if isinstance(value, str) and value.endswith(".py"))]
+    return [name for name in names if name is not None]

@@ -17,7 +17,7 @@ from scenarios.summaries import JUDGED, VERDICTS, summarise
 
 if TYPE_CHECKING:
     from scenarios.campaign import Findings
-    from scenarios.runner import Result
+    from scenarios.result import Result
 
 _WIDE = 200
 _VERDICT = {True: "holds", False: "FAILS", None: "not judged"}

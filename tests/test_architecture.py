@@ -38,8 +38,8 @@ READERS = {
     "node.plugins": {"open"},
     "scenarios.shared_claims": {"read_bytes"},
 }
-# The only module that calls code which is not ours, and which may raise anything.
-CALLS_FOREIGN_CODE = "node.plugins"
+# The only modules that call code which is not ours, and which may raise anything.
+CALLS_FOREIGN_CODE = {"node.plugins"}
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def broad_handlers(module: Module) -> list[str]:
 
     Foreign code is the other: there, such a handler may end by raising an error of ours.
     """
-    foreign = module.name == CALLS_FOREIGN_CODE
+    foreign = module.name in CALLS_FOREIGN_CODE
     broad = []
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ExceptHandler):

@@ -14,7 +14,8 @@ import pytest
 from scenarios.catalogue import scenario_named
 from scenarios.cli import main
 from scenarios.options import Options
-from scenarios.runner import Result, run_scenario
+from scenarios.result import Result
+from scenarios.runner import run_scenario
 
 # Where pieces and blocks end, and names that are awkward on some system: what users really have.
 AWKWARD_FILES = {

@@ -4,7 +4,8 @@ import pytest
 
 from scenarios.catalogue import scenario_named
 from scenarios.options import Options
-from scenarios.runner import EXIT_CLAIM, EXIT_OK, run_scenario
+from scenarios.result import EXIT_CLAIM, EXIT_OK
+from scenarios.runner import run_scenario
 from scenarios.scripts.flash_crowd import ODDS_NAME
 
 pytestmark = pytest.mark.slow

@@ -10,10 +10,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import trio
 
+from netem.errors import LedgerError
+from node.store import StoreError
 from scenarios.catalogue import scenario_named
 from scenarios.claims import Claim
 from scenarios.options import Options
@@ -241,3 +244,50 @@ def test_a_failure_of_the_program_is_never_hidden(play):
     with pytest.raises(ExceptionGroup) as caught:
         play(script)
     assert caught.group_contains(ZeroDivisionError)
+
+
+OWN = '''"""Does it break?
+
+Source: made up
+"""
+
+from scenarios import Bed, Params
+
+async def run(bed):
+    await bed.start()
+    {act}
+
+def claims(record):
+    return {claims}
+'''
+
+
+@pytest.mark.parametrize(
+    ("act", "claims", "told"),
+    [
+        ("1 / 0", "[]", "mine.py:10: ZeroDivisionError"),
+        ("await bed.peers[0].fetch(7)", "[]", "mine.py:10: Rejection: unknown-file"),
+        ("pass", "record.facts['nothing']", "mine.py:13: KeyError"),
+    ],
+)
+def test_a_mistake_in_a_scenario_of_ones_own_voids_the_run_and_is_told_by_its_line(swarmbed, act, claims, told):
+    Path("mine.py").write_text(OWN.format(act=act, claims=claims))
+    outcome = swarmbed("run", "mine.py", "--time", "virtual", "--nodes", "3", "--quiet", "--out", "out")
+    assert outcome.status == 3
+    assert told in outcome.out
+    assert "Traceback" not in outcome.err
+    result = json.loads(Path("out/result.json").read_text(encoding="utf-8"))
+    assert told in result["fidelity"]["reasons"][0]
+    assert all(result["invariants"].values())
+
+
+@pytest.mark.parametrize("error", [StoreError("cannot write x: No space left on device"), LedgerError("torn")])
+def test_a_disk_that_fails_leaves_a_void_result(play, error):
+    async def script(bed):
+        await bed.start()
+        raise error
+
+    result = play(script)
+    assert result.status == 3
+    assert result.certificate.reasons == (f"the run broke off: {error}",)
+    assert json.loads((result.directory / "result.json").read_text(encoding="utf-8"))["status"] == 3
