@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 import trio
 
 from netem.clock import Clock, S
-from netem.errors import BadFrame, Rejection, RemoteProtocolError
+from netem.errors import BadFrame, Rejection
 from netem.events import Event
 from netem.host import Endpoint
 from netem.randomness import keyed_bytes
 from netem.route import Address
 from node.acquaintances import Acquaintances
-from node.content import check_manifest
 from node.credit import Credit
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
 from node.store import PartialFile, Store
 from node.swarm import MAX_SERVERS, Accepted, Ask, Progress, Swarm
 from node.tracker_link import TrackerLink
 from tracker import messages as m
+from tracker.manifest import check_manifest
 from tracker.session import Session
 from tracker.wire import block_flow, flow_id, open_block
 
@@ -128,10 +128,7 @@ class Downloader:
 
     async def _open(self, index: int) -> Download:
         manifest = await self._link.ask(m.GetManifest(index), m.Manifest)
-        try:
-            check_manifest(manifest)
-        except RemoteProtocolError as fault:
-            raise Rejection("bad-manifest", str(fault)) from None
+        check_manifest(manifest)
         self._started += 1
         name = keyed_bytes(self._run_seed, "download", self._node, self._epoch, self._started, size=16)
         # Cancelled half-way, the fee would be held with nobody to close the download: so this is seen through.

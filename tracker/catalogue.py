@@ -6,7 +6,8 @@ Source: DESIGN section 4 (a catalogue over TCP gives files indices).
 from __future__ import annotations
 
 from netem.errors import Rejection
-from tracker.messages import MAX_FILES, PIECE_BYTES, Entry, Manifest
+from tracker.manifest import check_manifest
+from tracker.messages import MAX_FILES, Entry, Manifest
 
 ENTRIES_PER_ANSWER = 240
 """Files per answer: with the longest names, at 4 bytes a letter, they still fit a frame of 1 MiB."""
@@ -33,15 +34,12 @@ class Catalogue:
         """Return the file's index, the next free one for a new root.
 
         Raises:
-            Rejection: `bad-manifest` (the pieces do not add up to the size), `root-conflict` (the root is known with other
-                content) or `catalogue-full`; nothing changed.
+            Rejection: `bad-manifest` (see `check_manifest`: a root stands for one content) or `catalogue-full`; nothing
+                changed.
         """
-        if len(manifest.pieces) != -(-manifest.size_bytes // PIECE_BYTES):
-            raise Rejection("bad-manifest", f"{len(manifest.pieces)} pieces for {manifest.size_bytes} bytes")
+        check_manifest(manifest)
         index = self._index.get(manifest.root)
         if index is not None:
-            if self._manifests[index] != manifest:
-                raise Rejection("root-conflict", f"file {index} has this root and other content")
             return index
         if len(self._manifests) >= MAX_FILES:
             raise Rejection("catalogue-full", f"{MAX_FILES} files")

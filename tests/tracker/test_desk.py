@@ -12,7 +12,7 @@ from tracker.catalogue import ENTRIES_PER_ANSWER
 from tracker.desk import Desk, Terms
 from tracker.events import DownloadSettled, FeeHeld, FileHeld, FilePublished
 from tracker.identity import Identity
-from tracker.messages import PIECE_BYTES
+from tracker.manifest import manifest_root, piece_count
 from tracker.wire import open_signed
 
 TRACKER = Identity(bytes([9]) * 32, epoch=1)
@@ -59,8 +59,8 @@ class Scene:
 
 
 def manifest(number=0, size_bytes=10):
-    pieces = -(-size_bytes // PIECE_BYTES)
-    return m.Manifest(f"f{number}", size_bytes, [bytes(32)] * pieces, number.to_bytes(32, "big"))
+    name, pieces = f"f{number}", [bytes(32)] * piece_count(size_bytes)
+    return m.Manifest(name, size_bytes, pieces, manifest_root(name, size_bytes, pieces))
 
 
 async def test_a_file_is_published_once_and_keeps_its_index():
