@@ -15,7 +15,7 @@ from netem.virtual_time import VirtualTime
 from tracker.bank.audit import audit
 from tracker.bank.bank import Bank
 from tracker.bank.journal import BrokenChain, read_journal
-from tracker.bank.transactions import hold, mint, settle, tariff, transaction_id, user_account
+from tracker.bank.transactions import HoldMemo, hold, mint, settle, tariff, transaction_id, user_account
 
 FEE = 1_000_000
 ANN = user_account(b"ann-ann-")
@@ -53,7 +53,7 @@ def gift(i, amount=5):
 
 
 def a_hold(download=D, time_ns=2):
-    return hold(download, ANN, FEE, expires_ns=99, board=0, time_ns=time_ns)
+    return hold(download, ANN, FEE, terms=HoldMemo(99, 0, 10, bytes(32)), board=0, time_ns=time_ns)
 
 
 def a_settlement(nbytes):

@@ -131,8 +131,7 @@ async def test_an_order_names_the_downloader_and_its_keys_and_when_the_hold_ends
         D, 0, buyer.node, buyer.sign_key, buyer.exchange_key, 4, scene.clock.ns + 60 * S
     )
     assert [server.node for server in opened.servers] == [seller.node]
-    (transaction,) = scene.bank.applied
-    assert transaction.memo == HoldMemo(scene.clock.ns + 60 * S)
+    assert scene.bank.applied[-1].memo == HoldMemo(scene.clock.ns + 60 * S, 0, 10, buyer.sign_key)
     assert isinstance(scene.events[-1], FeeHeld)
 
 
