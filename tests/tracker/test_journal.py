@@ -251,7 +251,7 @@ def test_another_database_is_refused_and_left_alone(tmp_path):
 
 
 def test_a_ledger_of_another_version_is_refused(path):
-    edit(path, "PRAGMA user_version = 2")
+    edit(path, "PRAGMA user_version = 99")
     with pytest.raises(LedgerError, match="version"):
         Journal(path)
 
