@@ -124,9 +124,9 @@ class PartialFile:
         whole = self._path.with_suffix("")
         try:
             self._path.replace(whole)
+            self._store.keep(self._manifest.root, whole)
         except OSError as error:
             raise StoreError(f"cannot finish {whole}: {error.strerror}") from error
-        self._store.keep(self._manifest.root, whole)
         return whole
 
 
@@ -145,6 +145,7 @@ class Store:
         self.directory = directory
         self._descriptors = descriptors or Descriptors()
         self._paths: dict[bytes, str] = {}
+        self._sizes: dict[bytes, int] = {}
         self._ahead: dict[
             bytes, tuple[int, bytes]
         ] = {}  # by root, oldest first: what was read last, and from which offset
@@ -152,7 +153,7 @@ class Store:
             directory.mkdir(parents=True, exist_ok=True)
             for path in sorted(directory.iterdir()):
                 if len(path.name) == _ROOT_DIGITS:
-                    self._paths[bytes.fromhex(path.name)] = str(path)
+                    self.keep(bytes.fromhex(path.name), path)
         except OSError as error:
             raise StoreError(f"cannot use {directory}: {error.strerror}") from error
 
@@ -164,11 +165,11 @@ class Store:
         """
         try:
             size_bytes = source.stat().st_size
+            if size_bytes != manifest.size_bytes:
+                raise StoreError(f"{source} has {size_bytes} bytes, published were {manifest.size_bytes}")
+            self.keep(manifest.root, source)
         except OSError as error:
             raise StoreError(f"cannot open {source}: {error.strerror}") from error
-        if size_bytes != manifest.size_bytes:
-            raise StoreError(f"{source} has {size_bytes} bytes, published were {manifest.size_bytes}")
-        self.keep(manifest.root, source)
 
     def begin(self, manifest: Manifest) -> PartialFile:
         """Begin or resume a download; pieces already on disk are verified again by their hashes.
@@ -182,7 +183,12 @@ class Store:
         return PartialFile(self, manifest)
 
     def keep(self, root: bytes, path: Path) -> None:
-        """Hold the whole file at `path` under its root."""
+        """Hold the whole file at `path` under its root.
+
+        Raises:
+            OSError: it is not there.
+        """
+        self._sizes[root] = path.stat().st_size
         self._paths[root] = str(path)
 
     def discard(self, root: bytes) -> None:
@@ -195,7 +201,7 @@ class Store:
         path = self._path(root)
         self._descriptors.close(path)
         self._ahead.pop(root, None)
-        del self._paths[root]
+        del self._paths[root], self._sizes[root]
         if Path(path).parent == self.directory:
             try:
                 Path(path).unlink()
@@ -219,7 +225,7 @@ class Store:
 
         Raises:
             LocalProtocolError: the file is not held.
-            StoreError: it cannot be read.
+            StoreError: it cannot be read, or is shorter than when it was published.
         """
         offset = piece * PIECE_BYTES + block * BLOCK_BYTES
         start, data = self._ahead.get(root, (0, b""))
@@ -235,6 +241,8 @@ class Store:
             data = os.pread(self._descriptors.get(path), READ_AHEAD_BYTES, offset)
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}") from error
+        if len(data) < READ_AHEAD_BYTES and offset + len(data) < self._sizes[root]:
+            raise StoreError(f"{path} is shorter than the {self._sizes[root]} bytes it had")
         ahead = self._ahead
         ahead.pop(root, None)
         if len(ahead) >= MAX_AHEAD:

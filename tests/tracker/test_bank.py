@@ -200,6 +200,39 @@ async def test_a_full_disk_stops_the_bank_and_keeps_what_was_acknowledged(path):
     assert Bank(path, RealTime()).ledger.head == bank.ledger.head
 
 
+async def test_on_a_disk_that_is_really_full_nothing_more_is_acknowledged_and_nothing_acknowledged_is_lost(small_disk):
+    acknowledged, refused = [], []
+
+    async def client(number):
+        for i in range(1000):
+            try:
+                await bank.apply(gift(f"{number}-{i}"))
+            except LedgerError as error:
+                refused.append(str(error))
+                return
+            acknowledged.append(gift(f"{number}-{i}").id)
+
+    with small_disk(400) as directory:
+        path = directory / "ledger.sqlite"
+        async with trio.open_nursery() as nursery:
+            bank = await a_bank(path, nursery, RealTime())
+            for number in range(5):
+                nursery.start_soon(client, number)
+        assert len(refused) == 5
+        assert any("disk" in text for text in refused)
+        assert len(acknowledged) > 100
+        with pytest.raises(LedgerError):
+            await bank.apply(gift("late"))
+    assert audit(path).ok
+    assert {entry.transaction.id for entry in read_journal(path)} == set(acknowledged)
+    async with trio.open_nursery() as nursery:
+        bank = await a_bank(path, nursery, RealTime())
+        await bank.apply(gift("late"))
+        assert bank.ledger.count == len(acknowledged) + 1
+        nursery.cancel_scope.cancel()
+    assert audit(path).ok
+
+
 async def test_a_broken_or_foreign_or_missing_place_does_not_open(path, tmp_path):
     async with trio.open_nursery() as nursery:
         bank = await a_bank(path, nursery, RealTime())
