@@ -139,7 +139,13 @@ class Downloader:
 
     def _begin(self, index: int, manifest: m.Manifest, opened: m.Opened, *, name: bytes) -> Download:
         file = self._store.begin(manifest)
-        swarm = Swarm(manifest, shuffle=int.from_bytes(name[:8], "little"), have=file.have)
+        # Of what an earlier boot kept, a server is paid for its part if it still serves the file.
+        here = {server.node for server in opened.servers}
+        blocks = {
+            piece: {block: (sender if sender in here else b"", data) for block, (sender, data) in kept.items()}
+            for piece, kept in file.blocks.items()
+        }
+        swarm = Swarm(manifest, shuffle=int.from_bytes(name[:8], "little"), have=file.have, blocks=blocks)
         download = Download(name, index, manifest, swarm, file, opened.order, Credit(name))
         download.receipts_due_ns = self._clock.now_ns() + RECEIPT_NS
         self._downloads[name] = download
@@ -177,6 +183,8 @@ class Downloader:
             wasted = sum(download.swarm.ignored.values())
             self._emit(DownloadFinished(self._node, download.download, download.index, digest, download.blocks, wasted))
         else:
+            if self._endpoint.open:  # else our host crashed, and nothing more happens on it
+                download.file.flush()
             self._emit(DownloadStopped(self._node, download.download, download.index, reason, download.blocks))
 
     # -- servers ----------------------------------------------------------------------------------------------------
@@ -257,7 +265,10 @@ class Downloader:
                 download.over.set()
             else:
                 self._check(download)
-        elif ask := swarm.requests_for(server, now_ns):
+            return
+        if progress:
+            download.file.keep_block(piece, block, data=data, sender=server)
+        if ask := swarm.requests_for(server, now_ns):
             self._request(download, ask)
 
     def on_queued(self, queued: m.Queued, *, sender: bytes) -> None:
