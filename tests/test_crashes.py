@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from scenarios.trace_file import read_trace
+from tracker.bank.audit import audit
+from tracker.bank.journal import read_journal
 
 ROOT = Path(__file__).parents[1]
 STOPPED_S = 5.0
@@ -57,3 +61,96 @@ def test_a_run_that_is_stopped_for_five_seconds_goes_on_and_is_void_and_says_how
     finished = events(out, "DownloadFinished")
     assert len([at for at in finished if at > stopped + STOPPED_S]) >= 2
     assert len(events(out, "DownloadSettled")) == len(events(out, "FeeHeld"))
+
+
+KILLER = ROOT / "tests" / "tracker" / "kill_tracker.py"
+POINTS = (57, 11, 42, 50, 59, 68, -1)  # by boot: opening a ledger and its tariff have about thirty, others eight each
+FEE = 1_000
+
+
+class TrackerProcess:
+    """A tracker in a process of its own; its boots share a directory and an address."""
+
+    def __init__(self, directory, address="127.0.0.1:0"):
+        self.directory, self.address, self.line = directory, address, ""
+        self.acknowledged = directory.with_suffix(".acknowledged")
+
+    def boot(self, point):
+        """Start a boot that dies at a point of its bank's work (-1: never)."""
+        options = ["--listen", self.address, "--dir", str(self.directory), "--set", f"fee_credits={FEE}"]
+        self.process = subprocess.Popen(
+            [sys.executable, str(KILLER), str(point), str(self.acknowledged), *options],
+            env={"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        line = self.process.stdout.readline().strip()
+        if line:
+            self.line, self.address = line, line.partition("/")[0]
+
+    @property
+    def ledger(self):
+        return self.directory / "ledger.sqlite"
+
+
+def node(tracker, directory, *arguments):
+    command = [
+        sys.executable,
+        "-m",
+        "scenarios",
+        "node",
+        "--tracker",
+        tracker.line,
+        "--dir",
+        str(directory),
+        *arguments,
+    ]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.slow
+def test_clients_of_a_tracker_that_is_killed_again_and_again_reconnect_and_finish_and_every_fee_is_settled_once(
+    tmp_path,
+):
+    content = tmp_path / "content"
+    content.mkdir()
+    names = [f"f{number}" for number in range(4)]
+    for name in names:
+        (content / name).write_bytes(name.encode() * 30_000)
+    tracker = TrackerProcess(tmp_path / "tracker")
+    tracker.boot(POINTS[0])
+    seller = node(tracker, tmp_path / "seller", "--publish", str(content))
+    wanted = [argument for name in names for argument in ("--fetch", name)]
+    folders = [tmp_path / f"buyer-{number}" for number in range(2)]
+    buyers = [node(tracker, folder, *wanted, "--once") for folder in folders]
+    try:
+        for point in POINTS[1:]:
+            tracker.process.communicate(timeout=90)
+            assert tracker.process.returncode == -signal.SIGKILL
+            tracker.boot(point)
+        for buyer in buyers:
+            told, _ = buyer.communicate(timeout=120)
+            assert buyer.returncode == 0, told
+        deadline = time.monotonic() + 60
+        while audit(tracker.ledger).held_credits and time.monotonic() < deadline:
+            time.sleep(0.5)
+    finally:
+        for process in (*buyers, seller, tracker.process):
+            process.terminate()
+            process.communicate(timeout=30)
+    for folder, name in itertools.product(folders, names):
+        assert (folder / "files" / name).read_bytes() == (content / name).read_bytes()
+    report = audit(tracker.ledger)
+    assert report.ok
+    assert report.held_credits == 0
+    journal = [entry.transaction for entry in read_journal(tracker.ledger)]
+    told = tracker.acknowledged.read_bytes()
+    assert {told[i : i + 16] for i in range(0, len(told), 16)} <= {transaction.id for transaction in journal}
+    # Each download was paid for once and whole: nobody was made to pay twice, and no server went away empty.
+    counts = Counter(transaction.kind for transaction in journal)
+    downloads = len(folders) * len(names)
+    each = dict.fromkeys(("hold", "close", "settle"), downloads)
+    assert counts == {"tariff": counts["tariff"], "mint": 3, "file": len(names), **each}
+    assert len(POINTS) - 1 <= counts["tariff"] <= len(POINTS)  # one boot dies while it opens the ledger
+    settled = [transaction.memo for transaction in journal if transaction.kind == "settle"]
+    assert {sum(nbytes for _, nbytes in memo.totals) for memo in settled} == {60_000}
