@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from netem.randomness import keyed_generator
+from node.content import make_manifest
+from node.store import Store
 from scenarios.trace_file import read_trace
 from tracker.bank.audit import audit
 from tracker.bank.journal import read_journal
+from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 
 ROOT = Path(__file__).parents[1]
 STOPPED_S = 5.0
@@ -154,3 +158,45 @@ def test_clients_of_a_tracker_that_is_killed_again_and_again_reconnect_and_finis
     assert len(POINTS) - 1 <= counts["tariff"] <= len(POINTS)  # one boot dies while it opens the ledger
     settled = [transaction.memo for transaction in journal if transaction.kind == "settle"]
     assert {sum(nbytes for _, nbytes in memo.totals) for memo in settled} == {60_000}
+
+
+@pytest.mark.slow
+def test_a_node_killed_in_mid_download_resumes_without_fetching_more_than_a_hundredth_of_what_it_had_again(tmp_path):
+    (tmp_path / "f").write_bytes(keyed_generator(1, "content").bytes(3 * 2**20))
+    tracker = TrackerProcess(tmp_path / "tracker")
+    tracker.boot(-1)
+    folder = tmp_path / "buyer"
+    upload = ("--set", "upload_bytes_per_s=150000")
+    sellers = [node(tracker, tmp_path / f"seller-{n}", "--publish", str(tmp_path / "f"), *upload) for n in range(2)]
+    boots = [node(tracker, folder, "--fetch", "f", "--once")]
+    try:
+        part = wait_for(lambda: next(folder.glob("store/*.part"), None))
+        wait_for(lambda: part.with_suffix(".blocks").exists())
+        time.sleep(4)
+        boots[0].kill()
+        boots[0].communicate(timeout=30)
+        kept = Store(folder / "store").begin(make_manifest("f", tmp_path / "f"))
+        boots.append(node(tracker, folder, "--fetch", "f", "--once"))
+        told, _ = boots[1].communicate(timeout=120)
+        assert boots[1].returncode == 0, told
+    finally:
+        for process in (*boots, *sellers, tracker.process):
+            process.terminate()
+            process.communicate(timeout=30)
+    assert (folder / "files" / "f").read_bytes() == (tmp_path / "f").read_bytes()
+    whole = 3 * 2**20 // BLOCK_BYTES
+    unfinished = sum(len(blocks) for blocks in kept.blocks.values())
+    before = len(kept.have) * PIECE_BYTES // BLOCK_BYTES + unfinished
+    assert 0.05 * whole < before < 0.95 * whole
+    assert unfinished
+    (blocks,) = [event[5] for _, event in read_trace(folder / "events.msgpack") if event[0] == "DownloadFinished"]
+    assert whole - before <= blocks <= whole - before + 0.01 * whole
+
+
+def wait_for(condition, timeout_s=60.0):
+    """Return what a condition gives once it is true."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
