@@ -67,6 +67,36 @@ def test_a_run_that_is_stopped_for_five_seconds_goes_on_and_is_void_and_says_how
     assert len(events(out, "DownloadSettled")) == len(events(out, "FeeHeld"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kib", [250, 1_500])
+def test_a_run_on_a_disk_that_fills_up_stops_with_one_line_and_takes_nothing_half_written_for_whole(
+    small_disk, tmp_path, kib
+):
+    content = tmp_path / "content"
+    content.mkdir()
+    for name in "abc":
+        (content / name).write_bytes(name.encode() * kib * 1_200)  # one is larger than the disk lets a file be
+    with small_disk(kib) as disk:
+        run = subprocess.run(
+            [
+                *(sys.executable, "-m", "scenarios", "run", "flash-crowd", "--nodes", "6", "--time", "virtual"),
+                *("--quiet", "--content", str(content), "--out", str(disk / "out")),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 3, run.stderr
+    cause, again = run.stderr.splitlines()
+    assert cause.startswith("swarmbed: ")
+    assert "No space" in cause or "too large" in cause or "disk" in cause
+    assert again.startswith("swarmbed: to run it again: ")
+    assert audit(disk / "out" / "ledger.sqlite").ok
+    whole = [path for path in disk.glob("out/stores/*/*") if not path.suffix]
+    assert {path.read_bytes() for path in whole} <= {path.read_bytes() for path in content.iterdir()}
+
+
 KILLER = ROOT / "tests" / "tracker" / "kill_tracker.py"
 POINTS = (57, 11, 42, 50, 59, 68, -1)  # by boot: opening a ledger and its tariff have about thirty, others eight each
 FEE = 1_000
