@@ -20,6 +20,7 @@ from netem.latency import LatencyHistogram
 FAMILY_LEVEL = 1e-4
 MAX_LAG_NS = 10_000_000
 MAX_LATE_NS = 10_000_000
+MAX_HANG_NS = 2_000_000_000  # a hang as long as the time for deposits changes what protocols do, however long the run
 MAX_KERNEL_SHARE = 1e-4
 
 __all__ = ["Certificate", "Conservation", "LinkCount", "Quantity", "certify"]
@@ -49,7 +50,7 @@ class Certificate:
     """The verdict on a run's network: `valid`, or void for `reasons`.
 
     `loss` is per packet that met the impairments; `delay_s` is the mean of the impairments' own delay. `host_ns` holds
-    quantiles of timer lateness and event-loop lag. `delays_unjudged` counts links whose delay was changed live.
+    quantiles of timer lateness and event-loop lag, and the longest lag. `delays_unjudged` counts links whose delay was changed live.
     """
 
     valid: bool
@@ -107,7 +108,7 @@ def certify(
     level = FAMILY_LEVEL / max(len(links) + len(steady) + 2, 1)
     loss, loss_reasons = judge_loss(links, level=level, kernel_drops=conservation.dropped[Cause.KERNEL])
     delay_s, delay_reasons = judge_delay(steady, level=level, lateness=lateness, lag=lag)
-    host_ns = {
+    host_ns = {"lag_max": lag.max_ns} | {
         f"{name}_p{percent}": histogram.quantile_ns(percent / 100)
         for name, histogram in (("lateness", lateness), ("lag", lag))
         for percent in (50, 99)
@@ -129,6 +130,8 @@ def _host_reasons(host_ns: dict[str, int], conservation: Conservation) -> list[s
     reasons = []
     if host_ns["lag_p99"] > MAX_LAG_NS:
         reasons.append(f"the event loop lagged: p99 {host_ns['lag_p99'] / S:.4f} s, allowed {MAX_LAG_NS / S} s")
+    if host_ns["lag_max"] > MAX_HANG_NS:
+        reasons.append(f"the event loop stood still for {host_ns['lag_max'] / S:.1f} s, allowed {MAX_HANG_NS / S} s")
     if host_ns["lateness_p99"] > MAX_LATE_NS:
         reasons.append(f"departures late: p99 {host_ns['lateness_p99'] / S:.4f} s, allowed {MAX_LATE_NS / S} s")
     kernel_drops = conservation.dropped[Cause.KERNEL]

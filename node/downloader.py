@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 import trio
 
 from netem.clock import Clock, S
-from netem.errors import BadFrame, Rejection, RemoteProtocolError
+from netem.errors import BadFrame, Rejection
 from netem.events import Event
 from netem.host import Endpoint
 from netem.randomness import keyed_bytes
 from netem.route import Address
 from node.acquaintances import Acquaintances
-from node.content import check_manifest
 from node.credit import Credit
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
 from node.store import PartialFile, Store
 from node.swarm import MAX_SERVERS, Accepted, Ask, Progress, Swarm
 from node.tracker_link import TrackerLink
 from tracker import messages as m
+from tracker.manifest import check_manifest
 from tracker.session import Session
 from tracker.wire import block_flow, flow_id, open_block
 
@@ -128,10 +128,7 @@ class Downloader:
 
     async def _open(self, index: int) -> Download:
         manifest = await self._link.ask(m.GetManifest(index), m.Manifest)
-        try:
-            check_manifest(manifest)
-        except RemoteProtocolError as fault:
-            raise Rejection("bad-manifest", str(fault)) from None
+        check_manifest(manifest)
         self._started += 1
         name = keyed_bytes(self._run_seed, "download", self._node, self._epoch, self._started, size=16)
         # Cancelled half-way, the fee would be held with nobody to close the download: so this is seen through.
@@ -142,7 +139,13 @@ class Downloader:
 
     def _begin(self, index: int, manifest: m.Manifest, opened: m.Opened, *, name: bytes) -> Download:
         file = self._store.begin(manifest)
-        swarm = Swarm(manifest, shuffle=int.from_bytes(name[:8], "little"), have=file.have)
+        # Of what an earlier boot kept, a server is paid for its part if it still serves the file.
+        here = {server.node for server in opened.servers}
+        blocks = {
+            piece: {block: (sender if sender in here else b"", data) for block, (sender, data) in kept.items()}
+            for piece, kept in file.blocks.items()
+        }
+        swarm = Swarm(manifest, shuffle=int.from_bytes(name[:8], "little"), have=file.have, blocks=blocks)
         download = Download(name, index, manifest, swarm, file, opened.order, Credit(name))
         download.receipts_due_ns = self._clock.now_ns() + RECEIPT_NS
         self._downloads[name] = download
@@ -180,6 +183,8 @@ class Downloader:
             wasted = sum(download.swarm.ignored.values())
             self._emit(DownloadFinished(self._node, download.download, download.index, digest, download.blocks, wasted))
         else:
+            if self._endpoint.open:  # else our host crashed, and nothing more happens on it
+                download.file.flush()
             self._emit(DownloadStopped(self._node, download.download, download.index, reason, download.blocks))
 
     # -- servers ----------------------------------------------------------------------------------------------------
@@ -260,7 +265,10 @@ class Downloader:
                 download.over.set()
             else:
                 self._check(download)
-        elif ask := swarm.requests_for(server, now_ns):
+            return
+        if progress:
+            download.file.keep_block(piece, block, data=data, sender=server)
+        if ask := swarm.requests_for(server, now_ns):
             self._request(download, ask)
 
     def on_queued(self, queued: m.Queued, *, sender: bytes) -> None:

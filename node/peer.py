@@ -37,6 +37,7 @@ from tracker.wire import is_block, peek
 __all__ = ["CONTROL_RESERVE", "Peer", "PeerConfig"]
 
 HEARTBEAT_S = 1.0
+SILENCE_S = 10.0  # without odds for so long, the tracker may be another boot that does not know us
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Peer:
         self._bidding = Bidding(config.policy, config.beliefs, upload_bytes_per_s=config.upload_bytes_per_s)
         self._pages_heard = self._first_board = 0
         self._outside = False
+        self._heard_s = 0.0
         self._announced = 0
         self._fetching: set[int] = set()
         self._downloaded: list[int] = []  # in order, so that ties go to the oldest
@@ -95,6 +97,7 @@ class Peer:
             self._open_sides(endpoint)
             await self._link.rejoin()  # for as long as it takes: the first attempt may be lost
             self._announced = self._link.joins
+            self._heard_s = trio.current_time()
             if self._identity.epoch > 1:
                 await self._offer_stored()
             task_status.started()
@@ -241,17 +244,20 @@ class Peer:
             for message in (*self._bidding.heartbeats(), *self._uploader.deposits()):
                 self._send(endpoint, message)
             self._uploader.forget_expired()
-            if self._outside or self._link.joins != self._announced:
+            silent = trio.current_time() - self._heard_s > SILENCE_S
+            if self._outside or silent or self._link.joins != self._announced:
                 await self._come_back()
             while next_s <= trio.current_time():  # coming back may have taken several beats
                 next_s += HEARTBEAT_S
 
     async def _come_back(self) -> None:
-        """Join again, unless a request did, and say again what this node holds: the tracker may have dropped it all."""
+        """Join again, unless a request did, and say again what this node holds and was receipted: it may be forgotten."""
         if self._link.joins == self._announced:
             await self._link.rejoin()
         self._outside = False
         self._announced = self._link.joins
+        self._heard_s = trio.current_time()
+        self._uploader.deposit_again()
         for index in sorted(self._roots):
             if index in self._roots:  # else it was dropped meanwhile
                 await self._link.ask(m.Hold(index, holds=True), m.Ok)
@@ -305,6 +311,7 @@ class Peer:
     def _on_odds(self, data: bytes) -> None:
         board, page = open_broadcast(data, self._config.tracker_key)
         if self._bidding.odds.add(board, page):
+            self._heard_s = trio.current_time()
             self._first_board = self._first_board if self._pages_heard else board
             self._pages_heard += 1
             self._link.board = max(self._link.board, self._bidding.odds.board)

@@ -31,9 +31,10 @@ class Piece:
         copies: at how many servers each block is outstanding.
         missing: blocks that have not come.
         suspects: earlier tries that failed, if any.
+        restored: whether some blocks are of an earlier boot: the disk may have lost them, so nobody is to blame for them.
     """
 
-    __slots__ = ("base", "blocks", "copies", "index", "missing", "owner", "senders", "suspects", "todo")
+    __slots__ = ("base", "blocks", "copies", "index", "missing", "owner", "restored", "senders", "suspects", "todo")
 
     def __init__(self, index: int, n_blocks: int) -> None:
         self.index = index
@@ -44,6 +45,7 @@ class Piece:
 
     def restart(self, n_blocks: int) -> None:
         """Forget what has come and begin again."""
+        self.restored = False
         self.todo: deque[int] = deque(range(n_blocks))
         self.blocks: list[bytes | None] = [None] * n_blocks
         self.senders: list[bytes] = [b""] * n_blocks
@@ -54,6 +56,13 @@ class Piece:
         """Say whether the server may send blocks of this piece now."""
         group = self.suspects.group if self.suspects else None
         return group is None or server in group
+
+    def restore(self, blocks: Mapping[int, tuple[bytes, bytes]]) -> None:
+        """Put the blocks of an earlier boot, (sender, bytes) each, into a piece that was not begun."""
+        self.restored = True
+        for block, (sender, data) in sorted(blocks.items()):
+            self.put(block, data, sender=sender, outstanding=False)
+        self.todo = deque(block for block in self.todo if self.blocks[block] is None)
 
     def take(self, count: int, *, from_end: bool) -> list[int]:
         """Take up to `count` free blocks and return their keys, ascending if they were in order."""
@@ -111,6 +120,13 @@ class Pieces:
         self._fresh = list(reversed(order))
         self._orphans: list[Piece] = []
         self._sizes = sizes
+
+    def restore(self, index: int, blocks: Mapping[int, tuple[bytes, bytes]]) -> None:
+        """Begin a piece with the blocks of an earlier boot; the first server that is free takes it over."""
+        piece = self.active[index] = Piece(index, self._sizes[index])
+        piece.restore(blocks)
+        self._fresh.remove(index)
+        self._orphans.append(piece)
 
     def pick(self, flow: ServerFlow, count: int, *, flows: Mapping[bytes, ServerFlow]) -> list[int]:
         """Take up to `count` blocks for a server and return their keys in the order to ask for them."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -53,6 +53,8 @@ class Swarm(Asking):
     Args:
         manifest: a checked manifest.
         have: pieces that are verified and stored already.
+        blocks: by piece, the blocks of others that an earlier boot stored: (sender, bytes) by block. With an empty sender
+            nobody is credited for a block.
         shuffle: keys the order of pieces, so that different downloaders spread.
 
     Attributes:
@@ -61,11 +63,18 @@ class Swarm(Asking):
         banned: servers that certainly sent wrong blocks, with the first piece that proved it.
         totals: bytes in verified pieces by server.
 
-    Invariants: no input from the network raises; `totals` sums to the bytes of the pieces accepted here; a server that
-    sent no wrong block is never banned.
+    Invariants: no input from the network raises; `totals` sums to the bytes of the pieces accepted here, but for blocks
+    without a sender; a server that sent no wrong block is never banned.
     """
 
-    def __init__(self, manifest: Manifest, *, shuffle: int, have: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        shuffle: int,
+        have: Iterable[int] = (),
+        blocks: Mapping[int, Mapping[int, tuple[bytes, bytes]]] | None = None,
+    ) -> None:
         self._manifest = manifest
         stored = set(have)
         order = [index for index in range(len(manifest.pieces)) if index not in stored]
@@ -79,6 +88,11 @@ class Swarm(Asking):
         self.ignored: Counter[str] = Counter()
         self.banned: dict[bytes, int] = {}
         self.totals: dict[bytes, int] = {}
+        for index, kept in sorted((blocks or {}).items()):
+            # A complete piece that is not among those stored is a wrong one.
+            if index in sizes and len(kept) < sizes[index]:
+                self._pieces.restore(index, kept)
+                self._missing -= len(kept)
 
     @property
     def done(self) -> bool:
@@ -154,7 +168,8 @@ class Swarm(Asking):
             return
         sent: Counter[bytes] = Counter()
         for sender, block in zip(piece.senders, blocks, strict=True):
-            sent[sender] += len(block)
+            if sender:
+                sent[sender] += len(block)
         for sender, n_bytes in sent.items():
             self.totals[sender] = self.totals.get(sender, 0) + n_bytes
         self._finished.append(Accepted(piece.index, data, tuple(sorted(sent.items()))))
@@ -164,13 +179,16 @@ class Swarm(Asking):
                 self._ban(server, piece.index)
 
     def _reject(self, piece: Piece, blocks: list[bytes], owner: ServerFlow | None) -> None:
-        senders = sorted(set(piece.senders))
-        suspects = piece.suspects or Suspects()
-        suspects.failed(piece.senders, blocks)
+        senders, suspects = sorted(set(piece.senders)), piece.suspects or Suspects()
+        blameless = piece.restored
+        if not blameless:
+            suspects.failed(piece.senders, blocks)
         self._missing += len(blocks)
         for flow in self._flows.values():
             flow.withdraw(range(piece.base, piece.base + BLOCKS_PER_PIECE))
         self._pieces.retry(piece, owner)
+        if blameless:
+            return
         if len(senders) == 1:
             self._ban(senders[0], piece.index)
         else:

@@ -142,6 +142,13 @@ class Uploader:
         size = RECEIPTS_PER_DEPOSIT
         return [m.Deposit(frames[i : i + size]) for i in range(0, len(frames), size)]
 
+    def deposit_again(self) -> None:
+        """Forward the newest receipt of every download once more: a tracker that was away has lost them."""
+        for download, customer in self._customers.items():
+            if customer.receipt_frame:
+                customer.deposits_left = DEPOSIT_REPEATS
+                self._to_deposit[download] = customer
+
     def set_rates(self, bids_bytes_per_s: dict[int, float]) -> None:
         """Reserve a pacing rate b_ij for each file (bytes/s on the wire)."""
         self.queues.set_rates(bids_bytes_per_s)

@@ -110,7 +110,7 @@ class Bed:
         self._tracker = Tracker(
             self.network.add_host(TRACKER),
             self.clock,
-            identity=Identity(keyed_bytes(self.run_seed, "identity", TRACKER), epoch=1),
+            identity=Identity(keyed_bytes(self.run_seed, "identity", TRACKER), epoch=self.bank.next_boot),
             bank=self.bank,
             emit=self.emit,
             terms=terms,

@@ -13,22 +13,38 @@ from typing import Any, Self
 import msgpack
 import msgspec
 
-from netem.errors import ConfigError
+from netem.errors import ConfigError, SwarmbedError
 from netem.events import Event
 
 _LARGEST_EVENT_BYTES = 16 * 1024 * 1024
+
+
+class TraceError(SwarmbedError):
+    """Report a trace that cannot be written: its disk is full or gone, and the run has lost events."""
 
 
 class TraceFile:
     """Write every event of a run to a file; a fold over the event stream."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._failed = False
         self._file = path.open("wb")
         self._encoder = msgspec.msgpack.Encoder()
 
     def fold(self, time_ns: int, event: Event) -> None:
-        """Append an event."""
-        self._file.write(self._encoder.encode((time_ns, event)))
+        """Append an event.
+
+        Raises:
+            TraceError: the disk failed; said once, and further events are lost in silence while the run ends.
+        """
+        if self._failed:
+            return
+        try:
+            self._file.write(self._encoder.encode((time_ns, event)))
+        except OSError as error:
+            self._failed = True
+            raise TraceError(f"cannot write {self._path}: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -36,7 +52,12 @@ class TraceFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as fault:
+            # Whatever ends the run already says more.
+            if error is None and not self._failed:
+                raise TraceError(f"cannot write {self._path}: {fault.strerror}") from fault
 
 
 def read_trace(path: Path) -> Iterator[tuple[int, list[Any]]]:

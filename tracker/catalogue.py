@@ -6,7 +6,8 @@ Source: DESIGN section 4 (a catalogue over TCP gives files indices).
 from __future__ import annotations
 
 from netem.errors import Rejection
-from tracker.messages import MAX_FILES, PIECE_BYTES, Entry, Manifest
+from tracker.manifest import check_manifest
+from tracker.messages import MAX_FILES, Entry, Manifest
 
 ENTRIES_PER_ANSWER = 240
 """Files per answer: with the longest names, at 4 bytes a letter, they still fit a frame of 1 MiB."""
@@ -15,34 +16,33 @@ ENTRIES_PER_ANSWER = 240
 class Catalogue:
     """The files published so far and their holders.
 
-    Invariant: an index, once given, means the same root for ever; only known files have holders.
+    Invariant: an index, once given, means the same root for ever; only known files have holders. A file that is reserved and
+    not yet published is unknown to everybody.
     """
 
-    __slots__ = ("_files", "_holders", "_index", "_manifests")
+    __slots__ = ("_files", "_holders", "_index", "_manifests", "_published")
 
     def __init__(self) -> None:
         self._manifests: list[Manifest] = []
+        self._published = 0
         self._index: dict[bytes, int] = {}
         self._holders: list[set[bytes]] = []
         self._files: dict[bytes, set[int]] = {}
 
     def __len__(self) -> int:
-        return len(self._manifests)
+        return self._published
 
-    def publish(self, manifest: Manifest) -> int:
-        """Return the file's index, the next free one for a new root.
+    def reserve(self, manifest: Manifest) -> int:
+        """Return the file's index, the next free one for a new root; tell nobody of it yet.
 
         Raises:
-            Rejection: `bad-manifest` (the pieces do not add up to the size), `root-conflict` (the root is known with other
-                content) or `catalogue-full`; nothing changed.
+            Rejection: `bad-manifest` (see `check_manifest`: a root stands for one content) or `catalogue-full`; nothing
+                changed.
         """
-        if len(manifest.pieces) != -(-manifest.size_bytes // PIECE_BYTES):
-            raise Rejection("bad-manifest", f"{len(manifest.pieces)} pieces for {manifest.size_bytes} bytes")
         index = self._index.get(manifest.root)
-        if index is not None:
-            if self._manifests[index] != manifest:
-                raise Rejection("root-conflict", f"file {index} has this root and other content")
+        if index is not None and self._manifests[index] == manifest:
             return index
+        check_manifest(manifest)
         if len(self._manifests) >= MAX_FILES:
             raise Rejection("catalogue-full", f"{MAX_FILES} files")
         index = len(self._manifests)
@@ -51,14 +51,20 @@ class Catalogue:
         self._index[manifest.root] = index
         return index
 
+    def publish(self, manifest: Manifest) -> int:
+        """Reserve as `reserve` does, make the file and all reserved before it known, and return its index."""
+        index = self.reserve(manifest)
+        self._published = max(self._published, index + 1)
+        return index
+
     def entries(self, first: int) -> list[Entry]:
         """Return the next files from index `first` on, at most `ENTRIES_PER_ANSWER`; none past the end."""
-        part = self._manifests[first : first + ENTRIES_PER_ANSWER]
+        part = self._manifests[first : min(first + ENTRIES_PER_ANSWER, self._published)]
         return [Entry(index, file.name, file.size_bytes, file.root) for index, file in enumerate(part, first)]
 
     def manifest(self, index: int) -> Manifest:
         """Return a file's manifest; raise `Rejection` (`unknown-file`) if there is none."""
-        if not 0 <= index < len(self._manifests):
+        if not 0 <= index < self._published:
             raise Rejection("unknown-file", str(index))
         return self._manifests[index]
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from netem.clock import Clock, S
-from netem.errors import Rejection
+from netem.errors import InvariantViolation, Rejection
 from netem.events import Event
 from tracker import messages as m
 from tracker.bank.bank import Bank
-from tracker.bank.transactions import hold, settle, user_account
+from tracker.bank.transactions import HoldMemo, close, hold, publish, settle, user_account
 from tracker.catalogue import Catalogue
 from tracker.events import DownloadSettled, EquivocationSeen, FeeHeld, FileHeld, FilePublished
 from tracker.identity import Identity
@@ -26,13 +26,17 @@ from tracker.wire import encode_signed
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the tracker charges and grants: amounts in micro-credits, times in seconds."""
+    """What the tracker charges and grants: amounts in micro-credits, times in seconds.
+
+    After a restart no download settles for `return_s`, so that its servers can come back and deposit their receipts again.
+    """
 
     fee_credits: int = 1_000_000
     endowment_credits: int = 100_000_000
     hold_s: float = 600.0
     board_interval_s: float = 1.0
     member_timeout_s: float = 10.0
+    return_s: float = 15.0
     floor: float = 1e-6
 
 
@@ -74,7 +78,11 @@ class Desk:
             return m.Reject(no.reason, no.detail)
 
     async def settle(self, settlement: Settlement) -> None:
-        """Pay the servers of a download and refund the rest; return once that is durable."""
+        """Pay the servers of a download and refund the rest; return once that is durable.
+
+        Raises:
+            InvariantViolation: the bank refuses it, so that tracker and ledger disagree about a hold.
+        """
         download, totals = settlement.download, settlement.totals
         payouts, refund_credits = split_fee(download.fee_credits, size_bytes=download.size_bytes, totals=totals)
         transaction = settle(
@@ -86,7 +94,10 @@ class Desk:
             board=self.board,
             time_ns=self._clock.now_ns(),
         )
-        await self._bank.apply(transaction)
+        try:
+            await self._bank.apply(transaction)
+        except Rejection as no:
+            raise InvariantViolation(f"the bank refuses to settle {download.download.hex()}: {no}") from no
         self.market.settled(download, now_ns=self._clock.now_ns())
         self._emit(DownloadSettled(download.download, settlement.how, sorted(payouts.items()), refund_credits))
 
@@ -94,10 +105,13 @@ class Desk:
         raise Rejection("not-a-request", type(message).__name__)
 
     async def _publish(self, member: Member, message: m.Publish) -> m.Message:
+        manifest = message.manifest
+        index = self.catalogue.reserve(manifest)
+        # Also for a known file, which another may be publishing right now: an index is told once it is durable.
+        await self._bank.apply(publish(manifest, index=index, board=self.board, time_ns=self._clock.now_ns()))
         known = len(self.catalogue)
-        index = self.catalogue.publish(message.manifest)
+        self.catalogue.publish(manifest)
         if index >= known:
-            manifest = message.manifest
             self._emit(FilePublished(index, manifest.name, manifest.size_bytes, manifest.root, member.node))
         self._note_holding(member, index, holds=True)
         return m.Published(index)
@@ -139,7 +153,14 @@ class Desk:
         fee = self._terms.fee_credits
         account = user_account(member.node)
         await self._bank.apply(
-            hold(message.download, account, fee, expires_ns=expires_ns, board=self.board, time_ns=now_ns)
+            hold(
+                message.download,
+                account,
+                fee,
+                terms=HoldMemo(expires_ns, message.index, manifest.size_bytes, member.sign_key),
+                board=self.board,
+                time_ns=now_ns,
+            )
         )
         download = OpenDownload(
             message.download,
@@ -176,7 +197,11 @@ class Desk:
         return [m.Server(s.node, s.sign_key, s.exchange_key, s.epoch, s.host, s.port) for s in members if s is not None]
 
     async def _close(self, member: Member, message: m.Close) -> m.Message:
-        return m.Closed(self.market.close(message, sender=member.node, now_ns=self._clock.now_ns()))
+        now_ns = self._clock.now_ns()
+        settles_ns = self.market.close(message, sender=member.node, now_ns=now_ns)
+        # Said again, it must wait for the first to be durable.
+        await self._bank.apply(close(message.download, dict(message.totals), board=self.board, time_ns=now_ns))
+        return m.Closed(settles_ns)
 
     async def _get_balance(self, member: Member, _message: m.GetBalance) -> m.Message:
         account = user_account(member.node)

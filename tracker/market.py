@@ -26,7 +26,7 @@ DEPOSIT_NS = 2 * S  # servers may deposit receipts until this long after the clo
 
 @dataclass(slots=True)
 class OpenDownload:
-    """A download whose fee is held."""
+    """A download whose fee is held; `settling` from when its settlement is fixed until the bank has carried it out."""
 
     download: bytes
     index: int
@@ -36,6 +36,7 @@ class OpenDownload:
     expires_ns: int
     settles_ns: int
     close: Close | None = None
+    settling: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Market:
     """The state of all open downloads.
 
     `splits` are the declared f_ij, over files that the server holds; `closes` the downloader and final word of every download
-    ever closed. Invariant: a server is busy with the share of its split that is on files with an open download.
+    ever closed, `former` the nodes that earlier boots of the tracker endowed. Invariant: a server is busy with the share of its split that is on files with an open download.
     """
 
     catalogue: Catalogue
@@ -60,16 +61,18 @@ class Market:
     receipts: ReceiptBook = field(default_factory=ReceiptBook)
     downloads: dict[bytes, OpenDownload] = field(default_factory=dict)
     closes: dict[bytes, tuple[bytes, Close]] = field(default_factory=dict)
+    former: frozenset[bytes] = frozenset()
     splits: dict[bytes, dict[int, float]] = field(default_factory=dict)
     delivered_bytes: Counter[int] = field(default_factory=Counter)
     _wanted: Counter[int] = field(default_factory=Counter)
 
     def open(self, download: OpenDownload, *, now_ns: int) -> None:
-        """Start a download whose fee the bank holds."""
+        """Start a download whose fee the bank holds, or go on with one that an earlier boot of the tracker left."""
         self.downloads[download.download] = download
-        self._wanted[download.index] += 1
-        if self._wanted[download.index] == 1:  # otherwise its servers are busy with it already
-            self._refresh_busy(self.catalogue.servers(download.index), now_ns)
+        if download.close is None:
+            self._wanted[download.index] += 1
+            if self._wanted[download.index] == 1:  # otherwise its servers are busy with it already
+                self._refresh_busy(self.catalogue.servers(download.index), now_ns)
 
     def declare(self, node: bytes, split: Mapping[int, float], *, now_ns: int) -> None:
         """Note a server's declared split; shares on files that it does not hold are void."""
@@ -110,7 +113,8 @@ class Market:
 
         Raises:
             Rejection: `unknown-download`, `not-yours`, `bad-close` (more bytes than the file has, or not sorted),
-                `unknown-server`, or `equivocation` (a second, different close); nothing changed.
+                `unknown-server`, `already-settled` (it expired, and is being settled without this), or `equivocation` (a
+                second, different close); nothing changed.
         """
         download = self.downloads.get(close.download)
         downloader, known = self.closes.get(close.download, (download.downloader if download else b"", None))
@@ -125,9 +129,11 @@ class Market:
         servers = [server for server, _ in close.totals]
         if servers != sorted(set(servers)) or sum(n for _, n in close.totals) > download.size_bytes:
             raise Rejection("bad-close", "totals must be by server id, each once, within the file's size")
-        if not all(self.rates.knows(server) for server in servers):
+        if not all(self.rates.knows(server) or server in self.former for server in servers):
             raise Rejection("unknown-server")
         if known is None:
+            if download.settling:
+                raise Rejection("already-settled")
             self.closes[close.download] = (sender, close)
             download.close = close
             download.settles_ns = now_ns + DEPOSIT_NS
@@ -135,7 +141,7 @@ class Market:
         return download.settles_ns
 
     def due(self, now_ns: int) -> list[Settlement]:
-        """Return the downloads to settle now, in order of their time and id."""
+        """Return the downloads to settle now, in order of their time and id; each is settled by just that."""
         ready = [d for d in self.downloads.values() if d.settles_ns <= now_ns]
         ready.sort(key=lambda d: (d.settles_ns, d.download))
         return [self._settlement(download) for download in ready]
@@ -160,6 +166,7 @@ class Market:
         return shares, delivered_shares([self.delivered_bytes[index] for index in range(files)])
 
     def _settlement(self, download: OpenDownload) -> Settlement:
+        download.settling = True
         totals = dict(self.receipts.totals(download.download))
         for server, nbytes in download.close.totals if download.close else ():
             totals[server] = max(totals.get(server, 0), nbytes)

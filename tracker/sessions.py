@@ -51,6 +51,10 @@ class Sessions:
         self._sessions[session.peer] = session
         self._sign_keys[session.peer] = sign_key
 
+    def trust(self, node: bytes, *, sign_key: bytes) -> None:
+        """Accept receipts signed with the key of a node that an earlier boot of the tracker admitted."""
+        self._sign_keys[node] = sign_key
+
     def of(self, node: bytes) -> Session:
         """Return the session with a node; raise `BadFrame` (`unknown-sender`) if there is none."""
         session = self._sessions.get(node)

@@ -25,9 +25,10 @@ from tracker.bank.bank import Bank
 from tracker.bank.transactions import mint, tariff, user_account
 from tracker.desk import Desk, Terms
 from tracker.events import BoardPosted, EquivocationSeen, FileHeld, FramesDropped, NodeJoined, NodeLeft
-from tracker.identity import Identity
+from tracker.identity import Identity, node_id
 from tracker.membership import Member
 from tracker.odds import pages
+from tracker.recovery import first_board, recover
 from tracker.session import Session, seal_broadcast
 from tracker.sessions import Sessions
 from tracker.wire import peek
@@ -39,8 +40,8 @@ class Tracker:
     Args:
         host: the host it listens on.
         clock: the run's clock.
-        identity: signs orders and odds.
-        bank: already opened; `run` runs it.
+        identity: signs orders and odds; its epoch is `bank.next_boot`, so that no session key is used twice.
+        bank: already opened, perhaps with the journal of earlier boots; `run` runs it.
         emit: takes the tracker's events.
         port: TCP port, 0 for any free one.
 
@@ -79,11 +80,20 @@ class Tracker:
         return self._identity.sign_key
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled; started once the tracker listens and the tariff is durable."""
+        """Serve until cancelled; started once what earlier boots left is taken up, the tariff durable, and it listens.
+
+        Raises:
+            LedgerError: the newest transaction is in the future, or the disk failed.
+        """
+        desk, now_ns = self._desk, self._clock.now_ns()
+        ledger, terms = self._bank.ledger, self._terms
+        desk.board = first_board(ledger, interval_ns=round(terms.board_interval_s * S), now_ns=now_ns)
+        recover(ledger, desk.market, now_ns=now_ns, return_ns=round(terms.return_s * S))
+        for held in ledger.open_holds():
+            self._sessions.trust(node_id(held.terms.sign_key), sign_key=held.terms.sign_key)
         async with trio.open_nursery() as nursery:
             await nursery.start(self._bank.run)
-            fee = tariff(self._terms.fee_credits, board=0, time_ns=self._clock.now_ns())
-            await self._bank.apply(fee)
+            await self._bank.apply(tariff(terms.fee_credits, board=desk.board, time_ns=now_ns))
             self.address = await self._host.listen_tcp(self._serve, nursery=nursery, port=self._port)
             endpoint = self._endpoint = self._host.open_udp(self._on_datagram, port=self.address[1])
             nursery.start_soon(self._post_boards, endpoint)
@@ -144,9 +154,11 @@ class Tracker:
         self._sessions.keep(session, sign_key=join.sign_key)
         desk.market.rates.admit(member.node, claimed_bytes_per_s=join.upload_bytes_per_s, now_ns=now_ns)
         account = user_account(member.node)
-        if self._terms.endowment_credits:  # the bank takes no empty transaction
-            # The same id for every boot of a node: a node that comes back is not endowed twice.
-            await self._bank.apply(mint(account, self._terms.endowment_credits, board=desk.board, time_ns=now_ns))
+        endowment = mint(account, self._terms.endowment_credits, board=desk.board, time_ns=now_ns)
+        # The bank takes no empty transaction. The id is the same for every boot of a node, which is not endowed twice,
+        # also not when an earlier boot of the tracker had other terms.
+        if self._terms.endowment_credits and not self._bank.ledger.knows(endowment.id):
+            await self._bank.apply(endowment)
         self._emit(NodeJoined(member.node, member.epoch))
         balance_credits = self._bank.ledger.balance(account)
         welcome = m.Welcome(self._identity.sign_key, self._identity.exchange_key, desk.board, balance_credits)
@@ -212,10 +224,10 @@ class Tracker:
     # -- the board --------------------------------------------------------------------------------------------------
 
     async def _post_boards(self, endpoint: Endpoint) -> None:
-        start = trio.current_time()
+        start, first = trio.current_time(), self._desk.board
         while True:
             board = self._desk.board + 1
-            await trio.sleep_until(start + board * self._terms.board_interval_s)
+            await trio.sleep_until(start + (board - first) * self._terms.board_interval_s)
             self._post_board(endpoint, board)
 
     def _post_board(self, endpoint: Endpoint, board: int) -> None:

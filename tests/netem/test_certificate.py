@@ -173,6 +173,8 @@ def test_nothing_to_judge_is_said():
     ("changes", "reason"),
     [
         ({"lag_ns": [11_000_000] * 100}, "lagged"),
+        # Five seconds are less than a hundredth of an hour, and stop every download.
+        ({"lag_ns": [100_000] * 360_000 + [5_000_000_000]}, "stood still for 5.0 s"),
         ({"late_ns": [12_000_000] * 100}, "departures late"),
         ({"in_flight": 1}, "not conserved: -1"),
         ({"sent": 4001}, "not conserved: 1"),

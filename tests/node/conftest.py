@@ -62,15 +62,29 @@ class World:
     async def open(self, nursery: trio.Nursery) -> None:
         """Start the tracker; what is started later lives in `nursery`."""
         self.nursery = nursery
+        self.network.add_host("tracker")
+        await self._start_tracker(port=0)
+
+    async def _start_tracker(self, *, port: int) -> None:
         self.tracker = Tracker(
-            self.network.add_host("tracker"),
+            self.network.hosts["tracker"],
             self.clock,
-            identity=Identity(keyed_bytes(self.run_seed, "identity", "tracker"), epoch=1),
+            identity=Identity(keyed_bytes(self.run_seed, "identity", "tracker"), epoch=self.bank.next_boot),
             bank=self.bank,
             emit=self.stream.emit,
             terms=self.terms,
+            port=port,
         )
-        await nursery.start(self.tracker.run)
+        await self.nursery.start(partial(self.live, "tracker", self.tracker.run))
+
+    async def restart_tracker(self, *, after_s: float) -> None:
+        """Crash the tracker, and start another boot of it at the same address on the same ledger."""
+        port = self.tracker.address[1]
+        self.crash("tracker")
+        await trio.sleep(after_s)
+        self.network.restart("tracker")
+        self.bank = Bank(self.directory / "ledger.sqlite", self.clock)
+        await self._start_tracker(port=port)
 
     async def join(
         self,

@@ -13,7 +13,7 @@ from netem.impairments.delay import Delay
 from netem.impairments.loss import Loss
 from netem.link import LinkConfig
 from node.bidding import CONTROL_RESERVE
-from node.content import BLOCKS_PER_PIECE, block_count
+from node.content import block_count
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
 from node.store import Store
 from node.uploader import OVERHEAD_BYTES
@@ -236,14 +236,19 @@ def test_when_a_server_crashes_others_take_over_and_it_is_paid_for_what_it_deliv
     assert [(world.name_of(event.node), event.reason) for event in world.of(NodeLeft)][:1] == [("a", "expired")]
 
 
-def test_a_download_cut_off_by_a_crash_resumes_with_the_pieces_that_were_verified(play):
-    size_bytes = 10 * PIECE_BYTES + 5
+@pytest.mark.parametrize("servers", [1, 4])
+def test_a_download_cut_off_by_a_crash_resumes_without_fetching_more_than_a_hundredth_again(play, servers):
+    """Also the blocks of pieces that the crash left unfinished count, one per server at least; their servers are paid."""
+    size_bytes = 16 * PIECE_BYTES + 5
 
     async def program(world):
-        seller, buyer = await world.join("seller", upload=500 * KB), await world.join("buyer")
-        index = await seller.publish("f", world.file("f", size_bytes))
+        path = world.file("f", size_bytes)
+        for number in range(servers):
+            seller = await world.join(f"seller-{number}", upload=600 * KB / servers)
+            index = await seller.publish("f", path)
+        buyer = await world.join("buyer")
         world.spawn("buyer", buyer.fetch, index)
-        await trio.sleep(3)
+        await trio.sleep(5)
         world.crash("buyer")
         await trio.sleep(1)
         world.network.restart("buyer")
@@ -256,13 +261,19 @@ def test_a_download_cut_off_by_a_crash_resumes_with_the_pieces_that_were_verifie
     pieces = {
         download: {e.piece for e in world.of(PieceAccepted) if e.download == download} for download in (first, second)
     }
-    assert 2 <= len(pieces[first]) <= 8
-    assert sorted(pieces[first] | pieces[second]) == list(range(11))
+    assert 4 <= len(pieces[first]) <= 12
+    assert sorted(pieces[first] | pieces[second]) == list(range(17))
     assert not pieces[first] & pieces[second]
-    # The piece that the crash left unfinished is fetched again as a whole, beyond that next to nothing.
-    needed = sum(block_count(size_bytes, piece) for piece in pieces[second])
-    assert needed <= world.of(DownloadFinished)[0].blocks <= 1.01 * needed
-    assert BLOCKS_PER_PIECE * len(pieces[first]) > 0.1 * needed
+    # All that came in both lives, and the file.
+    received = world.of(DownloadStopped)[0].blocks + world.of(DownloadFinished)[0].blocks
+    whole = sum(block_count(size_bytes, piece) for piece in range(17))
+    assert whole <= received <= 1.01 * whole
+    # What came before the crash in unfinished pieces is not nothing, and is accepted and paid in the second life.
+    (settled,) = (event for event in world.of(DownloadSettled) if event.download == second)
+    kept = sum(block_count(size_bytes, piece) for piece in pieces[second]) - world.of(DownloadFinished)[0].blocks
+    assert kept > 50
+    assert sum(n for e in world.of(PieceAccepted) for _, n in e.sources) == size_bytes
+    assert_paid_by_accepted_bytes(world, settled, size_bytes)
 
 
 def test_when_a_downloader_vanishes_its_hold_expires_and_servers_are_paid_by_the_receipts_they_forwarded(play):

@@ -19,7 +19,7 @@ from node.tracker_link import TrackerLink
 from tracker import messages as m
 from tracker.bank.audit import audit
 from tracker.desk import Terms
-from tracker.events import BoardPosted, FramesDropped, NodeJoined, NodeLeft
+from tracker.events import BoardPosted, DownloadSettled, FramesDropped, NodeJoined, NodeLeft
 from tracker.identity import Identity
 from tracker.messages import PIECE_BYTES
 from tracker.session import Session, seal_broadcast
@@ -39,6 +39,70 @@ def holders(world, index):
 
 
 # -- restarts ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_tracker_that_restarts_finds_its_files_and_downloads_and_everybody_finishes(play):
+    """An idle server learns of the new boot by the silence, a busy downloader by its connection."""
+
+    async def program(world):
+        path = world.file("f", 8 * PIECE_BYTES)
+        names = ("a", "b", "buyer", "late")
+        a, b, buyer, late = [await world.join(name, upload=150 * KB) for name in names]
+        other = await a.publish("other", world.file("other", 9))
+        index = await a.publish("f", path)
+        assert await b.publish("f", path) == index
+        world.spawn("buyer", buyer.fetch, index)
+        await trio.sleep(3)
+        posted = [event.board for event in world.of(BoardPosted)]
+        await world.restart_tracker(after_s=4)
+        assert (members(world), world.of(DownloadFinished)) == ([], [])
+        await world.until(DownloadSettled)
+        # Each is back, holds what it held, and a file published now has an index of its own.
+        assert sorted(members(world)) == sorted(names)
+        assert sorted(holders(world, index)) == ["a", "b", "buyer"]
+        assert await late.publish("new", world.file("new", 7)) == max(index, other) + 1
+        await late.fetch(index)
+        after = [event.board for event in world.of(BoardPosted)][len(posted) :]
+        assert max(posted) < min(after)
+        assert after == list(range(after[0], after[-1] + 1))
+
+    world = play(program, link=LOSSY)
+    world.assert_identical(world.directory / "f", copies=2)
+    assert world.balance("buyer") + world.balance("late") + world.balance("a") + world.balance("b") == 0
+    assert [event.how for event in world.of(DownloadSettled)] == ["close", "close"]
+    assert [event.kinds for event in world.of(FramesDropped) if "equivocation" in dict(event.kinds)] == []
+
+
+@pytest.mark.parametrize("buyer_goes", [True, False])
+def test_a_close_or_receipts_from_before_a_restart_of_the_tracker_are_paid_after_it(play, buyer_goes):
+    """A close that was acknowledged is kept; receipts are not, but their servers bring them again."""
+
+    async def program(world):
+        seller, buyer = [await world.join(name, upload=500 * KB) for name in ("seller", "buyer")]
+        index = await seller.publish("f", world.file("f", 8 * PIECE_BYTES))
+        if buyer_goes:
+            world.spawn("buyer", buyer.fetch, index)
+            await trio.sleep(3)
+            world.crash("buyer")
+        else:
+            await buyer.fetch(index)
+            world.crash("seller")  # nobody is left who has a receipt
+        await trio.sleep(0.5)
+        assert world.of(DownloadSettled) == []
+        await world.restart_tracker(after_s=40 if buyer_goes else 0.1)
+
+    world = play(program, link=CLEAN, terms=Terms(hold_s=30.0))
+    (settled,) = world.of(DownloadSettled)
+    assert settled.how == ("expiry" if buyer_goes else "close")
+    if buyer_goes:
+        pieces = len(world.of(PieceAccepted))
+        assert 2 <= pieces < 8
+        assert world.balance("seller") in {
+            pieces * 125_000,
+            (pieces - 1) * 125_000,
+        }  # the last receipt may be under way
+    else:
+        assert world.balance("seller") == world.terms.fee_credits
 
 
 def test_a_restarted_node_is_a_new_boot_that_serves_what_its_store_has_and_is_not_endowed_again(play):

@@ -53,7 +53,7 @@ def test_blocks_of_many_files_are_right_in_any_order_and_gone_once_discarded(tmp
     for number in range(2 * MAX_AHEAD):
         manifest, source = publish(tmp_path, 40_000 + number, f"f{number}")
         store.adopt(manifest, source)
-        sources[manifest.root] = source.read_bytes()[number:]
+        sources[manifest.root] = source.read_bytes()[number:] + bytes(number)
         source.write_bytes(sources[manifest.root])  # so that no two files have the same bytes at the same place
     for block in [*range(20), *reversed(range(45)), *range(0, 45, 7)]:
         for root, data in sources.items():
@@ -107,6 +107,41 @@ def test_a_full_disk_is_said_and_the_piece_does_not_count(tmp_path, monkeypatch)
     assert partial.have == set()
     with pytest.raises(LocalProtocolError):
         partial.write_piece(0, b"short")
+
+
+def test_on_a_disk_that_is_really_full_no_half_written_piece_counts_and_the_download_goes_on_when_there_is_room(
+    small_disk, tmp_path
+):
+    manifest, source = publish(tmp_path, 2 * PIECE_BYTES + 9)
+    with small_disk(60_000) as directory:
+        partial = Store(directory / "store").begin(manifest)
+    with small_disk(256 + 100):
+        partial.write_piece(0, piece_of(source, 0))
+        with pytest.raises(StoreError, match=r"No space|too large"):
+            partial.write_piece(1, piece_of(source, 1))
+        assert partial.have == {0}
+        with pytest.raises(LocalProtocolError):
+            partial.finish()
+    again = Store(directory / "store")
+    assert not again.holds(manifest.root)
+    partial = again.begin(manifest)
+    assert partial.have == {0}
+    for index in (1, 2):
+        partial.write_piece(index, piece_of(source, index))
+    assert partial.finish().read_bytes() == source.read_bytes()
+
+
+def test_a_published_file_that_shrinks_is_told_from_one_that_ends(tmp_path):
+    manifest, source = publish(tmp_path, 2 * PIECE_BYTES + 9)
+    store = Store(tmp_path / "store")
+    store.adopt(manifest, source)
+    os.truncate(source, PIECE_BYTES + 1_500)
+    assert len(store.read_block(manifest.root, 0, 240)) == BLOCK_BYTES
+    for piece, block in ((1, 1), (1, 2), (2, 0)):
+        with pytest.raises(StoreError, match="shorter"):
+            store.read_block(manifest.root, piece, block)
+    assert store.read_block(manifest.root, 2, 1) == b""
+    store.close()
 
 
 def test_a_published_file_that_changed_or_went_is_refused(tmp_path):

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netem.randomness import keyed_bytes, keyed_generator
-from node.content import manifest_root, piece_count
 from node.pace import JITTER_NS, SILENT_SPACINGS
 from node.serving import LONG_WAIT_NS, UploadQueues
 from node.swarm import Progress, Swarm
+from tracker.manifest import manifest_root, piece_count
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES, Manifest
 
 S = 1_000_000_000

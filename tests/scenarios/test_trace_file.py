@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgpack
 import pytest
 
 from netem.errors import ConfigError
 from netem.events import Event
-from scenarios.trace_file import TraceFile, read_trace
+from scenarios.trace_file import TraceError, TraceFile, read_trace
 
 
 class Seen(Event, frozen=True):
@@ -61,3 +63,15 @@ def test_an_event_too_large_to_be_one_is_told(tmp_path):
     (tmp_path / "trace").write_bytes(b"\x92\x01\xc6" + (2**30).to_bytes(4, "big") + bytes(17 * 2**20))
     with pytest.raises(ConfigError, match=r"RUN_DIR: .*a readable trace"):
         list(read_trace(tmp_path / "trace"))
+
+
+def test_a_full_disk_is_said_once_and_hides_no_other_error():
+    with pytest.raises(TraceError, match="/dev/full: No space"), TraceFile(Path("/dev/full")) as trace:
+        trace.fold(0, Seen(b"", 0.5, ""))  # still in the buffer: closing says it
+    with TraceFile(Path("/dev/full")) as trace:
+        with pytest.raises(TraceError, match="No space"):
+            trace.fold(0, Seen(b"", 0.5, "x" * 1_000_000))
+        trace.fold(1, Seen(b"", 0.5, ""))
+    trace = TraceFile(Path("/dev/full"))
+    trace.fold(0, Seen(b"", 0.5, ""))
+    trace.__exit__(KeyError, KeyError("first"), None)

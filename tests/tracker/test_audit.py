@@ -8,9 +8,9 @@ import pytest
 
 from netem.errors import ConfigError
 from tracker.bank.audit import audit, render_audit
+from tracker.bank.entries import Entry, link
 from tracker.bank.journal import Journal
-from tracker.bank.ledger import Entry, link
-from tracker.bank.transactions import Posting, encode, hold, mint, settle, tariff, terms, user_account
+from tracker.bank.transactions import HoldMemo, Posting, encode, hold, mint, settle, tariff, terms, user_account
 
 FEE = 1_000_000
 ANN = user_account(b"ann-ann-")
@@ -19,7 +19,7 @@ DOWNLOADS = [bytes([i]) * 16 for i in range(3)]
 
 
 def a_hold(download):
-    return hold(download, ANN, FEE, expires_ns=99, board=0, time_ns=2)
+    return hold(download, ANN, FEE, terms=HoldMemo(99, 0, 10, bytes(32)), board=0, time_ns=2)
 
 
 def a_settlement(download):

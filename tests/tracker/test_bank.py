@@ -15,7 +15,7 @@ from netem.virtual_time import VirtualTime
 from tracker.bank.audit import audit
 from tracker.bank.bank import Bank
 from tracker.bank.journal import BrokenChain, read_journal
-from tracker.bank.transactions import hold, mint, settle, tariff, transaction_id, user_account
+from tracker.bank.transactions import HoldMemo, hold, mint, settle, tariff, transaction_id, user_account
 
 FEE = 1_000_000
 ANN = user_account(b"ann-ann-")
@@ -53,7 +53,7 @@ def gift(i, amount=5):
 
 
 def a_hold(download=D, time_ns=2):
-    return hold(download, ANN, FEE, expires_ns=99, board=0, time_ns=time_ns)
+    return hold(download, ANN, FEE, terms=HoldMemo(99, 0, 10, bytes(32)), board=0, time_ns=time_ns)
 
 
 def a_settlement(nbytes):
@@ -198,6 +198,39 @@ async def test_a_full_disk_stops_the_bank_and_keeps_what_was_acknowledged(path):
         await bank.apply(gift("late"))
     assert {entry.transaction.id for entry in read_journal(path)} == set(acknowledged)
     assert Bank(path, RealTime()).ledger.head == bank.ledger.head
+
+
+async def test_on_a_disk_that_is_really_full_nothing_more_is_acknowledged_and_nothing_acknowledged_is_lost(small_disk):
+    acknowledged, refused = [], []
+
+    async def client(number):
+        for i in range(1000):
+            try:
+                await bank.apply(gift(f"{number}-{i}"))
+            except LedgerError as error:
+                refused.append(str(error))
+                return
+            acknowledged.append(gift(f"{number}-{i}").id)
+
+    with small_disk(400) as directory:
+        path = directory / "ledger.sqlite"
+        async with trio.open_nursery() as nursery:
+            bank = await a_bank(path, nursery, RealTime())
+            for number in range(5):
+                nursery.start_soon(client, number)
+        assert len(refused) == 5
+        assert any("disk" in text for text in refused)
+        assert len(acknowledged) > 100
+        with pytest.raises(LedgerError):
+            await bank.apply(gift("late"))
+    assert audit(path).ok
+    assert {entry.transaction.id for entry in read_journal(path)} == set(acknowledged)
+    async with trio.open_nursery() as nursery:
+        bank = await a_bank(path, nursery, RealTime())
+        await bank.apply(gift("late"))
+        assert bank.ledger.count == len(acknowledged) + 1
+        nursery.cancel_scope.cancel()
+    assert audit(path).ok
 
 
 async def test_a_broken_or_foreign_or_missing_place_does_not_open(path, tmp_path):

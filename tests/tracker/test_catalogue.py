@@ -9,13 +9,14 @@ from netem.errors import Rejection
 from netem.framing import MAX_FRAME_BYTES
 from tracker import messages as m
 from tracker.catalogue import ENTRIES_PER_ANSWER, Catalogue
+from tracker.manifest import manifest_root, piece_count
 
 A, B, C = (bytes([n]) * 8 for n in (1, 2, 3))
 
 
 def a_manifest(number=0, *, size_bytes=1, name="file"):
-    pieces = [bytes(32)] * -(-size_bytes // m.PIECE_BYTES)
-    return m.Manifest(name, size_bytes, pieces, number.to_bytes(32, "big"))
+    pieces = [number.to_bytes(32, "big")] * piece_count(size_bytes)
+    return m.Manifest(name, size_bytes, pieces, manifest_root(name, size_bytes, pieces))
 
 
 def reason_of(call, *args, **kwargs):
@@ -31,18 +32,23 @@ def test_the_same_root_has_the_same_index():
     assert catalogue.manifest(1) == a_manifest(6)
 
 
-def test_a_known_root_with_other_content_is_refused():
-    catalogue = Catalogue()
-    catalogue.publish(a_manifest(1))
-    assert reason_of(catalogue.publish, a_manifest(1, name="other")) == "root-conflict"
-    assert catalogue.manifest(0).name == "file"
+@pytest.mark.parametrize("known", [False, True])
+def test_nobody_can_squat_on_the_root_of_another_content(known):
+    catalogue, right = Catalogue(), a_manifest(1)
+    if known:
+        catalogue.publish(right)
+    squatter = msgspec.structs.replace(a_manifest(2, name="other"), root=right.root)
+    assert reason_of(catalogue.publish, squatter) == "bad-manifest"
+    assert len(catalogue) == known
+    assert catalogue.manifest(catalogue.publish(right)) == right
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, m.PIECE_BYTES - 1, m.PIECE_BYTES, m.PIECE_BYTES + 1])
 def test_pieces_must_add_up_to_the_size(size_bytes):
     good = a_manifest(size_bytes=size_bytes)
     assert Catalogue().publish(good) == 0
-    bad = msgspec.structs.replace(good, pieces=[*good.pieces, bytes(32)])
+    pieces = [*good.pieces, bytes(32)]
+    bad = msgspec.structs.replace(good, pieces=pieces, root=manifest_root(good.name, size_bytes, pieces))
     assert reason_of(Catalogue().publish, bad) == "bad-manifest"
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from netem.clock import S
-from netem.errors import Rejection
+from netem.errors import InvariantViolation, Rejection
 from tracker import messages as m
 from tracker.bank.transactions import HoldMemo, SettleMemo
 from tracker.catalogue import ENTRIES_PER_ANSWER
 from tracker.desk import Desk, Terms
 from tracker.events import DownloadSettled, FeeHeld, FileHeld, FilePublished
 from tracker.identity import Identity
-from tracker.messages import PIECE_BYTES
+from tracker.manifest import manifest_root, piece_count
 from tracker.wire import open_signed
 
 TRACKER = Identity(bytes([9]) * 32, epoch=1)
@@ -59,8 +59,8 @@ class Scene:
 
 
 def manifest(number=0, size_bytes=10):
-    pieces = -(-size_bytes // PIECE_BYTES)
-    return m.Manifest(f"f{number}", size_bytes, [bytes(32)] * pieces, number.to_bytes(32, "big"))
+    name, pieces = f"f{number}", [bytes(32)] * piece_count(size_bytes)
+    return m.Manifest(name, size_bytes, pieces, manifest_root(name, size_bytes, pieces))
 
 
 async def test_a_file_is_published_once_and_keeps_its_index():
@@ -131,8 +131,7 @@ async def test_an_order_names_the_downloader_and_its_keys_and_when_the_hold_ends
         D, 0, buyer.node, buyer.sign_key, buyer.exchange_key, 4, scene.clock.ns + 60 * S
     )
     assert [server.node for server in opened.servers] == [seller.node]
-    (transaction,) = scene.bank.applied
-    assert transaction.memo == HoldMemo(scene.clock.ns + 60 * S)
+    assert scene.bank.applied[-1].memo == HoldMemo(scene.clock.ns + 60 * S, 0, 10, buyer.sign_key)
     assert isinstance(scene.events[-1], FeeHeld)
 
 
@@ -157,3 +156,37 @@ async def test_settling_pays_by_the_totals_and_forgets_the_download():
     assert scene.events[-1] == DownloadSettled(D, "close", [(seller.node, 40)], 60)
     assert scene.bank.applied[-1].memo == SettleMemo(FEE, 10, ((seller.node, 4),))
     assert scene.desk.market.downloads == {}
+
+
+async def test_a_settlement_that_the_bank_refuses_breaks_an_invariant_and_is_no_legal_no():
+    scene = Scene()
+    await scene.holding(1, manifest())
+    await scene.desk.answer(scene.member(2), m.Open(D, 0))
+    (settlement,) = scene.desk.market.due(scene.clock.ns + 60 * S)
+    scene.bank.refusal = "unknown-hold"
+    with pytest.raises(InvariantViolation, match="refuses to settle"):
+        await scene.desk.settle(settlement)
+
+
+async def test_a_close_that_comes_while_its_hold_is_settled_by_expiry_is_refused_and_not_promised():
+    scene = Scene()
+    seller, buyer = await scene.holding(1, manifest()), scene.member(2)
+    await scene.desk.answer(buyer, m.Open(D, 0))
+    (settlement,) = scene.desk.market.due(scene.clock.ns + 60 * S)
+    applied = len(scene.bank.applied)
+    for _ in range(2):
+        assert (await scene.desk.answer(buyer, m.Close(D, [(seller.node, 4)]))).reason == "already-settled"
+    assert len(scene.bank.applied) == applied
+    await scene.desk.settle(settlement)
+    assert scene.bank.applied[-1].memo == SettleMemo(FEE, 10, ())
+
+
+async def test_a_close_and_a_file_are_told_when_the_bank_has_them_and_not_before():
+    scene = Scene()
+    seller, buyer = await scene.holding(1, manifest()), scene.member(2)
+    await scene.desk.answer(buyer, m.Open(D, 0))
+    scene.bank.refusal = "out-of-order"
+    assert (await scene.desk.answer(buyer, m.Close(D, [(seller.node, 4)]))).reason == "out-of-order"
+    assert (await scene.desk.answer(seller, m.Publish(manifest(1)))).reason == "out-of-order"
+    assert len((await scene.desk.answer(buyer, m.GetCatalogue())).files) == 1
+    assert (await scene.desk.answer(buyer, m.GetManifest(1))).reason == "unknown-file"

@@ -6,9 +6,10 @@ from contextlib import closing
 import pytest
 
 from netem.errors import ConfigError, LedgerError
+from tracker.bank.entries import GENESIS, link
 from tracker.bank.journal import BrokenChain, Journal, read_journal
-from tracker.bank.ledger import GENESIS, Ledger, link
-from tracker.bank.transactions import encode, hold, mint, settle, tariff, user_account
+from tracker.bank.ledger import Ledger
+from tracker.bank.transactions import HoldMemo, encode, hold, mint, settle, tariff, user_account
 
 FEE = 1_000_000
 ANN = user_account(b"ann-ann-")
@@ -20,7 +21,7 @@ def transactions():
     """A tariff, a mint, and five downloads held and settled: 12 transactions."""
     made = [tariff(FEE, board=0, time_ns=1), mint(ANN, 9 * FEE, board=0, time_ns=2)]
     for i, download in enumerate(DOWNLOADS):
-        made.append(hold(download, ANN, FEE, expires_ns=99, board=i, time_ns=10 + i))
+        made.append(hold(download, ANN, FEE, terms=HoldMemo(99, 0, 10, bytes(32)), board=i, time_ns=10 + i))
         made.append(
             settle(
                 download,
@@ -170,7 +171,10 @@ def test_a_chain_whose_transactions_break_the_rules_does_not_open(tmp_path):
     path = tmp_path / "ledger.sqlite"
     journal = Journal(path)
     fee, spent = entries_without_rules(
-        [tariff(FEE, board=0, time_ns=1), hold(DOWNLOADS[0], ANN, FEE, expires_ns=9, board=0, time_ns=1)]
+        [
+            tariff(FEE, board=0, time_ns=1),
+            hold(DOWNLOADS[0], ANN, FEE, terms=HoldMemo(9, 0, 10, bytes(32)), board=0, time_ns=1),
+        ]
     )
     journal.append([fee, spent])
     journal.close()
@@ -247,7 +251,7 @@ def test_another_database_is_refused_and_left_alone(tmp_path):
 
 
 def test_a_ledger_of_another_version_is_refused(path):
-    edit(path, "PRAGMA user_version = 2")
+    edit(path, "PRAGMA user_version = 99")
     with pytest.raises(LedgerError, match="version"):
         Journal(path)
 

@@ -7,24 +7,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netem.errors import Rejection
+from tracker.bank.entries import GENESIS, OpenHold
 from tracker.bank.invariants import INVARIANTS, Invariants
-from tracker.bank.ledger import GENESIS, Ledger, OpenHold
+from tracker.bank.ledger import Ledger
 from tracker.bank.transactions import (
     MINT,
     HoldMemo,
     MintMemo,
     Posting,
     Transaction,
+    close,
     credits_text,
     decode,
     encode,
     hold,
     hold_account,
     mint,
+    publish,
     settle,
     tariff,
     user_account,
 )
+from tracker.manifest import manifest_root
+from tracker.messages import Manifest
 
 NODES = [bytes([i]) * 8 for i in range(1, 5)]
 USERS = [user_account(node) for node in NODES]
@@ -33,6 +38,7 @@ FEE = 1_000_000
 ANN, BOB = USERS[:2]
 SERVER = NODES[1]
 D = DOWNLOADS[0]
+KEY = bytes(32)
 
 
 def post(ledger, transaction):
@@ -45,7 +51,8 @@ def post(ledger, transaction):
 
 
 def state(ledger):
-    return (ledger.head, ledger.count, ledger.balances(), ledger.open_holds(), ledger.board, ledger.time_ns)
+    notes = (list(ledger.files), dict(ledger.closes), ledger.tariffs)
+    return (ledger.head, ledger.count, ledger.balances(), ledger.open_holds(), ledger.board, ledger.time_ns, notes)
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ def ledger():
 
 
 def a_hold(download=D, account=ANN, *, fee=FEE, expires_ns=1000, board=1, time_ns=20):
-    return hold(download, account, fee, expires_ns=expires_ns, board=board, time_ns=time_ns)
+    return hold(download, account, fee, terms=HoldMemo(expires_ns, 0, 10, bytes(32)), board=board, time_ns=time_ns)
 
 
 def a_settlement(totals, download=D, account=ANN, *, fee=FEE, size_bytes=100, board=1, time_ns=30):
@@ -84,7 +91,7 @@ def refused(ledger, transaction, *reasons):
 def test_a_hold_moves_the_fee_aside_and_its_settlement_releases_it_whole(ledger):
     post(ledger, a_hold())
     assert (ledger.balance(ANN), ledger.held(ANN), ledger.balance(hold_account(D))) == (FEE, FEE, FEE)
-    assert ledger.open_hold(D) == OpenHold(D, ANN, FEE, 1000)
+    assert ledger.open_hold(D) == OpenHold(D, ANN, FEE, HoldMemo(1000, 0, 10, KEY))
     post(ledger, a_settlement({SERVER: 75}))
     assert (ledger.balance(ANN), ledger.held(ANN), ledger.balance(hold_account(D))) == (1_250_000, 0, 0)
     assert ledger.balance(BOB) == 750_000
@@ -198,12 +205,13 @@ def raw(memo, *postings, ref="x"):
         raw(MintMemo("x"), (MINT, 5), (ANN, -5)),
         raw(MintMemo("x"), (MINT, 0), (ANN, 0)),
         raw(MintMemo("x"), (MINT, -5), (ANN, 4), (BOB, 1)),
-        raw(HoldMemo(99), (MINT, -FEE), (hold_account(D), FEE), ref=D.hex()),
-        raw(HoldMemo(99), (ANN, -FEE), (hold_account(DOWNLOADS[1]), FEE), ref=D.hex()),
-        raw(HoldMemo(99), (ANN, -FEE), (BOB, FEE), ref=D.hex()),
-        raw(HoldMemo(99), ref=D.hex()),
-        raw(HoldMemo(99), (ANN, -FEE), ("hold/no hex", FEE), ref="no hex"),
+        raw(HoldMemo(99, 0, 10, KEY), (MINT, -FEE), (hold_account(D), FEE), ref=D.hex()),
+        raw(HoldMemo(99, 0, 10, KEY), (ANN, -FEE), (hold_account(DOWNLOADS[1]), FEE), ref=D.hex()),
+        raw(HoldMemo(99, 0, 10, KEY), (ANN, -FEE), (BOB, FEE), ref=D.hex()),
+        raw(HoldMemo(99, 0, 10, KEY), ref=D.hex()),
+        raw(HoldMemo(99, 0, 10, KEY), (ANN, -FEE), ("hold/no hex", FEE), ref="no hex"),
         msgspec.structs.replace(tariff(3, board=1, time_ns=20), postings=(Posting(ANN, 0),)),
+        msgspec.structs.replace(close(D, {}, board=1, time_ns=20), postings=(Posting(ANN, 0),)),
     ],
 )
 def test_postings_that_a_kind_does_not_have_are_refused(ledger, transaction):
@@ -212,6 +220,52 @@ def test_postings_that_a_kind_does_not_have_are_refused(ledger, transaction):
 
 def test_credits_come_from_nowhere_but_the_mint(ledger):
     refused(ledger, raw(MintMemo("x"), (MINT, -5), (ANN, 6)), "unbalanced")
+
+
+def a_file(index, number=0, **time):
+    name = f"file {number}"
+    manifest = Manifest(name, 5, [bytes(32)], manifest_root(name, 5, [bytes(32)]))
+    return publish(manifest, index=index, **({"board": 1, "time_ns": 20} | time))
+
+
+def test_files_get_their_indices_in_order_and_once(ledger):
+    assert post(ledger, a_file(0))
+    assert not post(ledger, a_file(0, time_ns=25))
+    refused(ledger, a_file(1), "id-reused")
+    refused(ledger, a_file(0, 1), "malformed")
+    refused(ledger, a_file(2, 1), "malformed")
+    assert post(ledger, a_file(1, 1))
+    assert [file.name for file in ledger.files] == ["file 0", "file 1"]
+
+
+def a_close(totals, download=D, time_ns=25):
+    return close(download, totals, board=1, time_ns=time_ns)
+
+
+def test_a_close_is_said_once_and_its_settlement_pays_nobody_less(ledger):
+    refused(ledger, a_close({}), "unknown-hold")
+    post(ledger, a_hold())
+    assert post(ledger, a_close({SERVER: 40}))
+    assert not post(ledger, a_close({SERVER: 40}, time_ns=29))
+    refused(ledger, a_close({SERVER: 41}), "equivocation")
+    assert ledger.closes[D.hex()].totals == ((SERVER, 40),)
+    assert ledger.balance(ANN) == FEE
+    refused(ledger, a_settlement({SERVER: 39}), "below-close")
+    post(ledger, a_settlement({SERVER: 41}))
+    refused(ledger, a_close({}), "equivocation")
+    assert not post(ledger, a_close({SERVER: 40}, time_ns=60))
+
+
+def test_nothing_is_closed_after_it_settled(ledger):
+    post(ledger, a_hold())
+    post(ledger, a_settlement({}))
+    refused(ledger, a_close({SERVER: 40}, time_ns=40), "already-settled")
+
+
+def test_each_boot_is_counted_by_its_tariff(ledger):
+    assert ledger.tariffs == 1
+    post(ledger, tariff(FEE, board=1, time_ns=20))
+    assert ledger.tariffs == 2
 
 
 def test_open_holds_come_in_the_order_of_their_expiry(ledger):
@@ -273,20 +327,26 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("mint"), st.sampled_from(USERS), st.integers(1, 3), st.integers(0, 2 * FEE)),
     st.tuples(st.just("hold"), st.sampled_from(DOWNLOADS), st.sampled_from(USERS), FEES),
     st.tuples(st.just("settle"), st.sampled_from(DOWNLOADS), st.sampled_from(USERS), FEES, TOTALS, st.integers(0, 300)),
+    st.tuples(st.just("close"), st.sampled_from(DOWNLOADS), TOTALS),
+    st.tuples(st.just("file"), st.integers(0, 3), st.integers(0, 3)),
     st.tuples(st.just("retry"), st.integers(0, 50)),
 )
 
 
-def build(operation, *, board, time_ns, done):
+def build(operation, *, board, time_ns, done):  # noqa: PLR0911 - one return per kind
     match operation:
         case ("tariff", fee):
             return tariff(fee, board=board, time_ns=time_ns)
         case ("mint", account, reason, amount):
             return mint(account, amount, reason=f"reason-{reason}", board=board, time_ns=time_ns)
         case ("hold", download, account, fee):
-            return hold(download, account, fee, expires_ns=10**6, board=board, time_ns=time_ns)
+            return hold(download, account, fee, terms=HoldMemo(10**6, 0, 10, bytes(32)), board=board, time_ns=time_ns)
         case ("settle", download, account, fee, totals, size_bytes):
             return a_settlement(totals, download, account, fee=fee, size_bytes=size_bytes, board=board, time_ns=time_ns)
+        case ("close", download, totals):
+            return close(download, totals, board=board, time_ns=time_ns)
+        case ("file", index, number):
+            return a_file(index, number, board=board, time_ns=time_ns)
         case ("retry", place):
             return done[place % len(done)]
 
@@ -341,6 +401,9 @@ LEGS = a_settlement({SERVER: 75}).postings
         ("I2", [*START[:2], a_hold(account=BOB)]),
         ("I3", [*START, START[1]]),
         ("I4", [*START, a_settlement({}), change(a_settlement({SERVER: 1}), id=bytes(16))]),
+        ("I4", [*START, a_settlement({}), a_close({}, time_ns=40)]),
+        ("I4", [*START, a_close({}), change(a_close({SERVER: 1}), id=bytes(16))]),
+        ("I7", [*START, a_close({SERVER: 40}), a_settlement({SERVER: 39})]),
         ("I5", [*START, change(a_settlement({}), postings=(Posting(hold_account(D), -5), Posting(ANN, 5)))]),
         ("I5", [*START, change(mint(BOB, 5, board=1, time_ns=40), postings=(Posting(hold_account(D), 0),) * 2), raw(
             MintMemo("x"), (hold_account(D), -5), (ANN, 5))]),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from netem.clock import S
 from netem.errors import Rejection
 from tracker.catalogue import Catalogue
+from tracker.manifest import manifest_root
 from tracker.market import DEPOSIT_NS, Market, OpenDownload
 from tracker.messages import Close, Manifest, Receipt
 from tracker.odds import LEAST_BUSY, ProvenRates
@@ -35,7 +36,8 @@ def a_market(files=3, holders=(A, B)):
     """Return a market of files that all `holders` hold; C is admitted and holds nothing."""
     catalogue = Catalogue()
     for number in range(files):
-        catalogue.publish(Manifest(f"f{number}", SIZE_BYTES, [bytes(32)], bytes([number]) * 32))
+        name, pieces = f"f{number}", [bytes(32)]
+        catalogue.publish(Manifest(name, SIZE_BYTES, pieces, manifest_root(name, SIZE_BYTES, pieces)))
         for holder in holders:
             catalogue.hold(holder, number, holds=True)
     market = Market(catalogue, rates=Rates())

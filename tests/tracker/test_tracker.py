@@ -21,6 +21,7 @@ from tracker.bank.transactions import user_account
 from tracker.desk import Terms
 from tracker.events import BoardPosted, DownloadSettled, EquivocationSeen, FileHeld, FramesDropped, NodeJoined, NodeLeft
 from tracker.identity import Identity
+from tracker.manifest import manifest_root
 from tracker.session import BOARDS_KEPT, Session, open_broadcast
 from tracker.tracker import Tracker
 from tracker.wire import encode_signed, open_signed, peek
@@ -33,7 +34,8 @@ KEYS = [bytes([number]) * 32 for number in range(9)]
 
 
 def manifest(number=0):
-    return m.Manifest(f"file {number}", SIZE_BYTES, [bytes(32)], bytes([number]) * 32)
+    name, pieces = f"file {number}", [bytes(32)]
+    return m.Manifest(name, SIZE_BYTES, pieces, manifest_root(name, SIZE_BYTES, pieces))
 
 
 class Client:

@@ -4,7 +4,7 @@ import pytest
 
 from netem.errors import ConfigError, LedgerError
 from tracker.bank.journal import Journal
-from tracker.bank.transactions import hold, hold_account, mint, settle, tariff, user_account
+from tracker.bank.transactions import HoldMemo, hold, hold_account, mint, settle, tariff, user_account
 from tracker.bank.why import Basis, render_why, why
 
 FEE = 1_000_000
@@ -24,9 +24,9 @@ def path(tmp_path):
     for transaction in (
         tariff(FEE, board=0, time_ns=T0),
         mint(ANN, 2 * FEE, board=0, time_ns=T0),
-        hold(D, ANN, FEE, expires_ns=2 * T0, board=1, time_ns=T0 + 10**9),
+        hold(D, ANN, FEE, terms=HoldMemo(2 * T0, 0, 10, bytes(32)), board=1, time_ns=T0 + 10**9),
         settle(D, downloader=ANN, fee_credits=FEE, size_bytes=1000, totals=totals, board=4, time_ns=T0 + 3 * 10**9),
-        hold(E, ANN, FEE, expires_ns=2 * T0, board=5, time_ns=T0 + 5 * 10**9),
+        hold(E, ANN, FEE, terms=HoldMemo(2 * T0, 0, 10, bytes(32)), board=5, time_ns=T0 + 5 * 10**9),
     ):
         entry = ledger.admit(transaction)
         ledger.post(entry)

@@ -16,8 +16,8 @@ import trio
 from netem.clock import Clock
 from netem.errors import LedgerError, Rejection
 from netem.offload import offload
+from tracker.bank.entries import Entry
 from tracker.bank.journal import Journal
-from tracker.bank.ledger import Entry
 from tracker.bank.transactions import Transaction
 
 MOST_PER_COMMIT = 512
@@ -56,6 +56,11 @@ class Bank:
         self.ledger = self._journal.replay()
         self._ahead = self.ledger.fork()
         self._send, self._queue = trio.open_memory_channel[_Request](math.inf)  # one per waiting caller
+
+    @property
+    def next_boot(self) -> int:
+        """Return the boot counter, from 1, of a tracker that starts now: each one begins with a tariff."""
+        return self.ledger.tariffs + 1
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until cancelled or until the disk fails, then close the bank.

@@ -12,6 +12,7 @@ from tracker.bank.transactions import (
     HOLD,
     MINT,
     USER,
+    CloseMemo,
     HoldMemo,
     SettleMemo,
     TariffMemo,
@@ -27,7 +28,7 @@ INVARIANTS = {
     "I4": "a download settles once",
     "I5": "paid out + refunded = held, and open holds are whole",
     "I6": "replaying the journal gives the live state",
-    "I7": "payouts + refund = fee, split by the accepted bytes",
+    "I7": "payouts + refund = fee, split by the accepted bytes, of a close none less than it said",
     "I8": "fees are the tariff of their board; boards and times never step back",
 }
 
@@ -64,6 +65,7 @@ class Invariants:
         self._ids: set[bytes] = set()
         self._held: dict[str, _Fee] = {}
         self._settled: set[str] = set()
+        self._closed: dict[str, CloseMemo] = {}
 
     def add(self, transaction: Transaction) -> None:
         """Take the next transaction."""
@@ -80,6 +82,8 @@ class Invariants:
             self._fee_credits = memo.fee_credits
         elif isinstance(memo, HoldMemo):
             self._take_hold(transaction)
+        elif isinstance(memo, CloseMemo):
+            self._take_close(transaction, memo)
         elif isinstance(memo, SettleMemo):
             self._take_settlement(transaction, memo)
         self._time_ns, self._board = transaction.time_ns, transaction.board
@@ -124,6 +128,12 @@ class Invariants:
         payer = transaction.postings[0].account if transaction.postings else ""
         self._held[account] = _Fee(payer, held_credits)
 
+    def _take_close(self, transaction: Transaction, memo: CloseMemo) -> None:
+        account = HOLD + transaction.ref
+        if account not in self._held or account in self._closed:
+            self._flag("I4", f"{account} is closed again, or not held")
+        self._closed[account] = memo
+
     def _take_settlement(self, transaction: Transaction, memo: SettleMemo) -> None:
         account = HOLD + transaction.ref
         if account in self._settled:
@@ -141,6 +151,10 @@ class Invariants:
         due += [(USER + server.hex(), paid) for server, paid in payouts.items() if paid]
         if refund_credits:
             due.append((fee.account, refund_credits))
+        totals = dict(memo.totals)
+        for server, nbytes in self._closed[account].totals if account in self._closed else ():
+            if totals.get(server, 0) < nbytes:
+                self._flag("I7", f"{server.hex()} closed at {nbytes} bytes and settled at {totals.get(server, 0)}")
         moved = [(leg.account, leg.amount_credits) for leg in transaction.postings]
         if moved != due:
             self._flag("I7", f"moved {moved}, due were {due}")

@@ -17,11 +17,12 @@ from pathlib import Path
 import msgspec
 
 from netem.errors import ConfigError, LedgerError, Rejection
-from tracker.bank.ledger import GENESIS, Entry, Ledger, link
+from tracker.bank.entries import GENESIS, Entry, link
+from tracker.bank.ledger import Ledger
 from tracker.bank.transactions import decode, terms
 
 APPLICATION_ID = 0x53574244  # "SWBD", in the file's header
-VERSION = 1
+VERSION = 2
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE journal (

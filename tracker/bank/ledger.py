@@ -8,15 +8,16 @@ Source: DESIGN section 4, the bank; protocol-design 5.3, ledger.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from typing import NamedTuple
 
 from netem.errors import Rejection
+from tracker.bank.entries import GENESIS, Closed, Entry, OpenHold, link
 from tracker.bank.transactions import (
     HOLD,
     MINT,
     USER,
+    CloseMemo,
+    FileMemo,
     HoldMemo,
     MintMemo,
     SettleMemo,
@@ -26,34 +27,10 @@ from tracker.bank.transactions import (
     settle_postings,
     terms,
 )
-
-GENESIS = bytes(32)
-"""The head of an empty journal."""
+from tracker.messages import Manifest
 
 _DOWNLOAD = re.compile("[0-9a-f]{32}")
-
-
-def link(head: bytes, body: bytes) -> bytes:
-    """Return the head (32 bytes) after one more transaction: BLAKE2b-256 over the head before and its bytes."""
-    return hashlib.blake2b(head + body, digest_size=32, person=b"swarmbed-chain").digest()
-
-
-class Entry(NamedTuple):
-    """A transaction in its place in the journal: canonical bytes, the head after it, and its `terms`."""
-
-    transaction: Transaction
-    body: bytes
-    head: bytes
-    terms: bytes
-
-
-class OpenHold(NamedTuple):
-    """A fee that is set aside."""
-
-    download: bytes
-    account: str
-    fee_credits: int
-    expires_ns: int
+_SAID_BEFORE = {"settle": "already-settled", "close": "equivocation"}
 
 
 class Ledger:
@@ -62,7 +39,8 @@ class Ledger:
     Attributes:
         head: the chain's head, 32 bytes; `count`: transactions posted.
         board, time_ns: those of the newest transaction (-1 and 0 before the first).
-        fee_credits: the tariff in force, None before the first.
+        fee_credits: the tariff in force, None before the first; `tariffs`: how many there were.
+        files: the manifests of the catalogue by index; `closes`: every close there was, in order.
 
     Invariants: balances sum to zero; none is below zero but the mint's; a hold account has the fee while its download
     is open, and nothing after.
@@ -74,6 +52,9 @@ class Ledger:
         self.board = -1
         self.time_ns = 0
         self.fee_credits: int | None = None
+        self.tariffs = 0
+        self.files: list[Manifest] = []
+        self.closes: dict[str, Closed] = {}
         self._balances: dict[str, int] = {}
         self._held: dict[str, int] = {}
         self._holds: dict[str, OpenHold] = {}
@@ -84,6 +65,8 @@ class Ledger:
         """Return an independent copy."""
         copy = Ledger()
         copy.__dict__.update(self.__dict__)
+        copy.files = self.files.copy()
+        copy.closes = self.closes.copy()
         copy._balances = self._balances.copy()
         copy._held = self._held.copy()
         copy._holds = self._holds.copy()
@@ -103,13 +86,23 @@ class Ledger:
         """Return the balances of all accounts but those of settled downloads, in order of account."""
         return dict(sorted(self._balances.items()))
 
+    def knows(self, transaction_id: bytes) -> bool:
+        """Say whether a transaction of this id was posted."""
+        return transaction_id in self._terms
+
+    def users(self) -> list[bytes]:
+        """Return the nodes that have an account, sorted by id."""
+        return sorted(
+            bytes.fromhex(account.removeprefix(USER)) for account in self._balances if account.startswith(USER)
+        )
+
     def open_hold(self, download: bytes) -> OpenHold | None:
         """Return a download's hold while it is open."""
         return self._holds.get(download.hex())
 
     def open_holds(self) -> list[OpenHold]:
         """Return all open holds, the first to expire first."""
-        return sorted(self._holds.values(), key=lambda hold: (hold.expires_ns, hold.download))
+        return sorted(self._holds.values(), key=lambda hold: (hold.terms.expires_ns, hold.download))
 
     def admit(self, transaction: Transaction) -> Entry | None:
         """Return a transaction's place as the next one, or None if it was applied before; changes nothing.
@@ -129,14 +122,14 @@ class Ledger:
         Raises:
             Rejection: `id-reused` (this id did something else), `out-of-order` (board or time steps back),
                 `unbalanced`, `malformed` (postings that its kind does not have), `insufficient`, `no-tariff`,
-                `wrong-fee`, `expired`, `unknown-hold`, `already-settled` (a different settlement: equivocation).
+                `wrong-fee`, `expired`, `unknown-hold`, `already-settled` (a different settlement), `equivocation` (a
+                different close), `below-close` (a settlement for less than the close said).
         """
         applied = self._terms.get(transaction.id)
         if applied is not None:
             if applied == digest:
                 return False
-            settles = isinstance(transaction.memo, SettleMemo)
-            raise Rejection("already-settled" if settles else "id-reused", transaction.ref)
+            raise Rejection(_SAID_BEFORE.get(transaction.kind, "id-reused"), transaction.ref)
         if transaction.time_ns < self.time_ns or transaction.board < self.board:
             raise Rejection("out-of-order", f"board {transaction.board} at {transaction.time_ns} ns")
         if sum([leg.amount_credits for leg in transaction.postings]):
@@ -153,11 +146,17 @@ class Ledger:
             balances[leg.account] = balances.get(leg.account, 0) + leg.amount_credits
         if isinstance(memo, TariffMemo):
             self.fee_credits = memo.fee_credits
+            self.tariffs += 1
+        elif isinstance(memo, FileMemo):
+            self.files.append(memo.manifest)
         elif isinstance(memo, HoldMemo):
             account, fee_credits = transaction.postings[0].account, transaction.postings[1].amount_credits
             download = bytes.fromhex(transaction.ref)
-            self._holds[transaction.ref] = OpenHold(download, account, fee_credits, memo.expires_ns)
+            self._holds[transaction.ref] = OpenHold(download, account, fee_credits, memo)
             self._held[account] = self._held.get(account, 0) + fee_credits
+        elif isinstance(memo, CloseMemo):
+            hold = self._holds[transaction.ref]
+            self.closes[transaction.ref] = Closed(hold.download, hold.account, memo.totals, transaction.time_ns)
         elif isinstance(memo, SettleMemo):
             hold = self._holds.pop(transaction.ref)
             del balances[HOLD + transaction.ref]  # empty for ever: half a journal's accounts would be such
@@ -176,14 +175,18 @@ class Ledger:
             self._check_hold(transaction, memo)
         elif isinstance(memo, MintMemo):
             self._check_mint(transaction)
-        else:
-            self._check_tariff(transaction)
-
-    def _check_tariff(self, transaction: Transaction) -> None:
-        if transaction.postings:
-            raise Rejection("malformed", "a tariff moves nothing")
-        if transaction.board == self.board:
+        elif transaction.postings:
+            raise Rejection("malformed", f"a {transaction.kind} moves nothing")
+        elif isinstance(memo, CloseMemo):
+            self._open_hold(transaction.ref)
+        elif isinstance(memo, FileMemo):
+            self._check_file(transaction, memo)
+        elif transaction.board == self.board:
             raise Rejection("out-of-order", "a tariff is the first transaction of its board")
+
+    def _check_file(self, transaction: Transaction, memo: FileMemo) -> None:
+        if transaction.ref != memo.manifest.root.hex() or memo.index != len(self.files):
+            raise Rejection("malformed", f"file {memo.index} of {len(self.files)}, filed under {transaction.ref}")
 
     def _check_mint(self, transaction: Transaction) -> None:
         legs = transaction.postings
@@ -212,10 +215,17 @@ class Ledger:
 
     def _check_settle(self, transaction: Transaction, memo: SettleMemo) -> None:
         ref = transaction.ref
-        hold = self._holds.get(ref)
-        if hold is None:
-            raise Rejection("already-settled" if ref in self._settled else "unknown-hold", ref)
+        hold = self._open_hold(ref)
         if memo.fee_credits != hold.fee_credits:
             raise Rejection("wrong-fee", f"{memo.fee_credits}, {hold.fee_credits} are held")
         if transaction.postings != settle_postings(ref, hold.account, memo=memo):
             raise Rejection("malformed", "payouts or refund disagree with the accepted bytes")
+        totals = dict(memo.totals)
+        if ref in self.closes and any(totals.get(server, 0) < nbytes for server, nbytes in self.closes[ref].totals):
+            raise Rejection("below-close", ref)
+
+    def _open_hold(self, ref: str) -> OpenHold:
+        hold = self._holds.get(ref)
+        if hold is None:
+            raise Rejection("already-settled" if ref in self._settled else "unknown-hold", ref)
+        return hold

@@ -1,7 +1,8 @@
 """Pure: transactions, what they are for, and their canonical bytes.
 
 A transaction moves integer micro-credits between accounts; its postings sum to zero. Its memo says what it is for and
-carries the numbers the postings were computed from, so that anyone can compute them again. Accounts are text:
+carries the numbers the postings were computed from, so that anyone can compute them again. What a tracker must still know
+after a crash is a transaction too, of no postings: its files and the closes of downloads. Accounts are text:
 `user/<hex of node id>`, `hold/<hex of download id>` and `mint`, where all credits come from.
 
 Ids are derived from the kind and the ref, so a retry is the same transaction and two runs have the same journal.
@@ -18,7 +19,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from tracker.messages import Bytes, Credits, NodeId
+from tracker.messages import Bytes, Credits, FileIndex, Key, Manifest, NodeId
 from tracker.settlement import split_fee
 
 CREDIT = 1_000_000  # micro-credits in a credit
@@ -37,7 +38,7 @@ class Posting(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class TariffMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tariff"):
-    """The flat fee in force from the transaction's board on; moves nothing."""
+    """The flat fee in force from the transaction's board on; moves nothing. Each boot of a tracker begins with one."""
 
     fee_credits: Credits
 
@@ -48,10 +49,29 @@ class MintMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="mint
     reason: str
 
 
+class FileMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="file"):
+    """A file enters the catalogue under the next free index; moves nothing."""
+
+    index: FileIndex
+    manifest: Manifest
+
+
 class HoldMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="hold"):
-    """The fee of a download is set aside until it settles; after `expires_ns` the tracker settles it unasked."""
+    """The fee for a download of a file is set aside until it settles; after `expires_ns` the tracker settles it unasked.
+
+    Receipts for it are signed with `sign_key`.
+    """
 
     expires_ns: int
+    index: FileIndex
+    size_bytes: Bytes
+    sign_key: Key
+
+
+class CloseMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="close"):
+    """The downloader's final word on an open hold, by node id; moves nothing, and its settlement pays no server for less."""
+
+    totals: tuple[tuple[NodeId, Bytes], ...]
 
 
 class SettleMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="settle"):
@@ -62,14 +82,14 @@ class SettleMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="se
     totals: tuple[tuple[NodeId, Bytes], ...]
 
 
-Memo = TariffMemo | MintMemo | HoldMemo | SettleMemo
+Memo = TariffMemo | MintMemo | FileMemo | HoldMemo | CloseMemo | SettleMemo
 
 
 class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One balanced movement of credits.
 
-    `ref` is `board/<n>` for a tariff, `<reason>/<account>` for a mint, the hex of the download id for a hold and its
-    settlement. `board` is the number of the odds board, `time_ns` Unix nanoseconds.
+    `ref` is `board/<n>` for a tariff, `<reason>/<account>` for a mint, the hex of the root for a file and of the download
+    id for a hold, its close and its settlement. `board` is the number of the odds board, `time_ns` Unix nanoseconds.
     """
 
     id: TransactionId
@@ -81,7 +101,7 @@ class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def kind(self) -> str:
-        """Return `tariff`, `mint`, `hold` or `settle`."""
+        """Return `tariff`, `mint`, `file`, `hold`, `close` or `settle`."""
         return str(self.memo.__struct_config__.tag)
 
 
@@ -143,11 +163,24 @@ def mint(account: str, amount_credits: int, *, board: int, time_ns: int, reason:
     return Transaction(transaction_id("mint", ref), board, time_ns, ref, postings, MintMemo(reason))
 
 
-def hold(download: bytes, account: str, fee_credits: int, *, expires_ns: int, board: int, time_ns: int) -> Transaction:
+def publish(manifest: Manifest, *, index: int, board: int, time_ns: int) -> Transaction:
+    """Enter a file into the catalogue."""
+    ref = manifest.root.hex()
+    return Transaction(transaction_id("file", ref), board, time_ns, ref, (), FileMemo(index, manifest))
+
+
+def hold(download: bytes, account: str, fee_credits: int, *, terms: HoldMemo, board: int, time_ns: int) -> Transaction:
     """Set aside the fee of a download from its downloader's account."""
     ref = download.hex()
     postings = (Posting(account, -fee_credits), Posting(HOLD + ref, fee_credits))
-    return Transaction(transaction_id("hold", ref), board, time_ns, ref, postings, HoldMemo(expires_ns))
+    return Transaction(transaction_id("hold", ref), board, time_ns, ref, postings, terms)
+
+
+def close(download: bytes, totals: Mapping[bytes, int], *, board: int, time_ns: int) -> Transaction:
+    """Note how many bytes the downloader accepted, by server."""
+    ref = download.hex()
+    memo = CloseMemo(tuple(sorted(totals.items())))
+    return Transaction(transaction_id("close", ref), board, time_ns, ref, (), memo)
 
 
 def settle(

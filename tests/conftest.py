@@ -1,0 +1,53 @@
+"""trio: a disk that is really full: a small file system of its own (for root), or a limit on the size of files."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Disk = Callable[[int], contextlib.AbstractContextManager[Path]]
+
+
+@pytest.fixture(params=["own file system", "file size limit"])
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    """Return `small_disk(kib)`, a context whose directory takes no more than `kib` KiB; after it there is room again."""
+    place = tmp_path / "small disk"
+    place.mkdir()
+    if request.param == "file size limit":
+        yield lambda kib: _file_size_limit(place, kib)
+        return
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(place)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"only root may mount a small file system ({mounted.stderr.decode().strip()})")
+    try:
+        yield lambda kib: _small_file_system(place, kib)
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@contextlib.contextmanager
+def _file_size_limit(place: Path, kib: int) -> Iterator[Path]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kib * 1024, before[1]))
+    try:
+        yield place
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextlib.contextmanager
+def _small_file_system(place: Path, kib: int) -> Iterator[Path]:
+    _resize(place, f"{kib}k")
+    try:
+        yield place
+    finally:
+        _resize(place, "64m")
+
+
+def _resize(place: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(place)], check=True)

@@ -1,0 +1,46 @@
+"""Pure: the records of the ledger: a transaction in its chain, an open hold, a close.
+
+Source: DESIGN section 4, the bank.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from tracker.bank.transactions import HoldMemo, Transaction
+
+GENESIS = bytes(32)
+"""The head of an empty journal."""
+
+
+def link(head: bytes, body: bytes) -> bytes:
+    """Return the head (32 bytes) after one more transaction: BLAKE2b-256 over the head before and its bytes."""
+    return hashlib.blake2b(head + body, digest_size=32, person=b"swarmbed-chain").digest()
+
+
+class Entry(NamedTuple):
+    """A transaction in its place in the journal: canonical bytes, the head after it, and its `terms`."""
+
+    transaction: Transaction
+    body: bytes
+    head: bytes
+    terms: bytes
+
+
+class OpenHold(NamedTuple):
+    """A fee that is set aside from `account`, and the terms it is held on."""
+
+    download: bytes
+    account: str
+    fee_credits: int
+    terms: HoldMemo
+
+
+class Closed(NamedTuple):
+    """A downloader's final word: whose it is, the bytes accepted by server (sorted by id), and when it came."""
+
+    download: bytes
+    account: str
+    totals: tuple[tuple[bytes, int], ...]
+    time_ns: int
