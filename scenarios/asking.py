@@ -31,7 +31,9 @@ _OPTIONS = {
     "json_file": click.option(
         "--json", "json_file", type=PATH, metavar="FILE", help="Write the result there too (- for stdout)."
     ),
-    "procs": click.option("--procs", default="1", show_default=True, help="Processes that share the nodes of a run."),
+    "procs": click.option(
+        "--procs", metavar="P", help="Processes that share the nodes; by default as many as they need here."
+    ),
     "quiet": click.option("--quiet", is_flag=True, help="No progress."),
 }
 
@@ -56,7 +58,7 @@ def options_of(given: Mapping[str, Any], *, seed: int) -> Options:
     """
     from scenarios.options import Options
 
-    procs = whole_number("--procs", given["procs"])
+    procs = None if given["procs"] is None else whole_number("--procs", given["procs"])
     if given["time_"] not in {"real", "virtual"}:
         raise ConfigError("--time", given["time_"], "real or virtual")
     if given["json_file"]:

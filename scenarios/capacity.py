@@ -10,7 +10,7 @@ Source: DESIGN section 3 (fidelity limits: lag and lateness p99 within 10 ms).
 
 from __future__ import annotations
 
-import math
+import bisect
 from typing import Annotated
 
 import msgspec
@@ -24,6 +24,7 @@ PEAK = (
     1.5  # of a market's load over its mean: runs that filled two thirds of what an even stream may use were borderline
 )
 VERSION = 1
+MOST_NODES = 5_000
 SOCKETS_PER_NODE = 4  # UDP, both ends of the control connection, and an open file
 SPARE_FILES = 300  # the tracker's sockets, the ledger, the stores' shared descriptors
 
@@ -81,19 +82,29 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def expected_load(params: Params, calibration: Calibration) -> Load:
-    """Return the mean load of a real-time run; a scenario without a `load` is reckoned to use all upload."""
-    busy = min(float(getattr(params, "load", 1.0)), 1.0)
-    blocks_per_s = params.nodes * params.upload_bytes_per_s * busy / BLOCK_BYTES
+    """Return the mean load of a real-time run; more than all upload cannot be served."""
+    served_bytes_per_s = min(params.wanted_bytes_per_s(), params.nodes * params.upload_bytes_per_s)
+    blocks_per_s = served_bytes_per_s / BLOCK_BYTES
     cost_us = blocks_per_s * calibration.block_us + params.nodes * calibration.node_us_per_s
     return Load(nodes=params.nodes, blocks_per_s=blocks_per_s, share=cost_us / 1e6)
 
 
 def most_nodes(params: Params, calibration: Calibration, *, processes: int = 1) -> int:
     """Return how many nodes of a scenario's kind fit into so many processes, each on a core of its own."""
-    each = expected_load(params, calibration).share / params.nodes
-    by_cpu = math.floor(calibration.market_share / each)
-    by_files = max(0, calibration.open_files - SPARE_FILES) // SOCKETS_PER_NODE
-    return processes * min(by_cpu, by_files)
+    by_files = processes * (max(0, calibration.open_files - SPARE_FILES) // SOCKETS_PER_NODE)
+
+    def too_much(nodes: int) -> bool:
+        asked = msgspec.structs.replace(params, nodes=nodes)
+        return expected_load(asked, calibration).share > calibration.market_share * processes
+
+    # Load grows with the nodes, if not in proportion: a crowd may have a bound of its own.
+    return min(by_files, bisect.bisect_left(range(MOST_NODES + 1), True, key=too_much) - 1)
+
+
+def processes_needed(params: Params, calibration: Calibration) -> int:
+    """Return the fewest processes that a real-time run fits into, each on a core of its own; all cores if none do."""
+    enough = (n for n in range(1, calibration.cores) if params.nodes <= most_nodes(params, calibration, processes=n))
+    return next(enough, calibration.cores)
 
 
 def capacity_warning(params: Params, calibration: Calibration, *, processes: int = 1) -> str | None:
@@ -113,7 +124,7 @@ def capacity_warning(params: Params, calibration: Calibration, *, processes: int
             f"{params.nodes} nodes need more than the {calibration.open_files:,} open files allowed: raise `ulimit -n`"
         )
     return (
-        f"{params.nodes} nodes and {load.blocks_per_s:,.0f} blocks/s take about {load.share:.1f} cores, and this host keeps "
-        f"time up to a mean of {calibration.market_share * cores:.1f}: the run is probably void. About {fits} such nodes fit; else lower "
-        f"upload_bytes_per_s, or use --time virtual"
+        f"{params.nodes} nodes and {load.blocks_per_s:,.0f} blocks/s take about {load.share:.1f} cores, and {cores} of this "
+        f"host keep time up to a mean of {calibration.market_share * cores:.1f}: the run may be void. About {fits} such nodes fit; "
+        f"or ask for less, or use --time virtual"
     )

@@ -54,10 +54,13 @@ class CrowdParams(Params, frozen=True, kw_only=True):
         """Return how many nodes hold every file at first."""
         return max(2, round(self.servers_share * self.nodes))
 
+    def wanted_bytes_per_s(self) -> float:
+        """Return how many bytes/s the crowd asks for."""
+        return min(self.load * self.nodes * self.upload_bytes_per_s, self.crowd_bytes_per_s)
+
     def requests_per_s(self, mean_bytes: float) -> float:
         """Return the rate of requests for files of `mean_bytes` on average."""
-        wanted_bytes_per_s = min(self.load * self.nodes * self.upload_bytes_per_s, self.crowd_bytes_per_s)
-        return wanted_bytes_per_s / max(mean_bytes, SMALLEST_MEAN_BYTES)
+        return self.wanted_bytes_per_s() / max(mean_bytes, SMALLEST_MEAN_BYTES)
 
 
 class Arrival(Event, frozen=True):

@@ -35,7 +35,7 @@ class Job:
     values: Mapping[str, str]
     labels: Mapping[str, str]
     content: Path | None
-    procs: int = 1
+    procs: int | None = 1
     out: Path
 
 
@@ -61,7 +61,7 @@ def command_of(job: Job) -> list[str]:
     settings = [word for key, value in job.values.items() for word in ("--set", f"{key}={value}")]
     content = [] if job.content is None else ["--content", str(job.content)]
     given = ["--seed", str(job.seed), "--time", job.time, "--out", str(job.out), "--quiet", *content, *settings]
-    procs = ["--procs", str(job.procs)] if job.procs > 1 else []
+    procs = [] if job.procs is None else ["--procs", str(job.procs)]
     return [sys.executable, "-P", "-m", "scenarios", "run", job.scenario, *procs, *given]
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Options:
     """The run's seed, clock (`real` or `virtual`), content and run directory (None: the defaults), and progress.
 
-    `procs` processes share the nodes, beside the one with tracker and scenario; with 1 everything is in one process.
+    `procs` processes share the nodes, beside the one with tracker and scenario; with 1 everything is in one process, and None
+    takes as many as a calibrated host needs.
     """
 
     seed: int = 1
@@ -21,4 +22,4 @@ class Options:
     content: Path | None = None
     out: Path | None = None
     quiet: bool = False
-    procs: int = 1
+    procs: int | None = 1

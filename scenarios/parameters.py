@@ -96,6 +96,10 @@ class Params(LinkParams, frozen=True, kw_only=True):
     duration_s: Duration = 45.0
     port: Annotated[int, param("the tracker's TCP and UDP port; 0 picks a free one", unit="1", ge=0, le=65_535)] = 0
 
+    def wanted_bytes_per_s(self) -> float:
+        """Return how many bytes/s all nodes together want to move: by default as many as they can upload."""
+        return self.nodes * self.upload_bytes_per_s
+
 
 def _link_of(line: str) -> LinkConfig:
     try:

@@ -25,6 +25,7 @@ from netem.virtual_time import VirtualTime, schedule_deterministically
 from scenarios.catalogue import Scenario
 from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
+from scenarios.fitting import fit
 from scenarios.fleet import Fleet
 from scenarios.foreign import judge_guarded, play_guarded
 from scenarios.options import Options
@@ -59,6 +60,8 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     params = fill(scenario.params, values)
     params.link()
     check_procs(options, params)
+    if options.procs is None:
+        options, _ = fit(params, options)
     content = user_content(options.content) if options.content else standard_library()
     directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
     write_run_json(directory, scenario=scenario, params=params, options=options, content=content)
@@ -88,6 +91,8 @@ def check_procs(options: Options, params: Params) -> None:
     Raises:
         ConfigError: there are more of them than nodes or than `MOST_PROCS`, or any beside the one in virtual time.
     """
+    if options.procs is None:
+        return
     if not 1 <= options.procs <= min(params.nodes, MOST_PROCS):
         raise ConfigError("--procs", options.procs, f"a whole number from 1 to {min(params.nodes, MOST_PROCS)}")
     if options.procs > 1 and options.time == "virtual":
@@ -114,10 +119,11 @@ class _Run:
         self._content = content
         self._directory = directory
         self._trace = Trace()
-        spread = options.procs > 1
+        procs = options.procs or 1
+        spread = procs > 1
         self._events = EventStream(clock.now_ns, hold_ns=HOLD_NS if spread else 0)
         self._events.subscribe(self._trace.fold)
-        self._fleet = Fleet(options.procs, emit_at=self._events.emit_at, on_death=self._give_up) if spread else None
+        self._fleet = Fleet(procs, emit_at=self._events.emit_at, on_death=self._give_up) if spread else None
         mirror = self._fleet.change if self._fleet else None
         self._network = Network(clock, run_seed=options.seed, default_link=params.link(), mirror=mirror)
         self._void: list[str] = []

@@ -17,10 +17,11 @@ from netem.randomness import keyed_bytes
 from netem.real_time import RealTime
 from tracker.bank.audit import audit
 from tracker.bank.bank import Bank
+from tracker.bank.entries import GENESIS, Entry
 from tracker.bank.journal import Journal
-from tracker.bank.ledger import GENESIS, Entry, Ledger
-from tracker.bank.transactions import Transaction, hold, mint, settle, tariff, user_account
-from tracker.identity import SIGNATURE_BYTES, Identity
+from tracker.bank.ledger import Ledger
+from tracker.bank.transactions import HoldMemo, Transaction, hold, mint, settle, tariff, user_account
+from tracker.identity import KEY_BYTES, SIGNATURE_BYTES, Identity
 from tracker.messages import Join, Receipt
 from tracker.sessions import Sessions
 from tracker.wire import encode_signed
@@ -64,8 +65,9 @@ async def transfers_per_s(path: Path, rounds: int) -> float:
 def _download(account: str, number: int, *, servers: int) -> Sequence[partial[Transaction]]:
     """Return the two transfers of a download, but for their times."""
     download = number.to_bytes(16, "big")
+    terms = HoldMemo(2**62, index=0, size_bytes=servers * PIECE_BYTES, sign_key=bytes(KEY_BYTES))
     return (
-        partial(hold, download, account, FEE_CREDITS, expires_ns=2**62, board=0),
+        partial(hold, download, account, FEE_CREDITS, terms=terms, board=0),
         partial(
             settle,
             download,

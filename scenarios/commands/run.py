@@ -40,12 +40,19 @@ def command(scenario: str, **given: Any) -> int:
 
 def play(chosen: Scenario, given: dict[str, Any], *, seed: int) -> int:
     """Run a scenario as the command's options say, and print what came out; return the exit status."""
-    from scenarios.runner import run_scenario
+    from scenarios.fitting import fit
+    from scenarios.parameters import fill
+    from scenarios.runner import check_procs, run_scenario
     from scenarios.tables import result_lines
 
-    options = options_of(given, seed=seed)
+    options, values = options_of(given, seed=seed), values_of(given)
     say(f"seed {options.seed}", given)
-    result = run_scenario(chosen, values_of(given), options)
+    params = fill(chosen.params, values)
+    check_procs(options, params)
+    options, warning = fit(params, options)
+    if warning:
+        click.echo(f"swarmbed: warning: {warning}", err=True)
+    result = run_scenario(chosen, values, options)
     for line in result_lines(result, again=again()):
         say(line, given)
     write_answer(given["json_file"], result.to_dict(), kept=result.directory / "result.json")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.capacity import PEAK, Calibration, capacity_warning, expected_load, most_nodes
+from scenarios.capacity import PEAK, Calibration, capacity_warning, expected_load, most_nodes, processes_needed
 from scenarios.catalogue import scenario_named
 from scenarios.parameters import Params, fill
 from tracker.messages import BLOCK_BYTES
@@ -30,13 +30,18 @@ def params(**values):
 
 
 def test_load_is_nodes_and_delivered_blocks():
-    load = expected_load(params(nodes=100, upload_bytes_per_s=1000.0 * BLOCK_BYTES, load=0.5), HOST)
+    load = expected_load(
+        params(nodes=100, upload_bytes_per_s=1000.0 * BLOCK_BYTES, load=0.5, crowd_bytes_per_s=1e12), HOST
+    )
     assert load.blocks_per_s == pytest.approx(50_000)
     assert load.share == pytest.approx(50_000 * 200e-6 + 100 * 1000e-6)
 
 
 def test_more_load_than_upload_cannot_be_served():
-    assert expected_load(params(load=5.0), HOST).share == expected_load(params(load=1.0), HOST).share
+    assert (
+        expected_load(params(load=5.0, crowd_bytes_per_s=1e12), HOST).share
+        == expected_load(params(load=1.0), HOST).share
+    )
 
 
 def test_a_scenario_without_a_load_is_reckoned_to_use_all_upload():
@@ -64,7 +69,20 @@ def test_a_market_leaves_room_for_its_peaks():
 
 
 def test_processes_multiply_what_fits():
-    assert most_nodes(params(), HOST, processes=2) == 2 * most_nodes(params(), HOST) > 0
+    endless = params(crowd_bytes_per_s=1e12)
+    alone = most_nodes(endless, HOST)
+    assert 2 * alone <= most_nodes(endless, HOST, processes=2) <= 2 * alone + 1
+
+
+def test_a_crowd_with_a_bound_leaves_room_for_more_nodes():
+    assert most_nodes(params(crowd_bytes_per_s=1e6), HOST) > most_nodes(params(crowd_bytes_per_s=1e12), HOST) > 0
+
+
+def test_a_run_takes_as_few_processes_as_it_needs():
+    for processes in (1, 2):
+        fits = most_nodes(params(), HOST, processes=processes)
+        assert processes_needed(params(nodes=fits), HOST) == processes
+    assert processes_needed(params(nodes=5_000), HOST) == HOST.cores
 
 
 def test_more_processes_than_cores_carry_no_more():
