@@ -1,0 +1,1 @@
+"""Benches of the whole project, one file each, found by name."""
