@@ -54,14 +54,15 @@ class Timing(Bench):
         )
         packets = effort.of(FLOOD_PER_S, least=10 * PAIRS) // PAIRS * PAIRS
         floods = [trio.run(_flood, packets) for _ in range(effort.repetitions)]
+        lost = sum(packets - received for received, _ in floods)
         yield Figure(
             name="timing, flood",
-            what="datagrams received, over those sent at 100,000/s through links that delay and lose nothing",
-            unit="datagrams",
-            subject=[received for received, _ in floods],
-            baseline=[float(packets)] * len(floods),
-            goal=Goal(limit=1.0, at_most=False),
-            note=f"sending took {statistics.median(took for _, took in floods):.2f} times as long as it should",
+            what="datagrams/s sent and delivered, over the 100,000/s asked for; links delay and lose nothing",
+            unit="datagrams/s",
+            subject=[received / took_s for received, took_s in floods],
+            baseline=[float(FLOOD_PER_S)] * len(floods),
+            goal=Goal(limit=0.99, at_most=False),
+            note=f"{lost:,} of {packets * len(floods):,} were lost" + ("; the goal is none" if lost else ""),
         )
 
 
@@ -134,8 +135,8 @@ async def _with_socket(play: Callable[[Callable[[], object]], Awaitable[None]]) 
         await play(lambda: sender.sendto(data, target))
 
 
-async def _flood(packets: int) -> tuple[float, float]:
-    """Return how many datagrams came through, and how long sending took over what it should have."""
+async def _flood(packets: int) -> tuple[int, float]:
+    """Return how many datagrams came through, and how many seconds sending them took."""
     clock = RealTime()
     network = Network(clock, run_seed=1, default_link=LINK)
     data = bytes(MAX_DATAGRAM_BYTES - HEADER_BYTES)
@@ -149,9 +150,9 @@ async def _flood(packets: int) -> tuple[float, float]:
             await _ticks(
                 packets, FLOOD_PER_S, lambda number: senders[number % PAIRS].send(data, targets[number % PAIRS])
             )
-            took_s = time.perf_counter() - began_s
+            took_s = max(time.perf_counter() - began_s, packets / FLOOD_PER_S)  # the last tick is not waited for
             while any(sender.in_flight for sender in senders):
                 await trio.sleep(LONGEST_S)
             wires.cancel_scope.cancel()  # what lies in sockets is counted as received
         ground.cancel_scope.cancel()
-    return float(network.conservation().delivered), took_s / (packets / FLOOD_PER_S)
+    return network.conservation().delivered, took_s
