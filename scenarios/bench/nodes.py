@@ -1,0 +1,156 @@
+"""trio: what it takes to start many nodes in one process: time and memory until all have joined and serve a file.
+
+The subject is the product's own: a tracker with its bank, and peers that connect, sign, agree on keys, are endowed durably
+and publish a file. The baseline opens the same sockets and starts three tasks a node, and says nothing to anybody. Each
+repetition has a fresh process, so that memory is not what an earlier one left over; links are ideal, so that the time is work and not waiting.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import resource
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import trio
+
+from netem.hub import bind_udp
+from netem.network import Network
+from netem.real_time import RealTime
+from node.beliefs.given import Given
+from scenarios.bench.base import Bench, Effort, Figure, Goal, take_turns
+from scenarios.parameters import Params
+from scenarios.process import allow_many_sockets, rare_collections
+from scenarios.testbed import Bed
+from tracker.desk import Terms
+
+NODES = 1_000
+FILE_BYTES = 1_000
+
+
+class Nodes(Bench):
+    """Real peers against bare sockets and tasks."""
+
+    name = "nodes"
+    goal = "1,000 nodes joined and serving within 1 s; KiB per node"
+
+    def figures(self, effort: Effort) -> Iterator[Figure]:
+        """Yield seconds to start and KiB per node."""
+        nodes = effort.of(NODES, least=4)
+        subject, baseline = take_turns(
+            lambda: _in_fresh_process(start_peers, nodes),
+            lambda: _in_fresh_process(start_sockets, nodes),
+            repetitions=min(effort.repetitions, 5),
+        )
+        yield Figure(
+            name=self.name,
+            what=f"{nodes:,} peers joined and serving, over as many UDP and TCP sockets with three tasks each",
+            unit="s",
+            subject=[start_s for start_s, _ in subject],
+            baseline=[start_s for start_s, _ in baseline],
+            goal=Goal(limit=1.0, at_most=True, of_subject=True),
+        )
+        yield Figure(
+            name="nodes, memory",
+            what="the same",
+            unit="KiB/node",
+            subject=[kib for _, kib in subject],
+            baseline=[kib for _, kib in baseline],
+        )
+
+
+Start = Callable[[int], tuple[float, float]]
+
+
+def _in_fresh_process(start: Start, nodes: int) -> tuple[float, float]:
+    # Spawned, not forked: a fork shares the parent's memory, free lists included.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(start, (nodes,))
+
+
+def start_peers(nodes: int) -> tuple[float, float]:
+    """Start peers; return seconds and KiB a node."""
+    allow_many_sockets()
+    with TemporaryDirectory() as directory, rare_collections():
+        return trio.run(_start_peers, nodes, Path(directory))
+
+
+async def _start_peers(nodes: int, directory: Path) -> tuple[float, float]:
+    clock = RealTime()
+    network = Network(clock, run_seed=1)
+    shared = directory / "shared"
+    shared.write_bytes(bytes(FILE_BYTES))
+    async with trio.open_nursery() as ground:
+        ground.start_soon(clock.run)
+        async with trio.open_nursery() as wires:
+            await wires.start(network.run)
+            async with trio.open_nursery() as services:
+                bed = Bed(
+                    network,
+                    Params(nodes=nodes),
+                    clock=clock,
+                    run_seed=1,
+                    content=[],
+                    directory=directory,
+                    emit=lambda _: None,
+                    launch=services.start,
+                )
+
+                async def start() -> None:
+                    await bed.start(terms=Terms(), policy="fixed", beliefs=lambda: Given(()))
+                    async with trio.open_nursery() as publishing:
+                        for peer in bed.peers:
+                            publishing.start_soon(peer.publish, "shared", shared)
+
+                cost = await _cost(start, nodes)
+                services.cancel_scope.cancel()
+            bed.close()
+            wires.cancel_scope.cancel()
+        ground.cancel_scope.cancel()
+    return cost
+
+
+def start_sockets(nodes: int) -> tuple[float, float]:
+    """Start bare nodes; return seconds and KiB a node."""
+    allow_many_sockets()
+    with rare_collections():
+        return trio.run(_start_sockets, nodes)
+
+
+async def _start_sockets(nodes: int) -> tuple[float, float]:
+    async with trio.open_nursery() as nursery:
+
+        async def start() -> None:
+            for _ in range(nodes):
+                (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+                nursery.start_soon(trio.serve_listeners, trio.sleep_forever, [listener])
+                nursery.start_soon(_receive, trio.socket.from_stdlib_socket(bind_udp(("127.0.0.1", 0))))
+                nursery.start_soon(trio.sleep_forever)
+            await trio.testing.wait_all_tasks_blocked()
+
+        cost = await _cost(start, nodes)
+        nursery.cancel_scope.cancel()
+    return cost
+
+
+async def _receive(sock: trio.socket.SocketType) -> None:
+    with sock:
+        while True:
+            await sock.recvfrom(2048)
+
+
+async def _cost(start: Callable[[], Awaitable[None]], nodes: int) -> tuple[float, float]:
+    """Return the seconds that a start takes, and the KiB that each node keeps."""
+    before_kib, began_s = _resident_kib(), time.perf_counter()
+    await start()
+    took_s = time.perf_counter() - began_s
+    return took_s, max(_resident_kib() - before_kib, 1) / nodes
+
+
+def _resident_kib() -> int:
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() // 1024
