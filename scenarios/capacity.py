@@ -100,7 +100,9 @@ def capacity_warning(params: Params, calibration: Calibration) -> str | None:
     if params.nodes <= fits:
         return None
     if load.share <= calibration.share:
-        return f"{params.nodes} nodes need more than the {calibration.open_files:,} open files allowed: raise `ulimit -n`"
+        return (
+            f"{params.nodes} nodes need more than the {calibration.open_files:,} open files allowed: raise `ulimit -n`"
+        )
     return (
         f"{params.nodes} nodes and {load.blocks_per_s:,.0f} blocks/s take about {load.share:.1f} cores, and one process "
         f"keeps time up to {calibration.share:.2f}: this run is probably void. About {fits} such nodes fit; else lower "

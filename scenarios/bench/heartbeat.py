@@ -60,10 +60,13 @@ async def _hub_us(nodes: int, beats: int) -> float:
     clock = RealTime()
     network = Network(clock, run_seed=1)
     received = 0
+    arrived = trio.Event()
 
     def receive(*_: object) -> None:
         nonlocal received
         received += 1
+        if received == nodes * beats:
+            arrived.set()
 
     async with trio.open_nursery() as nursery:
         await nursery.start(network.run)
@@ -80,8 +83,7 @@ async def _hub_us(nodes: int, beats: int) -> float:
             due_ns = start_ns + round(phase_s * S)
             clock.call_at(due_ns, beat, number, due_ns, beats)
         nursery.start_soon(clock.run)
-        while received < nodes * beats:
-            await trio.sleep(PERIOD_S / 10)
+        await arrived.wait()
         cost_s = time.process_time() - began_s
         nursery.cancel_scope.cancel()
     return cost_s / received * 1e6
@@ -91,12 +93,15 @@ async def _tasks_us(nodes: int, beats: int) -> float:
     sockets = [trio.socket.from_stdlib_socket(bind_udp(("127.0.0.1", 0))) for _ in range(nodes)]
     addresses = [sock.getsockname() for sock in sockets]
     received = 0
+    arrived = trio.Event()
 
     async def receive(sock: trio.socket.SocketType) -> None:
         nonlocal received
         while True:
             await sock.recvfrom(2048)
             received += 1
+            if received == nodes * beats:
+                arrived.set()
 
     async def beat(number: int, due_s: float) -> None:
         for _ in range(beats):
@@ -111,8 +116,7 @@ async def _tasks_us(nodes: int, beats: int) -> float:
         began_s, start_s = time.process_time(), trio.current_time()
         for number, phase_s in enumerate(_phases_s(nodes)):
             nursery.start_soon(beat, number, start_s + phase_s)
-        while received < nodes * beats:
-            await trio.sleep(PERIOD_S / 10)
+        await arrived.wait()
         cost_s = time.process_time() - began_s
         nursery.cancel_scope.cancel()
     for sock in sockets:

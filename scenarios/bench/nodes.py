@@ -125,8 +125,7 @@ async def _start_sockets(nodes: int) -> tuple[float, float]:
 
         async def start() -> None:
             for _ in range(nodes):
-                (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-                nursery.start_soon(trio.serve_listeners, trio.sleep_forever, [listener])
+                nursery.start_soon(_listen, await trio.open_tcp_listeners(0, host="127.0.0.1"))
                 nursery.start_soon(_receive, trio.socket.from_stdlib_socket(bind_udp(("127.0.0.1", 0))))
                 nursery.start_soon(trio.sleep_forever)
             await trio.testing.wait_all_tasks_blocked()
@@ -134,6 +133,10 @@ async def _start_sockets(nodes: int) -> tuple[float, float]:
         cost = await _cost(start, nodes)
         nursery.cancel_scope.cancel()
     return cost
+
+
+async def _listen(listeners: list[trio.SocketListener]) -> None:
+    await trio.serve_listeners(trio.aclose_forcefully, listeners)
 
 
 async def _receive(sock: trio.socket.SocketType) -> None:

@@ -1,0 +1,89 @@
+"""Whether a run fits a host: by CPU, by open files, and when the host cannot keep time at all."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scenarios.capacity import Calibration, capacity_warning, expected_load, most_nodes
+from scenarios.catalogue import scenario_named
+from scenarios.parameters import Params, fill
+from tracker.messages import BLOCK_BYTES
+
+FLASH_CROWD = scenario_named("flash-crowd").params
+HOST = Calibration(
+    packet_us=10.0,
+    block_us=200.0,
+    node_us_per_s=1000.0,
+    share=0.5,
+    lag_p99_ms=1.0,
+    lateness_p99_ms=0.1,
+    open_files=20_000,
+    cores=2,
+)
+
+
+def params(**values):
+    return fill(FLASH_CROWD, values)
+
+
+def test_load_is_nodes_and_delivered_blocks():
+    load = expected_load(params(nodes=100, upload_bytes_per_s=1000.0 * BLOCK_BYTES, load=0.5), HOST)
+    assert load.blocks_per_s == pytest.approx(50_000)
+    assert load.share == pytest.approx(50_000 * 200e-6 + 100 * 1000e-6)
+
+
+def test_more_load_than_upload_cannot_be_served():
+    assert expected_load(params(load=5.0), HOST).share == expected_load(params(load=1.0), HOST).share
+
+
+def test_a_scenario_without_a_load_is_reckoned_to_use_all_upload():
+    upload = Params(nodes=10).nodes * Params().upload_bytes_per_s
+    assert expected_load(Params(nodes=10), HOST).blocks_per_s == pytest.approx(upload / BLOCK_BYTES)
+
+
+@given(
+    load=st.floats(0.01, 1.0),
+    upload_bytes_per_s=st.floats(1e4, 1e6),
+    share=st.floats(0.1, 1.0),
+    node_us_per_s=st.floats(100.0, 5000.0),
+)
+def test_exactly_the_nodes_that_fit_are_not_warned_about(load, upload_bytes_per_s, share, node_us_per_s):
+    host = msgspec.structs.replace(HOST, share=share, node_us_per_s=node_us_per_s)
+    fits = most_nodes(params(load=load, upload_bytes_per_s=upload_bytes_per_s), host)
+    for nodes in (fits, fits + 1):
+        if 2 <= nodes <= 5_000:
+            warning = capacity_warning(params(nodes=nodes, load=load, upload_bytes_per_s=upload_bytes_per_s), host)
+            assert (warning is None) == (nodes == fits)
+
+
+def test_processes_multiply_what_fits():
+    assert most_nodes(params(), HOST, processes=2) == 2 * most_nodes(params(), HOST) > 0
+
+
+def test_a_crowd_too_large_is_told_in_figures():
+    warning = capacity_warning(params(nodes=500), HOST)
+    assert warning is not None
+    assert warning.startswith("500 nodes and ")
+    assert f"About {most_nodes(params(), HOST)} such nodes fit" in warning
+    assert "\n" not in warning
+
+
+def test_too_few_open_files_are_named():
+    warning = capacity_warning(params(nodes=40), msgspec.structs.replace(HOST, open_files=400))
+    assert warning is not None
+    assert "open files" in warning
+    assert capacity_warning(params(nodes=20), msgspec.structs.replace(HOST, open_files=400)) is None
+
+
+@pytest.mark.parametrize("late", ["lag_p99_ms", "lateness_p99_ms"])
+def test_a_host_that_is_late_by_itself_fits_nothing(late):
+    warning = capacity_warning(params(nodes=2), msgspec.structs.replace(HOST, **{late: 10.1}))
+    assert warning is not None
+    assert "without any load" in warning
+
+
+def test_packets_per_second_are_what_the_share_pays_for():
+    assert HOST.packets_per_s == 50_000
