@@ -20,7 +20,6 @@ from netem.network import Network
 from netem.randomness import keyed_generator
 from netem.real_time import RealTime
 from netem.route import HEADER_BYTES, MAX_DATAGRAM_BYTES
-from node.beliefs.given import Given
 from scenarios.bench.path import LINK, impaired_us
 from scenarios.capacity import LIMIT_MS, VERSION, Calibration
 from scenarios.parameters import Params
@@ -32,6 +31,7 @@ from tracker.messages import BLOCK_BYTES
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)  # of a core, tried from the top
 TRIED_S = 0.6
 IDLE_S = 1.5
+DRAIN_S = 0.5
 PACKETS, QUICK_PACKETS = 16_000, 2_000
 QUICK_PROBE_S = 0.1
 # What the quick measure assumes; `swarmbed calibrate` measures all three.
@@ -164,11 +164,12 @@ async def _market_us(directory: Path) -> tuple[float, float]:
                     emit=lambda _: None,
                     launch=services.start,
                 )
-                await bed.start(terms=Terms(), policy="fixed", beliefs=lambda: Given(()))
+                await bed.start(terms=Terms(), policy="fixed")
                 costs = await _market_at_work_us(bed, shared)
                 await bed.tracker.wait_settled()
                 services.cancel_scope.cancel()
             bed.close()
+            await trio.sleep(DRAIN_S)  # what is under way arrives
             wires.cancel_scope.cancel()
         ground.cancel_scope.cancel()
     return costs

@@ -88,10 +88,11 @@ def most_nodes(params: Params, calibration: Calibration, *, processes: int = 1) 
     return processes * min(by_cpu, by_files)
 
 
-def capacity_warning(params: Params, calibration: Calibration) -> str | None:
-    """Say in one line that a real-time run in one process will probably not fit this host; None if it does."""
+def capacity_warning(params: Params, calibration: Calibration, *, processes: int = 1) -> str | None:
+    """Say in one line that a real-time run in so many processes will probably not fit this host; None if it does."""
     load = expected_load(params, calibration)
-    fits = most_nodes(params, calibration)
+    cores = min(processes, calibration.cores)
+    fits = most_nodes(params, calibration, processes=cores)
     if not calibration.steady:
         return (
             f"this host is late without any load (lag p99 {calibration.lag_p99_ms:.1f} ms, lateness p99 "
@@ -99,12 +100,12 @@ def capacity_warning(params: Params, calibration: Calibration) -> str | None:
         )
     if params.nodes <= fits:
         return None
-    if load.share <= calibration.share:
+    if load.share <= calibration.share * cores:
         return (
             f"{params.nodes} nodes need more than the {calibration.open_files:,} open files allowed: raise `ulimit -n`"
         )
     return (
-        f"{params.nodes} nodes and {load.blocks_per_s:,.0f} blocks/s take about {load.share:.1f} cores, and one process "
-        f"keeps time up to {calibration.share:.2f}: this run is probably void. About {fits} such nodes fit; else lower "
-        f"the load or upload_bytes_per_s, or use --time virtual"
+        f"{params.nodes} nodes and {load.blocks_per_s:,.0f} blocks/s take about {load.share:.1f} cores, and this host keeps "
+        f"time up to {calibration.share * cores:.1f}: the run is probably void. About {fits} such nodes fit; else lower "
+        f"upload_bytes_per_s, or use --time virtual"
     )

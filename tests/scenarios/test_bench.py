@@ -42,9 +42,7 @@ def test_a_bench_yields_figures_above_zero(name):
 
 @pytest.mark.parametrize("start", [nodes.start_peers, nodes.start_sockets])
 def test_nodes_are_started_in_some_time_and_memory(start):
-    took_s, kib = start(3)
-    assert 0 < took_s < math.inf
-    assert 0 < kib < math.inf
+    assert all(0 < cost < math.inf for cost in start(3))
 
 
 @pytest.mark.parametrize("kind", BENCHES.values(), ids=BENCHES)

@@ -63,6 +63,13 @@ def test_processes_multiply_what_fits():
     assert most_nodes(params(), HOST, processes=2) == 2 * most_nodes(params(), HOST) > 0
 
 
+def test_more_processes_than_cores_carry_no_more():
+    fits = most_nodes(params(), HOST, processes=2)
+    assert capacity_warning(params(nodes=fits), HOST) is not None
+    assert capacity_warning(params(nodes=fits), HOST, processes=2) is None
+    assert capacity_warning(params(nodes=fits + 1), HOST, processes=8) is not None
+
+
 def test_a_crowd_too_large_is_told_in_figures():
     warning = capacity_warning(params(nodes=500), HOST)
     assert warning is not None
