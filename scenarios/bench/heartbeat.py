@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 import trio
+import trio.testing
 
 from netem.clock import S
 from netem.hub import bind_udp

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import trio
+import trio.testing
 
 from netem.hub import bind_udp
 from netem.network import Network

@@ -6,6 +6,7 @@ Source: DESIGN section 6.
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import click
@@ -38,9 +39,14 @@ def command(name: str | None, *, as_json: bool, full: bool) -> None:
             if not as_json:
                 for line in figure.lines():
                     click.echo(line)
+    load = os.getloadavg()[0]
     if as_json:
         first, *more = (figure.to_dict() for figure in figures)
-        click.echo(json.dumps({**first, "name": name, "more": more}, indent=2, ensure_ascii=False))
+        click.echo(
+            json.dumps({**first, "name": name, "more": more, "load_average": load}, indent=2, ensure_ascii=False)
+        )
+        return
+    click.echo(f"load average {load:.2f} on {os.cpu_count()} cores")
 
 
 def _list(found: dict[str, type[Any]], *, as_json: bool) -> None:

@@ -125,6 +125,6 @@ def test_the_command_tells_the_ratio_and_ends_with_0_either_way(swarmbed, monkey
 def test_the_command_prints_json(swarmbed, monkeypatch):
     monkeypatch.setattr(decide, "PACKETS", 500)
     row = json.loads(swarmbed("bench", "decide", "--json").out)
-    assert set(row) == {*KEYS, "more"}
+    assert set(row) == {*KEYS, "more", "load_average"}
     assert (row["name"], row["more"]) == ("decide", [])
     assert row["repetitions"] >= 5
