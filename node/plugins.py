@@ -22,13 +22,14 @@ T = TypeVar("T")
 
 def find(package: ModuleType, base: type[T]) -> dict[str, type[T]]:
     """Return the concrete subclasses of `base` defined in a package's modules, by their `name`, sorted."""
-    found: dict[str, type[T]] = {}
-    for module in pkgutil.iter_modules(package.__path__):
-        members = vars(importlib.import_module(f"{package.__name__}.{module.name}"))
-        for member in members.values():
-            if isinstance(member, type) and issubclass(member, base) and not inspect.isabstract(member):
-                found[str(vars(member)["name"])] = member
-    return dict(sorted(found.items()))
+    classes = [each for each in _classes(package) if issubclass(each, base) and not inspect.isabstract(each)]
+    return dict(sorted(((str(vars(each)["name"]), each) for each in classes), key=lambda found: found[0]))
+
+
+@functools.cache  # every peer of a run asks
+def _classes(package: ModuleType) -> tuple[type, ...]:
+    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
+    return tuple(dict.fromkeys(each for module in modules for each in vars(module).values() if isinstance(each, type)))
 
 
 def choose(found: dict[str, type[T]], *, field: str, name: str) -> type[T]:
