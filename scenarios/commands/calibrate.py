@@ -67,7 +67,7 @@ def _lines(calibration: Calibration, params: Params) -> Iterator[str]:
         f"costs       {calibration.packet_us:.1f} us CPU a packet, {calibration.block_us:.0f} us a delivered block, "
         f"{calibration.node_us_per_s / 1e3:.2f} ms/s an idle node"
     )
-    yield f"limit       lag and lateness p99 stay within 10 ms up to {calibration.share:.0%} of a core"
+    yield f"limit       lag and lateness p99 stay within 10 ms up to {calibration.share:.0%} of a core, evenly loaded"
     for where in ("process", "host"):
         nodes, packets_per_s = answers["nodes"][where], answers["packets_per_s"][where]
         name = "one process" if where == "process" else f"{calibration.cores} processes"

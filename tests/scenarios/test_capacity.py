@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.capacity import Calibration, capacity_warning, expected_load, most_nodes
+from scenarios.capacity import PEAK, Calibration, capacity_warning, expected_load, most_nodes
 from scenarios.catalogue import scenario_named
 from scenarios.parameters import Params, fill
 from tracker.messages import BLOCK_BYTES
@@ -57,6 +57,10 @@ def test_exactly_the_nodes_that_fit_are_not_warned_about(load, upload_bytes_per_
         if 2 <= nodes <= 5_000:
             warning = capacity_warning(params(nodes=nodes, load=load, upload_bytes_per_s=upload_bytes_per_s), host)
             assert (warning is None) == (nodes == fits)
+
+
+def test_a_market_leaves_room_for_its_peaks():
+    assert expected_load(params(nodes=most_nodes(params(), HOST)), HOST).share * PEAK <= HOST.share
 
 
 def test_processes_multiply_what_fits():
