@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -30,8 +31,17 @@ def events(directory, kind):
     return [time_ns / 1e9 for time_ns, (name, *_) in read_trace(directory / "events.msgpack") if name == kind]
 
 
+def worker_of(pid):
+    """Return a child process of a process, whichever of its threads started it."""
+    children = [path.read_text().split() for path in sorted(Path(f"/proc/{pid}/task").glob("*/children"))]
+    return int(next(child for found in children for child in found))
+
+
 @pytest.mark.slow
-def test_a_run_that_is_stopped_for_five_seconds_goes_on_and_is_void_and_says_how_long(tmp_path):
+@pytest.mark.parametrize("procs", [1, 2])
+def test_a_run_whose_process_or_worker_is_stopped_for_five_seconds_goes_on_and_is_void_and_says_how_long(
+    tmp_path, procs
+):
     content, out = tmp_path / "content", tmp_path / "out"
     content.mkdir()
     for name in "abc":
@@ -39,19 +49,20 @@ def test_a_run_that_is_stopped_for_five_seconds_goes_on_and_is_void_and_says_how
     run = subprocess.Popen(
         [
             *(sys.executable, "-m", "scenarios", "run", "flash-crowd", "--nodes", "6", "--duration", "30", "--quiet"),
-            *("--content", str(content), "--out", str(out)),
+            *("--content", str(content), "--out", str(out), "--procs", str(procs)),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
     with run:
-        time.sleep(10)
+        time.sleep(12)
         assert run.poll() is None
-        run.send_signal(signal.SIGSTOP)
+        victim = run.pid if procs == 1 else worker_of(run.pid)
+        os.kill(victim, signal.SIGSTOP)
         stopped = time.time()
         time.sleep(STOPPED_S)
-        run.send_signal(signal.SIGCONT)
+        os.kill(victim, signal.SIGCONT)
         printed = run.stdout.read()
     assert run.returncode == 3
     result = json.loads((out / "result.json").read_text())
@@ -221,6 +232,31 @@ def test_a_node_killed_in_mid_download_resumes_without_fetching_more_than_a_hund
     assert unfinished
     (blocks,) = [event[5] for _, event in read_trace(folder / "events.msgpack") if event[0] == "DownloadFinished"]
     assert whole - before <= blocks <= whole - before + 0.01 * whole
+
+
+@pytest.mark.slow
+def test_nodes_cope_with_a_tracker_that_is_stopped_for_five_seconds(tmp_path):
+    (tmp_path / "f").write_bytes(keyed_generator(1, "content").bytes(2**20))
+    tracker = TrackerProcess(tmp_path / "tracker")
+    tracker.boot(-1)
+    seller = node(tracker, tmp_path / "seller", "--publish", str(tmp_path / "f"), "--set", "upload_bytes_per_s=150000")
+    buyer = node(tracker, tmp_path / "buyer", "--fetch", "f", "--once")
+    try:
+        wait_for(lambda: next(tmp_path.glob("buyer/store/*.blocks"), None))
+        tracker.process.send_signal(signal.SIGSTOP)
+        time.sleep(STOPPED_S)
+        assert buyer.poll() is None
+        tracker.process.send_signal(signal.SIGCONT)
+        told, _ = buyer.communicate(timeout=60)
+        assert buyer.returncode == 0, told
+        wait_for(lambda: not audit(tracker.ledger).held_credits)
+    finally:
+        for process in (buyer, seller, tracker.process):
+            process.terminate()
+            process.communicate(timeout=30)
+    assert (tmp_path / "buyer" / "files" / "f").read_bytes() == (tmp_path / "f").read_bytes()
+    settled = [e.transaction.memo.totals for e in read_journal(tracker.ledger) if e.transaction.kind == "settle"]
+    assert [sum(nbytes for _, nbytes in totals) for totals in settled] == [2**20]
 
 
 def wait_for(condition, timeout_s=60.0):
