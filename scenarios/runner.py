@@ -150,23 +150,43 @@ class _Run:
                 if self._fleet is not None:
                     await ground.start(self._fleet.run)
                     ground.start_soon(self._release_events)
-                async with trio.open_nursery() as wires:
-                    await wires.start(self._network.run)
-                    wires.start_soon(self._watch_for_interrupt)
-                    try:
-                        with self._playing:
-                            await self._play_or_break_off()
-                    finally:
-                        if self._bed is not None:
-                            self._bed.close()
-                    await trio.sleep(DRAIN_S)
-                    elsewhere = await self._count_elsewhere()
-                    self._account = merge([self._network.account(), *elsewhere])
-                    self._certificate = self._account.certificate(void=self._void)
-                    wires.cancel_scope.cancel()
+                await self._carry_out()
                 ground.cancel_scope.cancel()
             self._events.release(everything=True)
         self._progress.close()
+
+    async def _carry_out(self) -> None:
+        """Play and count; an error of ours (a full disk, a ledger that fails) or of the experimenter's code leaves a void result."""
+        try:
+            await play_guarded(self._on_the_wires, self._own_code)
+        except* ConfigError as faults:
+            if not self.began:
+                raise
+            self._break_off(faults)
+        except* SwarmbedError as faults:
+            self._break_off(faults)
+
+    async def _on_the_wires(self) -> None:
+        async with trio.open_nursery() as wires:
+            await wires.start(self._network.run)
+            wires.start_soon(self._watch_for_interrupt)
+            try:
+                with self._playing:
+                    await self._play()
+            finally:
+                if self._bed is not None:
+                    self._bed.close()
+            await trio.sleep(DRAIN_S)
+            elsewhere = await self._count_elsewhere()
+            self._account = merge([self._network.account(), *elsewhere])
+            wires.cancel_scope.cancel()
+
+    def _break_off(self, faults: BaseExceptionGroup[SwarmbedError]) -> None:
+        fault: BaseException = faults
+        while isinstance(fault, BaseExceptionGroup):
+            fault = fault.exceptions[0]
+        self._give_up(f"the run broke off: {fault}")
+        self._account = self._network.account()
 
     async def _count_elsewhere(self) -> list[Account]:
         if self._fleet is None:
@@ -178,23 +198,6 @@ class _Run:
         while True:
             await trio.sleep(HOLD_NS / S / 5)
             self._events.release()
-
-    async def _play_or_break_off(self) -> None:
-        """Play; an error of ours (a full disk, a ledger that fails) or of the experimenter's code leaves a void result."""
-        try:
-            await play_guarded(self._play, self._own_code)
-        except* ConfigError as faults:
-            if not self.began:
-                raise
-            self._break_off(faults)
-        except* SwarmbedError as faults:
-            self._break_off(faults)
-
-    def _break_off(self, faults: BaseExceptionGroup[SwarmbedError]) -> None:
-        fault: BaseException = faults
-        while isinstance(fault, BaseExceptionGroup):
-            fault = fault.exceptions[0]
-        self._give_up(f"the run broke off: {fault}")
 
     def _give_up(self, reason: str) -> None:
         """Stop at once: the run cannot be believed any more."""
@@ -234,15 +237,17 @@ class _Run:
         bed = self._bed
         assert bed is not None
         report = audit(self._directory / "ledger.sqlite")
+        certificate = self._account.certificate(void=self._void)
         record = Record(
             params=self._params,
             trace=self._trace,
             started_ns=self._started_ns,
-            certificate=self._certificate,
+            certificate=certificate,
             facts=bed.facts,
             ledger_ok=report.invariants,
         )
-        shutil.rmtree(self._directory / "stores", ignore_errors=True)
+        if not self._void:  # else what is left in them may tell why
+            shutil.rmtree(self._directory / "stores", ignore_errors=True)
         return Result(
             scenario=self._scenario.name,
             seed=self._options.seed,
@@ -250,7 +255,7 @@ class _Run:
             params=self._params,
             claims=self._judged(record),
             invariants=report.invariants,
-            certificate=self._account.certificate(void=self._void) if self._void else self._certificate,
+            certificate=self._account.certificate(void=self._void) if self._void else certificate,
             counts=count(self._trace, self._account),
             digest=self._digest(report.head),
             directory=self._directory,
