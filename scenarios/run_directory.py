@@ -23,6 +23,7 @@ from scenarios.content import Shared
 from scenarios.options import Options
 from scenarios.parameters import Params
 from scenarios.scenario_file import code_files
+from scenarios.trace_file import TraceError
 
 _VERSIONS = ("swarmbed", "trio", "numpy", "scipy", "msgspec", "msgpack", "pynacl")
 
@@ -50,8 +51,15 @@ def new_run_directory(out: Path | None, *, scenario: str, seed: int) -> Path:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON file in UTF-8; a byte of a path that is none becomes the escape of the surrogate that Python has for it."""
-    path.write_text(json_text(value), encoding="utf-8", errors="backslashreplace")
+    """Write a JSON file in UTF-8; a byte of a path that is none becomes the escape of the surrogate that Python has for it.
+
+    Raises:
+        TraceError: the disk is full, or gone.
+    """
+    try:
+        path.write_text(json_text(value), encoding="utf-8", errors="backslashreplace")
+    except OSError as fault:
+        raise TraceError(f"cannot write {path}: {fault.strerror}") from fault
 
 
 def json_text(value: dict[str, Any]) -> str:
