@@ -1,8 +1,8 @@
 """trio: blocks of unfinished pieces on disk, so that a killed download goes on where it was; blocking calls made inline.
 
-Blocks are written at their places in the partial file a few at a time, and after them, to a file beside it, one record each:
-which block, and who sent it. So every record has its block, unless the machine itself failed: no piece counts before its
-hash was checked, and nobody is blamed for one that has such blocks.
+They are appended, a few at a time, to a file beside the partial one, each with its place and who sent it. So every record has
+its block: a torn one at the end is ignored. No piece counts before its hash was checked, and nobody is blamed for one that has
+such blocks.
 
 Source: DESIGN section 4.
 """
@@ -20,8 +20,7 @@ Blocks = dict[int, tuple[bytes, bytes]]
 """By block of one piece: its sender and its bytes."""
 
 MOST_WAITING = 64
-_RECORD = struct.Struct(">I8s")  # piece * BLOCKS_PER_PIECE + block, and the sender's id
-_WRITE = os.O_WRONLY | os.O_CLOEXEC
+_RECORD = struct.Struct(">I8sH")  # piece * BLOCKS_PER_PIECE + block, the sender's id, the bytes that follow
 
 
 class BlockLog:
@@ -34,12 +33,11 @@ class BlockLog:
     """
 
     def __init__(self, part: Path, *, size_bytes: int) -> None:
-        self._part = part
-        self._records = part.with_suffix(".blocks")
+        self._path = part.with_suffix(".blocks")
         self._size_bytes = size_bytes
         self._most_waiting = min(MOST_WAITING, max(1, size_bytes // BLOCK_BYTES // 100))
         self._waiting: list[tuple[int, bytes, bytes]] = []
-        self._recorded_bytes = 0
+        self._written_bytes = 0
 
     def add(self, piece: int, block: int, *, data: bytes, sender: bytes) -> None:
         """Keep a block of an unfinished piece; raises `OSError` when the disk is full or gone."""
@@ -53,24 +51,19 @@ class BlockLog:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        waiting.sort()
-        part = os.open(self._part, _WRITE)
+        parts: list[bytes] = []
+        for key, sender, data in waiting:
+            parts += (_RECORD.pack(key, sender, len(data)), data)
+        records = b"".join(parts)
+        log = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
         try:
-            start = 0
-            for end in range(1, len(waiting) + 1):
-                if end == len(waiting) or waiting[end][0] != waiting[end - 1][0] + 1:
-                    run = b"".join([data for _, _, data in waiting[start:end]])
-                    _write_all(part, run, at=waiting[start][0] * BLOCK_BYTES)
-                    start = end
+            view, at = memoryview(records), self._written_bytes
+            while view:
+                written = os.pwrite(log, view, at)
+                view, at = view[written:], at + written
         finally:
-            os.close(part)
-        records = os.open(self._records, _WRITE | os.O_CREAT)
-        try:
-            told = b"".join([_RECORD.pack(key, sender) for key, sender, _ in waiting])
-            _write_all(records, told, at=self._recorded_bytes)
-        finally:
-            os.close(records)
-        self._recorded_bytes += len(told)
+            os.close(log)
+        self._written_bytes = at
 
     def forget(self, piece: int) -> None:
         """Write nothing more of a piece: it is finished, and what waits may be of a try that failed."""
@@ -80,30 +73,23 @@ class BlockLog:
         """Return what earlier boots kept of the pieces that are not `finished`, by piece and block.
 
         Raises:
-            OSError: the files cannot be read.
+            OSError: the file cannot be read.
         """
         found: dict[int, Blocks] = {}
-        if not self._records.exists():
-            return found
-        data = self._records.read_bytes()
-        self._recorded_bytes = len(data) - len(data) % _RECORD.size  # the last may be half written
-        records = dict(_RECORD.iter_unpack(data[: self._recorded_bytes]))
-        with self._part.open("rb") as part:
-            for key, sender in sorted(records.items()):
-                piece, block = divmod(key, BLOCKS_PER_PIECE)
-                if piece not in finished and key * BLOCK_BYTES < self._size_bytes:
-                    part.seek(key * BLOCK_BYTES)
-                    found.setdefault(piece, {})[block] = (sender, part.read(BLOCK_BYTES))
+        data = self._path.read_bytes() if self._path.exists() else b""
+        self._written_bytes = 0
+        while self._written_bytes + _RECORD.size <= len(data):
+            key, sender, size_bytes = _RECORD.unpack_from(data, self._written_bytes)
+            start = self._written_bytes + _RECORD.size
+            if not 0 < size_bytes <= BLOCK_BYTES or start + size_bytes > len(data):
+                break  # torn: the next record goes here
+            self._written_bytes = start + size_bytes
+            piece, block = divmod(key, BLOCKS_PER_PIECE)
+            if piece not in finished and key * BLOCK_BYTES < self._size_bytes:
+                found.setdefault(piece, {})[block] = (sender, data[start : self._written_bytes])
         return found
 
     def remove(self) -> None:
         """Forget all: the file is whole, or fresh; raises `OSError` when it cannot be deleted."""
         self._waiting.clear()
-        self._records.unlink(missing_ok=True)
-
-
-def _write_all(descriptor: int, data: bytes, *, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, at)
-        view, at = view[written:], at + written
+        self._path.unlink(missing_ok=True)

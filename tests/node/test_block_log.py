@@ -105,7 +105,7 @@ def test_nothing_is_left_of_the_log_when_the_file_is_whole_and_a_stale_one_is_no
 
 def test_a_full_disk_is_said(tmp_path, whole, manifest, monkeypatch):
     partial = Store(tmp_path / "s").begin(manifest)
-    monkeypatch.setattr(partial._log, "_part", type(whole)("/dev/full"))
+    monkeypatch.setattr(partial._log, "_path", type(whole)("/dev/full"))
     with pytest.raises(StoreError, match="No space"):
         keep(partial, whole, itertools.product([0], range(BLOCKS - 1)))
     partial.flush()
