@@ -96,7 +96,7 @@ class Asking:
             flow.share_first(n_flows)
         window = min(flow.window(self._remaining_ns()), fair_share)
         # Nothing but what gets lost is left to ask when all is asked of one server: that without delay.
-        flow.refill_at = window - ((window // 8 if window >= missing else window * 2 // 5) or 1)
+        flow.refill_at = window - ((window // 8 if window >= missing else (window + 1) // 2) or 1)
         room = window - len(flow.outstanding)
         if room <= 0:
             return self._trim(flow, window) if flow.spacing_ns and -room > window and n_flows > 1 else None
