@@ -160,7 +160,8 @@ def judge_delay(
     def host_s(received: int) -> float:
         # Whichever packets a link carried, the host cannot have held them up longer than the worst of all.
         share = received / total
-        return (RESOLUTION_NS + lateness.worst_mean_ns(share) + lag.worst_mean_ns(share)) / S
+        # The loop's lag counts twice: a timer's task waits for it to leave late, and a reader's to take a packet in late.
+        return (RESOLUTION_NS + lateness.worst_mean_ns(share) + 2 * lag.worst_mean_ns(share)) / S
 
     reasons = []
     configured_sum = variance_sum = unseen_sum = 0.0

@@ -35,7 +35,7 @@ class Job:
     values: Mapping[str, str]
     labels: Mapping[str, str]
     content: Path | None
-    procs: int | None = 1
+    procs: int | None = None
     out: Path
 
 
@@ -46,7 +46,7 @@ class Outcome:
     Attributes:
         status: of DESIGN section 6; a worker that died, or failed without a result, leaves a void run.
         result: its result.json; None if it wrote none.
-        said: its last words on standard error.
+        said: why it is void, or without a result its last words on standard error.
     """
 
     job: Job
@@ -76,6 +76,7 @@ def outcome_of(job: Job, *, returned: int, said: bytes, wall_s: float) -> Outcom
     path = job.out / "result.json"
     if returned in {EXIT_OK, EXIT_CLAIM, EXIT_VOID, EXIT_INTERRUPTED} and path.is_file():
         result = json.loads(path.read_text(encoding="utf-8"))
+        words = "; ".join(result.get("fidelity", {}).get("reasons", []))
         return Outcome(job=job, status=returned, result=result, said=words, wall_s=wall_s)
     if returned < 0:
         words = f"killed by {signal.Signals(-returned).name}"

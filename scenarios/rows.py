@@ -34,7 +34,7 @@ def _row(outcome: Outcome, kind: type[Params]) -> Row:
     params = msgspec.to_builtins(fill(kind, job.values))
     row: dict[str, Any] = {"run": job.name, **{key: params[key] for key in job.labels}, "seed": job.seed}
     row |= {"status": outcome.status, "verdict": VERDICTS[outcome.status], "wall_s": round(outcome.wall_s, 3)}
-    row["said"] = "" if result is not None else outcome.said
+    row["said"] = outcome.said
     if result is not None:
         row["fidelity_valid"] = result["fidelity"]["valid"]
         for claim in result["claims"]:

@@ -271,7 +271,7 @@ class _Run:
             return []
         if not self._void:
             return claims
-        return [dataclasses.replace(claim, ok=None, note="the run broke off") for claim in claims]
+        return [dataclasses.replace(claim, measured=None, ok=None, note="the run broke off") for claim in claims]
 
     def _digest(self, journal_head: bytes) -> str:
         """Return the run's digest: events, journal and packet fates; no wall clock, path or database byte."""

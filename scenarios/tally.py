@@ -45,5 +45,5 @@ def line_of(outcome: Outcome) -> str:
     """Say in a line what was run and how it ended."""
     job = outcome.job
     what = " ".join([*(f"{key}={value}" for key, value in job.labels.items()), f"seed {job.seed}"])
-    why = f": {outcome.said}" if outcome.result is None else ""
+    why = f": {outcome.said}" if outcome.said else ""
     return f"{job.name}  {what}: {VERDICTS[outcome.status]} after {outcome.wall_s:.1f} s{why}"
