@@ -13,8 +13,8 @@ from __future__ import annotations
 from tracker.budget import Budget
 from tracker.messages import PIECE_BYTES
 
-OWED_BYTES = 9 * PIECE_BYTES // 4  # a piece, a full window of 256 blocks, and what is lost of both at 10 %
-MOST_OWED_BYTES = 4 * PIECE_BYTES  # the same at a loss of 50 %
+OWED_BYTES = 7 * PIECE_BYTES // 4  # a piece, most of a window, and what is lost of both at 10 %
+MOST_OWED_BYTES = 4 * PIECE_BYTES  # a piece, a full window of 256 blocks, and what is lost of both at 50 %
 PAID_PER_RECEIPTED = 2  # sent bytes that a receipted one pays for: up to half may be lost on the way
 FORGIVEN_BYTES_PER_S = 1024  # so that lost last receipts are no burden for ever
 REQUESTS_PER_S = 20.0
