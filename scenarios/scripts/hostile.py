@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import trio
-from msgspec import Meta
 
 from netem.errors import ConfigError, Rejection
 from netem.events import Event
@@ -24,8 +23,8 @@ from node.roles.base import Role
 from node.roles.byzantine import byzantine_names, byzantine_role
 from scenarios.claims import Claim, Record
 from scenarios.hostile_claims import judge
-from scenarios.parameters import Nodes
 from scenarios.parameters import Params as CommonParams
+from scenarios.parameters import param
 from scenarios.testbed import Bed
 from tracker.desk import Terms
 
@@ -39,12 +38,12 @@ SAMPLE_S = 1.0
 class Params(CommonParams, frozen=True, kw_only=True):
     """How many attack, and how."""
 
-    nodes: Annotated[Nodes, Meta(description="honest nodes; the attackers come on top")] = 12
+    nodes: Annotated[int, param("honest nodes; the attackers come on top", unit="nodes", ge=2, le=5_000)] = 12
     duration_s: Annotated[
-        float, Meta(gt=0, le=86_400, description="how long the market is watched, a quarter of it before the attack")
-    ] = 120.0
-    attack: Annotated[str, Meta(description="the role of the attackers, or all of them at once")] = "all"
-    attackers: Annotated[int, Meta(ge=1, le=100, description="attackers of each role")] = 1
+        float, param("how long the market is watched, a quarter of it before the attack", gt=0, le=86_400)
+    ] = 150.0
+    attack: Annotated[str, param("the role of the attackers, or all of them at once")] = "all"
+    attackers: Annotated[int, param("attackers of each role", unit="nodes", ge=1, le=100)] = 1
 
     def __post_init__(self) -> None:
         """Refuse an unknown attack."""
@@ -67,7 +66,7 @@ async def run(bed: Bed) -> None:
     params: Params = bed.params
     names = [name for name in params.roles() for _ in range(params.attackers)]
     terms = Terms(endowment_credits=10**10, hold_s=HOLD_S)
-    await bed.start(terms=terms, policy="fixed", roles=names)
+    await bed.start(terms=terms, policy="fixed", beliefs="given", roles=names)
     peers = [peer for peer in bed.peers if isinstance(peer, Peer)]
     honest = params.nodes
     servers, fetchers = peers[: honest // 2], peers[honest // 2 : honest]
