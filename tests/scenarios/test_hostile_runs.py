@@ -9,7 +9,7 @@ from node.swarm import Swarm
 from node.tabs import Tab
 from node.uploader import Uploader
 from scenarios.catalogue import scenario_named
-from scenarios.hostile_claims import GOODPUT_NAME, UNPAID_NAME
+from scenarios.hostile_claims import UNPAID_NAME
 from scenarios.options import Options
 from scenarios.runner import EXIT_OK, run_scenario
 from tracker.replay import ReplayWindow
@@ -51,7 +51,11 @@ def nothing(*_arguments, **_options):
     return None
 
 
-SLOW_TO_SHOW = ("overclaim_bandwidth", "reuse_orders")  # a rate's memory is long, and receipts are refused only in time
+SLOW_TO_SHOW = (
+    "equivocate_receipts",
+    "overclaim_bandwidth",
+    "reuse_orders",
+)  # a rate's memory is long, and receipts are refused only in time
 NEVER = property(lambda _self: False)
 # By role: what to break, and the claim that must miss it.
 BROKEN = {
@@ -60,7 +64,7 @@ BROKEN = {
         [(ReplayWindow, "accept", lambda _self, _seq: True), (ReceiptBook, "add", every_receipt_counts_again)],
         "replay_receipts: credits beyond its deliveries (µcr)",
     ),
-    "equivocate_receipts": ([(Tab, "exhausted", NEVER)], GOODPUT_NAME),
+    "equivocate_receipts": ([(Tab, "exhausted", NEVER), (Tab, "late", NEVER)], UNPAID_NAME),
     "flood_requests": ([(Tab, "exhausted", NEVER), (Tab, "late", NEVER)], UNPAID_NAME),
     "reuse_orders": ([(Uploader, "on_bounced", nothing)], UNPAID_NAME),
     "overclaim_bandwidth": ([("tracker.odds.LEAST_BUSY", 0.005)], "an attacker's proven rate / its upload"),

@@ -43,8 +43,9 @@ class _Equivocator(Downloader):
         for server in download.credit.servers():
             source, word = download.sources.get(server), download.credit.repeated(server)
             if source is not None and word is not None:
-                for lie in (m.Receipt(word.download, server, 1, MANY, word.root), word):
-                    self._endpoint.send(source.session.seal(lie, board=self._link.board), source.address)
+                lie = m.Receipt(word.download, server, 1, MANY, word.root)
+                receipt = word if word.count > 1 else lie
+                self._endpoint.send(source.session.seal(receipt, board=self._link.board), source.address)
 
 
 class EquivocateReceipts(Role):
