@@ -11,7 +11,8 @@ from node.uploader import Uploader
 from scenarios.catalogue import scenario_named
 from scenarios.hostile_claims import UNPAID_NAME
 from scenarios.options import Options
-from scenarios.runner import EXIT_OK, run_scenario
+from scenarios.result import EXIT_OK
+from scenarios.runner import run_scenario
 from tracker.replay import ReplayWindow
 from tracker.settlement import ReceiptBook
 
