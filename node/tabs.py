@@ -28,7 +28,7 @@ class Tab:
 
     Attributes:
         owed_bytes: what was sent and not paid for.
-        sent_bytes: all that was ever sent.
+        sent_bytes, receipted_bytes: all that was ever sent, and receipted.
         requests: how often it may ask.
         equivocated: whether it ever signed two receipts that contradict each other; it is served no more.
 
@@ -36,10 +36,10 @@ class Tab:
     `MOST_OWED_BYTES` + a block + `PAID_PER_RECEIPTED` * receipted + `FORGIVEN_BYTES_PER_S` * time.
     """
 
-    __slots__ = ("_since_ns", "equivocated", "owed_bytes", "requests", "sent_bytes")
+    __slots__ = ("_since_ns", "equivocated", "owed_bytes", "receipted_bytes", "requests", "sent_bytes")
 
     def __init__(self, now_ns: int) -> None:
-        self.owed_bytes = self.sent_bytes = 0
+        self.owed_bytes = self.sent_bytes = self.receipted_bytes = 0
         self.equivocated = False
         self.requests = Budget(per_s=REQUESTS_PER_S, burst=REQUESTS_BURST, now_ns=now_ns)
         self._since_ns = now_ns
@@ -54,6 +54,11 @@ class Tab:
         """Whether nothing more is to be sent on credit."""
         return self.equivocated or self.owed_bytes >= MOST_OWED_BYTES
 
+    @property
+    def unreceipted_bytes(self) -> int:
+        """How much a true receipt may be for."""
+        return self.sent_bytes - self.receipted_bytes
+
     def sent(self, nbytes: int) -> None:
         """Note a block sent."""
         self.owed_bytes += nbytes
@@ -62,6 +67,7 @@ class Tab:
 
     def receipted(self, nbytes: int) -> None:
         """Note newly receipted bytes (>= 0)."""
+        self.receipted_bytes += nbytes
         self.owed_bytes = max(self.owed_bytes - PAID_PER_RECEIPTED * nbytes, -MOST_OWED_BYTES)
 
     def bounced(self, nbytes: int) -> None:

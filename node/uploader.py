@@ -37,7 +37,6 @@ class _Customer:
     flow: bytes
     address: Address
     tab: Tab
-    sent_bytes: int = 0
     total_bytes: int = 0
     deposited_bytes: int = 0  # as of the last deposit ...
     banked_bytes: int = 0  # ... and of the one before, which the tracker has not refused
@@ -141,9 +140,9 @@ class Uploader:
         customer = self._customers.get(receipt.download)
         if customer is None or receipt.server != self._node or customer.order.downloader != sender:
             raise BadFrame("misdirected", "a receipt that is not for us")
-        if receipt.total_bytes > customer.sent_bytes:
-            raise BadFrame("bad-receipt", "for more than was sent")
         more_bytes, more_pieces = receipt.total_bytes - customer.total_bytes, receipt.count - customer.pieces
+        if more_bytes > customer.tab.unreceipted_bytes:  # over all downloads: one may go on with another's blocks
+            raise BadFrame("bad-receipt", "for more than was sent")
         if (more_bytes > 0) != (more_pieces > 0):
             customer.tab.equivocated = True
             self.queues.forget(customer.order.index, receipt.download)
@@ -230,7 +229,6 @@ class Uploader:
                 datagram = encode_block(customer.session.block_digest, customer.flow, data, piece=piece, block=block)
                 self._endpoint.send(datagram, customer.address)
                 self.blocks_sent += 1
-                customer.sent_bytes += len(data)
                 customer.tab.sent(len(data))
                 if customer.tab.exhausted:
                     self.queues.forget(index, download)

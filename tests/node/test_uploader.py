@@ -252,7 +252,7 @@ def test_many_receipts_are_spread_over_datagrams_that_fit():
     for number in range(RECEIPTS_PER_DEPOSIT * 2 + 1):
         download = bytes([number]) * 16
         desk.ask(customer, download, [(0, 0, 1)], order=customer.order(download))
-        desk.uploader._customers[download].sent_bytes = 2**53
+        desk.uploader.tabs.of(customer.identity.node, 0).sent_bytes = 2**60
         desk.receive(customer, customer.receipt(download, 2**53 - 1, 2**62))
     deposits = desk.uploader.deposits()
     assert [len(deposit.receipts) for deposit in deposits] == [RECEIPTS_PER_DEPOSIT] * 2 + [1]
