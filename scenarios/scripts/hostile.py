@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import trio
 
@@ -38,6 +38,7 @@ SAMPLE_S = 1.0
 class Params(CommonParams, frozen=True, kw_only=True):
     """How many attack, and how."""
 
+    one_process: ClassVar[bool] = True  # attackers are told when to begin, and everybody's tables are looked at
     nodes: Annotated[int, param("honest nodes; the attackers come on top", unit="nodes", ge=2, le=5_000)] = 12
     duration_s: Annotated[
         float, param("how long the market is watched, a quarter of it before the attack", gt=0, le=86_400)

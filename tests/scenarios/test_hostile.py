@@ -10,7 +10,10 @@ from node.events import PieceAccepted, ServerBanned
 from node.roles.byzantine import byzantine_names
 from node.tabs import MOST_OWED_BYTES
 from scenarios.claims import Record, Trace
+from scenarios.fitting import fit
 from scenarios.hostile_claims import GOODPUT_NAME, UNPAID_NAME, _bounds, _role_claim, goodput_claim
+from scenarios.options import Options
+from scenarios.runner import check_procs
 from scenarios.scripts.hostile import Params
 from tracker.events import DownloadSettled, FeeHeld, FilePublished, FramesDropped
 from tracker.messages import PIECE_BYTES
@@ -150,3 +153,10 @@ def test_attacks_that_are_unknown_are_refused():
         Params(attack="nonsense")
     assert Params().roles() == byzantine_names()
     assert Params(attack="slow_loris", attackers=16).roles() == ["slow_loris"]
+
+
+def test_more_than_one_process_is_refused_and_never_chosen():
+    with pytest.raises(ConfigError, match="--procs"):
+        check_procs(Options(procs=2), Params())
+    options, _ = fit(Params(upload_bytes_per_s=1e8), Options(procs=None, time="real"))
+    assert options.procs == 1
