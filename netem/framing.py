@@ -23,14 +23,22 @@ def frame(data: bytes) -> bytes:
 class FrameReader:
     """Cut a byte stream back into frames, however it was cut up on the way.
 
+    Attributes:
+        limit_bytes: the largest frame taken from now on; a conversation may begin with a small limit.
+
     Invariant: it keeps less than `LENGTH_BYTES` + `limit_bytes` bytes between calls.
     """
 
-    __slots__ = ("_buffer", "_limit_bytes")
+    __slots__ = ("_buffer", "limit_bytes")
 
     def __init__(self, limit_bytes: int = MAX_FRAME_BYTES) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._buffer = bytearray()
+
+    @property
+    def kept_bytes(self) -> int:
+        """Return how many bytes of a frame that has begun are kept."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes of the stream (at most a receive buffer) and return the frames that are now whole, in order.
@@ -45,8 +53,8 @@ class FrameReader:
         while len(self._buffer) - start >= LENGTH_BYTES:
             body = start + LENGTH_BYTES
             size_bytes = int.from_bytes(self._buffer[start:body], "big")
-            if size_bytes > self._limit_bytes:
-                raise BadFrame("oversized", f"a frame of {size_bytes} bytes announced, at most {self._limit_bytes}")
+            if size_bytes > self.limit_bytes:
+                raise BadFrame("oversized", f"a frame of {size_bytes} bytes announced, at most {self.limit_bytes}")
             if len(self._buffer) - body < size_bytes:
                 break
             start = body + size_bytes

@@ -29,6 +29,9 @@ class Acquaintances:
         self._tracker_key = tracker_key
         self._sessions: dict[bytes, Session] = {}
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
     def of_server(self, server: m.Server) -> Session:
         """Return the session with a server that the tracker named."""
         return self._session(server.node, server.sign_key, server.exchange_key, epoch=server.epoch)

@@ -46,6 +46,13 @@ class Credit:
         if account is None or account.total_bytes - account.receipted_bytes < (1 if final else RECEIPT_BYTES):
             return None
         account.receipted_bytes = account.total_bytes
+        return self.repeated(server)
+
+    def repeated(self, server: bytes) -> Receipt | None:
+        """Return a receipt for all that was accepted from a server, whether it had one for it or not; None for nothing."""
+        account = self._accounts.get(server)
+        if account is None:
+            return None
         return Receipt(self._download, server, account.total_bytes, account.count, account.root)
 
     def servers(self) -> list[bytes]:

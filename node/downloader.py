@@ -100,6 +100,7 @@ class Downloader:
         self._started = 0
         self._flows: dict[bytes, tuple[Download, _Source]] = {}
         self._downloads: dict[bytes, Download] = {}
+        self._banned: set[bytes] = set()
 
     # -- one download, start to end -----------------------------------------------------------------------------------
 
@@ -197,7 +198,7 @@ class Downloader:
                 self._drop(download, node)
         room = MAX_SERVERS - len(download.sources)
         if room:
-            known = {*download.sources, *download.swarm.banned}
+            known = {*download.sources, *self._banned}
             # Flow ids are as good as random, so different downloads use different servers of a file with many.
             ranked = sorted((flow_id(download.download, s.node), s) for s in servers if s.node not in known)
             for flow, server in ranked[:room]:
@@ -285,6 +286,8 @@ class Downloader:
             return
         if refusal.reason == "no-order":
             download.sources[sender].answered = False
+        elif refusal.reason == "unpaid":
+            self._repeat_receipt(download, sender)  # the last one may have been lost
         else:
             self._drop(download, sender)
             self._check(download)
@@ -298,6 +301,7 @@ class Downloader:
                 PieceAccepted(self._node, download.download, download.index, accepted.piece, list(accepted.sources))
             )
         for server in [used for used in download.sources if used in download.swarm.banned]:
+            self._banned.add(server)
             self._emit(ServerBanned(self._node, download.download, server, download.swarm.banned[server]))
             self._drop(download, server)
         self._send_receipts(download, now_ns, final=False)
@@ -310,6 +314,11 @@ class Downloader:
             source = download.sources.get(server)
             if source is not None and (receipt := download.credit.receipt(server, final=final)):
                 self._endpoint.send(source.session.seal(receipt, board=self._link.board), source.address)
+
+    def _repeat_receipt(self, download: Download, server: bytes) -> None:
+        source, receipt = download.sources[server], download.credit.repeated(server)
+        if receipt is not None:
+            self._endpoint.send(source.session.seal(receipt, board=self._link.board), source.address)
 
 
 def _close_message(download: Download) -> m.Close:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import trio
 
@@ -60,8 +61,12 @@ class Peer:
         store: its files; kept over a restart.
         emit: takes the events.
 
+    A role (`node/roles/`) is a subclass that differs in one of its sides, or does more beside it.
+
     Invariant: exactly the files in `_roots` are served, and bid on.
     """
+
+    downloader_kind: ClassVar[type[Downloader]] = Downloader
 
     def __init__(
         self,
@@ -114,7 +119,7 @@ class Peer:
     def _open_sides(self, endpoint: Endpoint) -> None:
         host, port = endpoint.address
         config, identity = self._config, self._identity
-        join = m.Join(identity.sign_key, identity.exchange_key, host, port, config.upload_bytes_per_s)
+        join = m.Join(identity.sign_key, identity.exchange_key, host, port, self._claimed_bytes_per_s())
         self._link = TrackerLink(
             self._host,
             identity,
@@ -133,7 +138,7 @@ class Peer:
             roots=self._roots,
             on_customer=config.beliefs.observe,
         )
-        self._downloader = Downloader(
+        self._downloader = self.downloader_kind(
             endpoint,
             self._clock,
             self._acquaintances,
@@ -195,6 +200,19 @@ class Peer:
     async def balance(self) -> m.Balance:
         """Return this node's balance at the bank."""
         return await self._link.ask(m.GetBalance(), m.Balance)
+
+    @property
+    def board(self) -> int:
+        """Return the number of the newest board this node believes in."""
+        return self._link.board
+
+    def served_bytes(self) -> dict[bytes, int]:
+        """Return what this node ever sent to each downloader, in bytes of blocks."""
+        return {downloader: tab.sent_bytes for downloader, tab in self._uploader.tabs.all().items()}
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many entries the tables have that others can make grow."""
+        return {"sessions": len(self._acquaintances), **self._uploader.sizes()}
 
     def ratio(self, index: int) -> float:
         """Return p/π of a file as this node sees it."""
@@ -266,6 +284,9 @@ class Peer:
         if self._link.session is not None:
             endpoint.send(self._link.session.seal(message, board=self._link.board), self._config.tracker)
 
+    def _claimed_bytes_per_s(self) -> float:
+        return self._config.upload_bytes_per_s
+
     def _rebid(self) -> None:
         """Split the upload anew: on a new board, and when the set of held files changes."""
         self._uploader.set_rates(self._bidding.rebid(self._roots))
@@ -289,11 +310,19 @@ class Peer:
             self._on_odds(data)
         elif kind is m.Request:
             self._uploader.on_request(data, header, source=source, board=board)
-        elif kind is m.Reject and self._link.session is not None:
-            self._link.session.open(data, board=board, header=header)
-            self._outside = True
+        elif self._link.session is not None and header.sender == self._link.session.peer:
+            self._on_tracker(self._link.session.open(data, board=board, header=header))
         else:
             self._on_message(self._acquaintances.open(data, header, board=board), data, sender=header.sender)
+
+    def _on_tracker(self, message: m.Message) -> None:
+        """Take an authentic message from the tracker."""
+        if isinstance(message, m.Reject):
+            self._outside = True
+        elif isinstance(message, m.Refusal):
+            self._uploader.on_bounced(message)
+        else:
+            raise BadFrame("unexpected", type(message).__name__)
 
     def _on_message(self, message: m.Message, datagram: bytes, *, sender: bytes) -> None:
         """Take an authentic message from a node we know."""

@@ -20,6 +20,7 @@ Run = tuple[int, int, int]
 Due = tuple[bytes, int, int, int | None]
 NS_PER_S = 1_000_000_000
 LONGEST_NS = 2**62
+MOST_LOOKED_AT = 512  # blocks of one request: it must not cost more time than a full window is worth
 LONG_WAIT_NS = 200_000_000  # a wait worth telling the downloader about
 
 
@@ -116,7 +117,7 @@ class UploadQueues:
         """Queue runs (piece, first block, count) of a download and return how many blocks were new.
 
         Downloads with a lower `place` go first; when it is the time that the download was opened, all servers of a file pool
-        on the same one. A download keeps the place of its first request. Blocks already queued are not queued twice; blocks
+        on the same one. The place of the newest request counts. Blocks already queued are not queued twice; blocks
         outside the file or over a bound are dropped and counted.
         """
         state = self._files.get(file)
@@ -126,10 +127,17 @@ class UploadQueues:
         entry = state.downloads.get(download)
         if entry is None:
             entry = state.downloads[download] = _Download(download, place)
+        if entry.order != place:
+            entry.order, entry.queued = place, False
         if state.find_first() is None:
             state.idle_until_ns = now_ns
         before = len(entry.pending)
+        left = MOST_LOOKED_AT
         for run in runs:
+            if left <= 0:
+                self.dropped["full"] += 1
+                break
+            left -= run[2]
             self._add(state, entry, run)
         if entry.pending and not entry.queued:
             entry.queued = True

@@ -17,12 +17,14 @@ from netem.route import Address
 from node.acquaintances import Acquaintances
 from node.serving import LONG_WAIT_NS, UploadQueues
 from node.store import Store
+from node.tabs import Tab, Tabs
 from tracker import messages as m
 from tracker.session import Session
 from tracker.wire import BLOCK_OVERHEAD_BYTES, NETEM_HEADER_BYTES, Header, encode_block, flow_id
 
 DEPOSIT_REPEATS = 2  # a receipt rides on this many heartbeats: one lost datagram must not hide it
 RECEIPTS_PER_DEPOSIT = 4  # as many as fit a datagram
+LATE_PLACE = 2**62  # in line behind every download of those who owe little
 OVERHEAD_BYTES = BLOCK_OVERHEAD_BYTES + NETEM_HEADER_BYTES
 
 
@@ -34,7 +36,12 @@ class _Customer:
     session: Session
     flow: bytes
     address: Address
+    tab: Tab
     total_bytes: int = 0
+    deposited_bytes: int = 0  # as of the last deposit ...
+    banked_bytes: int = 0  # ... and of the one before, which the tracker has not refused
+    pieces: int = 0  # as the newest receipt counts them
+    void: bool = False  # the tracker takes no receipts for it
     receipt_frame: bytes = b""
     deposits_left: int = 0
 
@@ -73,34 +80,40 @@ class Uploader:
         self._to_deposit: dict[bytes, _Customer] = {}
         self._timers_ns: dict[int, int] = {}  # by file, when its pacing timer fires
         self.queues = UploadQueues(overhead_bytes=OVERHEAD_BYTES)
+        self.tabs = Tabs()
         self.blocks_sent = 0
 
     def on_request(self, datagram: bytes, header: Header, *, source: Address, board: int) -> None:
         """Queue what a request asks for.
 
         Raises:
-            BadFrame: forged, replayed, expired or malformed; nothing changed.
+            BadFrame: forged, replayed, expired or malformed, or `flooded`: one too many; nothing changed.
         """
         request, order, session = self._acquaintances.open_request(datagram, header, board=board)
+        now_ns = self._clock.now_ns()
+        tab = self.tabs.of(header.sender, now_ns)
+        if not tab.requests.take(now_ns):
+            raise BadFrame("flooded")
         customer = self._customers.get(request.download)
         if customer is None:
             if order is None:
                 self._refuse(session, request.download, "no-order", to=source, board=board)
                 return
-            customer = _Customer(order, session, flow_id(request.download, self._node), source)
+            customer = _Customer(order, session, flow_id(request.download, self._node), source, tab)
             self._customers[request.download] = customer
             self._on_customer(order.index, order.download)
         if customer.session is not session:
             raise BadFrame("misdirected", "a request for somebody else's download")
         customer.address = source
-        if self._clock.now_ns() >= customer.order.expires_ns:
+        if customer.void or now_ns >= customer.order.expires_ns:
             self._refuse(session, request.download, "expired", to=source, board=board)
         elif request.index != customer.order.index or request.index not in self._roots:
             self._refuse(session, request.download, "not-held", to=source, board=board)
+        elif tab.exhausted:
+            self._refuse(session, request.download, "unpaid", to=source, board=board)
         else:
             # Holds last equally long, so the order that expires first was opened first.
-            place = customer.order.expires_ns
-            now_ns = self._clock.now_ns()
+            place = customer.order.expires_ns + (LATE_PLACE if tab.late else 0)
             if request.replaces:
                 self.queues.forget(request.index, request.download)
             self.queues.enqueue(request.index, request.download, request.runs, place=place, now_ns=now_ns)
@@ -120,22 +133,46 @@ class Uploader:
         """Keep a receipt, and its exact frame, that says more than the last one of its download.
 
         Raises:
-            BadFrame: `misdirected`: about another server or somebody else's download; nothing changed.
+            BadFrame: `misdirected`: about another server or somebody else's download; `bad-receipt`: for more than was
+                sent; `equivocation`: it contradicts the last one, so the tracker would refuse it, and the downloader is served
+                no more. Otherwise nothing changed.
         """
         customer = self._customers.get(receipt.download)
         if customer is None or receipt.server != self._node or customer.order.downloader != sender:
             raise BadFrame("misdirected", "a receipt that is not for us")
-        if receipt.total_bytes > customer.total_bytes:
-            customer.total_bytes = receipt.total_bytes
+        more_bytes, more_pieces = receipt.total_bytes - customer.total_bytes, receipt.count - customer.pieces
+        if more_bytes > customer.tab.unreceipted_bytes:  # over all downloads: one may go on with another's blocks
+            raise BadFrame("bad-receipt", "for more than was sent")
+        if (more_bytes > 0) != (more_pieces > 0):
+            customer.tab.equivocated = True
+            self.queues.forget(customer.order.index, receipt.download)
+            raise BadFrame("equivocation", "bytes and pieces do not grow together")
+        if more_bytes > 0:
+            customer.tab.receipted(more_bytes)
+            customer.total_bytes, customer.pieces = receipt.total_bytes, receipt.count
             customer.receipt_frame = datagram
             customer.deposits_left = DEPOSIT_REPEATS
             self._to_deposit[receipt.download] = customer
+
+    def on_bounced(self, refusal: m.Refusal) -> None:
+        """Serve a download no more whose receipts the tracker refuses: it is settled, or its fee is all spoken for.
+
+        What was receipted since the last deposit that went well counts as unpaid. So orders that were closed beforehand
+        bring nobody more than a heartbeat's worth, and that is owed.
+        """
+        customer = self._customers.get(refusal.download)
+        if customer is not None:
+            customer.void = True
+            customer.tab.bounced(customer.total_bytes - customer.banked_bytes)
+            customer.banked_bytes = customer.total_bytes
+            self.queues.forget(customer.order.index, refusal.download)
 
     def deposits(self) -> list[m.Deposit]:
         """Return the receipts to forward with the next heartbeat, in datagrams."""
         frames = []
         for download, customer in list(self._to_deposit.items()):
             customer.deposits_left -= 1
+            customer.banked_bytes, customer.deposited_bytes = customer.deposited_bytes, customer.total_bytes
             frames.append(customer.receipt_frame)
             if not customer.deposits_left:
                 del self._to_deposit[download]
@@ -149,6 +186,10 @@ class Uploader:
                 customer.deposits_left = DEPOSIT_REPEATS
                 self._to_deposit[download] = customer
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many downloads, waiting blocks and tabs are kept."""
+        return {"customers": len(self._customers), "blocks": self.queues.pending, "tabs": len(self.tabs.all())}
+
     def set_rates(self, bids_bytes_per_s: dict[int, float]) -> None:
         """Reserve a pacing rate b_ij for each file (bytes/s on the wire)."""
         self.queues.set_rates(bids_bytes_per_s)
@@ -158,6 +199,7 @@ class Uploader:
     def forget_expired(self) -> None:
         """Forget customers whose order has run out and whose receipt was forwarded."""
         now_ns = self._clock.now_ns()
+        self.tabs.forgive(now_ns)
         for download, customer in list(self._customers.items()):
             # Holds last equally long: those behind came later and will run out later, give or take a late first request.
             if customer.order.expires_ns >= now_ns or customer.deposits_left:
@@ -187,6 +229,9 @@ class Uploader:
                 datagram = encode_block(customer.session.block_digest, customer.flow, data, piece=piece, block=block)
                 self._endpoint.send(datagram, customer.address)
                 self.blocks_sent += 1
+                customer.tab.sent(len(data))
+                if customer.tab.exhausted:
+                    self.queues.forget(index, download)
             if next_ns is None or next_ns > now_ns:
                 break
         else:

@@ -18,5 +18,5 @@ def fit(params: Params, options: Options) -> tuple[Options, str | None]:
     if options.time == "virtual":
         return dataclasses.replace(options, procs=options.procs or 1), None
     calibration = saved_calibration() or quick_calibration()
-    procs = options.procs or processes_needed(params, calibration)
+    procs = options.procs or (1 if params.one_process else processes_needed(params, calibration))
     return dataclasses.replace(options, procs=procs), capacity_warning(params, calibration, processes=procs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -57,7 +57,12 @@ Upload = Annotated[float, param("upload of every node", ge=LOWEST_RATE_BYTES_PER
 
 
 class LinkParams(msgspec.Struct, frozen=True, kw_only=True):
-    """What every link and node does. Rates are bytes per second; `inf` is no limit."""
+    """What every link and node does. Rates are bytes per second; `inf` is no limit.
+
+    `one_process` says whether the scenario needs all nodes in its own process.
+    """
+
+    one_process: ClassVar[bool] = False
 
     loss: LossShare = 0.05
     delay_s: Annotated[Seconds, param("one-way delay of every link")] = 0.02

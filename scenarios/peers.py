@@ -12,6 +12,7 @@ from netem.randomness import keyed_bytes
 from node.beliefs import make_beliefs
 from node.peer import Peer, PeerConfig
 from node.policies import make_policy
+from node.roles.byzantine import byzantine_role
 from node.store import Descriptors, Store
 from scenarios.control import PeerPlan
 from tracker.identity import Identity
@@ -33,11 +34,11 @@ class Workshop:
         self._emit = emit
         self._descriptors = Descriptors(OPEN_FILES)
 
-    def make(self, host: Host, plan: PeerPlan) -> Peer:
-        """Make the peer of a host; its keys follow from the run's seed and the host's name.
+    def make(self, host: Host, plan: PeerPlan, *, role: str = "") -> Peer:
+        """Make the peer of a host, with a hostile role if one is named; its keys follow from the run's seed and the host's name.
 
         Raises:
-            ConfigError: the policy or the beliefs are unknown.
+            ConfigError: the policy, the beliefs or the role are unknown.
         """
         config = PeerConfig(
             upload_bytes_per_s=host.upload_bytes_per_s,
@@ -49,4 +50,11 @@ class Workshop:
         )
         identity = Identity(keyed_bytes(plan.run_seed, "identity", host.name), epoch=1)
         store = Store(self._directory / "stores" / host.name, self._descriptors)
+        if role:
+            # What a liar says about itself is no evidence: the run's events come from the others.
+            return byzantine_role(role)(host, self._clock, identity, store=store, config=config, emit=_unheard)
         return Peer(host, self._clock, identity, store=store, config=config, emit=self._emit)
+
+
+def _unheard(_event: Event) -> None:
+    """Take an event that nobody is to hear."""

@@ -89,7 +89,8 @@ def check_procs(options: Options, params: Params) -> None:
     """Refuse more processes than make sense.
 
     Raises:
-        ConfigError: there are more of them than nodes or than `MOST_PROCS`, or any beside the one in virtual time.
+        ConfigError: there are more of them than nodes or than `MOST_PROCS`, or any beside the one in virtual time or where
+            the scenario needs its nodes in its own.
     """
     if options.procs is None:
         return
@@ -97,6 +98,8 @@ def check_procs(options: Options, params: Params) -> None:
         raise ConfigError("--procs", options.procs, f"a whole number from 1 to {min(params.nodes, MOST_PROCS)}")
     if options.procs > 1 and options.time == "virtual":
         raise ConfigError("--procs", options.procs, "1 with --time virtual: simulated time is one process's")
+    if options.procs > 1 and params.one_process:
+        raise ConfigError("--procs", options.procs, "1: this scenario looks into its nodes")
 
 
 class _Run:

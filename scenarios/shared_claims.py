@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 from netem.certificate import Quantity
@@ -26,6 +26,13 @@ def shared_claims(record: Record) -> list[Claim]:
         byte_identical(record),
         fees_conserved(record),
         payouts_match_trace(record),
+        *network_claims(record),
+    ]
+
+
+def network_claims(record: Record) -> list[Claim]:
+    """Claim that the network lost and delayed what it was told to."""
+    return [
         _network("datagram loss, realised", record.certificate.loss, "netem-semantics 2.4 and 2.6"),
         _network("one-way delay, realised (s)", record.certificate.delay_s, "netem-semantics 2.2"),
     ]
@@ -78,15 +85,22 @@ def fees_conserved(record: Record) -> Claim:
     )
 
 
-def payouts_match_trace(record: Record) -> Claim:
-    """Claim that each settlement is what the pieces accepted in the trace come to, not only the receipts."""
+def payouts_match_trace(record: Record, *, downloaders: Container[bytes] | None = None) -> Claim:
+    """Claim that each settlement is what the pieces accepted in the trace come to, not only the receipts.
+
+    With `downloaders`, only their downloads are judged: others do not tell the trace what they accepted.
+    """
     accepted: defaultdict[bytes, defaultdict[bytes, int]] = defaultdict(lambda: defaultdict(int))
     for _, event in record.trace.of(PieceAccepted):
         for server, nbytes in event.sources:
             accepted[event.download][server] += nbytes
     sizes = {event.index: event.size_bytes for _, event in record.trace.of(FilePublished)}
     fees = {event.download: event for _, event in record.trace.of(FeeHeld)}
-    settled = [event for _, event in record.trace.of(DownloadSettled)]
+    settled = [
+        event
+        for _, event in record.trace.of(DownloadSettled)
+        if downloaders is None or fees[event.download].downloader in downloaders
+    ]
     worst = 0
     for done in settled:
         held = fees[done.download]

@@ -14,7 +14,7 @@ import numpy as np
 import trio
 
 from netem.clock import Clock
-from netem.errors import Rejection, RemoteProtocolError
+from netem.errors import ConfigError, Rejection, RemoteProtocolError
 from netem.events import Event
 from netem.host import Host
 from netem.network import Network
@@ -94,6 +94,7 @@ class Bed:
         policy: str = POLICY,
         beliefs: str = "learned",
         prior: Sequence[float] | np.ndarray = (),
+        roles: Sequence[str] = (),
     ) -> None:
         """Start the tracker, then all peers at once; return when every one has joined.
 
@@ -102,10 +103,16 @@ class Bed:
             policy: how every server splits its upload, a name or a file (see `make_policy`).
             beliefs: what servers believe of p, by name; `prior` is handed to each.
             prior: see `node.beliefs.make_beliefs`.
+            roles: hostile roles, by name, of further peers; they join like any other, and act when they are told to.
 
         Raises:
-            ConfigError: the tracker's port is taken, or the policy or the beliefs are unknown.
+            ConfigError: the tracker's port is taken, the policy, the beliefs or a role are unknown, or roles are asked
+                for in a run that is spread over processes.
         """
+        if roles and self._fleet is not None:
+            raise ConfigError(
+                "--procs", "several", "1 with hostile roles: they are played in the scenario's own process"
+            )
         terms = terms or Terms(hold_s=self.params.duration_s + HOLD_MARGIN_S)
         self._tracker = Tracker(
             self.network.add_host(TRACKER),
@@ -125,14 +132,15 @@ class Bed:
             tracker=self._tracker.address,
             tracker_key=self._tracker.sign_key,
         )
-        names = [f"node-{number}" for number in range(self.params.nodes)]
+        names = [f"node-{number}" for number in range(self.params.nodes + len(roles))]
         hosts = [self._add_host(name) for name in names]
         if self._fleet is not None:
             await self._launch(self._keep_fleet)
             self.peers = await self._fleet.start(lambda mine: self._prepare(plan, mine), names)
             return
         workshop = Workshop(self.clock, directory=self._directory, emit=self.emit)
-        peers = [workshop.make(host, plan) for host in hosts]
+        each = ["" for _ in range(self.params.nodes)] + list(roles)
+        peers = [workshop.make(host, plan, role=role) for host, role in zip(hosts, each, strict=True)]
         self.peers = peers
         async with trio.open_nursery() as joining:
             for peer in peers:

@@ -5,6 +5,7 @@ Source: DESIGN section 4.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from tracker.market import Market, OpenDownload, Settlement
 from tracker.membership import Member, Membership
 from tracker.settlement import split_fee
 from tracker.wire import encode_signed
+
+SERVERS_TOLD = 64  # to one who asks for a file's servers: a download uses fewer, and an answer must fit a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,11 @@ class Desk:
         return m.Servers(self._servers(message.index, but=member.node))
 
     def _servers(self, index: int, *, but: bytes) -> list[m.Server]:
-        members = [self.membership.get(node) for node in self.catalogue.servers(index) if node != but]
+        """Return who serves a file, to a node that asks; of many, always the same as good as random few for that node."""
+        nodes = [node for node in self.catalogue.servers(index) if node != but and self.membership.get(node)]
+        if len(nodes) > SERVERS_TOLD:
+            nodes = sorted(nodes, key=lambda node: hashlib.blake2b(but + node, digest_size=8).digest())[:SERVERS_TOLD]
+        members = [self.membership.get(node) for node in nodes]
         return [m.Server(s.node, s.sign_key, s.exchange_key, s.epoch, s.host, s.port) for s in members if s is not None]
 
     async def _close(self, member: Member, message: m.Close) -> m.Message:

@@ -6,6 +6,7 @@ Source: DESIGN section 4.
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from netem.errors import Rejection, RemoteProtocolError
@@ -98,8 +99,10 @@ class Membership:
         self._members[node] = member
         return member
 
-    def heartbeat(self, node: bytes, beat: Heartbeat, now_ns: int) -> None:
+    def heartbeat(self, node: bytes, beat: Heartbeat, now_ns: int, *, held: Container[int]) -> None:
         """Note that a member is alive, and a page of its declared split.
+
+        What it bids on files that are not `held` by it is void: kept, it would only fill our memory.
 
         Raises:
             RemoteProtocolError: `unknown-node`: it is no member; `bad-bids`: a page that is not there, a file twice, or
@@ -113,7 +116,7 @@ class Membership:
         if not fits or not math.fsum(bids.values()) <= 1 + SPLIT_TOLERANCE:
             raise RemoteProtocolError("bad-bids")
         member.seen_ns = now_ns
-        member.declare(beat, bids)
+        member.declare(beat, {index: share for index, share in bids.items() if index in held})
 
     def leave(self, node: bytes) -> None:
         """Take a node out; this boot cannot join again. A node that is no member is left alone."""

@@ -32,6 +32,7 @@ Bytes = Annotated[int, Meta(ge=0, lt=2**53)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Text = Annotated[str, Meta(max_length=1_024)]
 Reason = Annotated[str, Meta(max_length=64)]
+HostName = Annotated[str, Meta(max_length=255)]  # the longest that DNS knows
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -46,7 +47,7 @@ class Join(Message, frozen=True):
 
     sign_key: Key
     exchange_key: Key  # X25519, fresh per boot: session keys are agreed from it
-    host: Text
+    host: HostName
     port: Port
     upload_bytes_per_s: Annotated[float, Meta(ge=0)]
 
@@ -165,7 +166,7 @@ class Server(Message, frozen=True):
     sign_key: Key
     exchange_key: Key
     epoch: int
-    host: Text
+    host: HostName
     port: Port
 
 
@@ -257,7 +258,7 @@ class Request(Message, frozen=True):
 
 
 class Refusal(Message, frozen=True):
-    """A server will not serve a download (`not-held`, `no-order`, `expired`, `busy`). Tagged."""
+    """A server will not serve a download (`not-held`, `no-order`, `expired`, `unpaid`), or the tracker take its receipts. Tagged."""
 
     download: DownloadId
     reason: Reason

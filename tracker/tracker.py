@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 import trio
 
-from netem.channel import FrameChannel
 from netem.clock import Clock, S
 from netem.errors import BadFrame, Rejection, RemoteProtocolError
 from netem.events import Event
@@ -23,9 +22,12 @@ from netem.route import Address
 from tracker import messages as m
 from tracker.bank.bank import Bank
 from tracker.bank.transactions import mint, tariff, user_account
+from tracker.budget import Budget
 from tracker.desk import Desk, Terms
+from tracker.doors import Doors, Seat
 from tracker.events import BoardPosted, EquivocationSeen, FileHeld, FramesDropped, NodeJoined, NodeLeft
 from tracker.identity import Identity, node_id
+from tracker.limits import DATAGRAMS_PER_S
 from tracker.membership import Member
 from tracker.odds import pages
 from tracker.recovery import first_board, recover
@@ -68,6 +70,9 @@ class Tracker:
         self._port = port
         self._desk = Desk(identity, clock, terms=self._terms, bank=bank, emit=emit)
         self._sessions = Sessions(identity)
+        self._doors = Doors()
+        self._accused: set[bytes] = set()
+        self._budgets: dict[bytes, Budget] = {}  # of each member's datagrams
         self._settle_soon = trio.Event()
         self._settled = trio.lowlevel.ParkingLot()  # where tasks wait for the next settlement
         self._endpoint: Endpoint | None = None
@@ -78,6 +83,19 @@ class Tracker:
     def sign_key(self) -> bytes:
         """Return the key that orders and odds are signed with."""
         return self._identity.sign_key
+
+    @property
+    def board(self) -> int:
+        """Return the number of the newest board posted."""
+        return self._desk.board
+
+    def proven_bytes_per_s(self, node: bytes) -> float:
+        """Return B_i of a node that ever joined."""
+        return self._desk.market.rates.rate(node, self._clock.now_ns())
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many entries the tables have that others can make grow."""
+        return {"downloads": len(self._desk.market.downloads), "budgets": len(self._budgets), **self._doors.sizes()}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started once what earlier boots left is taken up, the tariff durable, and it listens.
@@ -108,20 +126,13 @@ class Tracker:
     # -- control connections --------------------------------------------------------------------------------------
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
-        channel = FrameChannel(stream)
+        channel = self._doors.channel(stream)
         try:
-            session = await self._admit(channel)
-            while (frame := await channel.receive()) is not None:
-                message = session.open(frame, board=self._desk.board)
-                member = self._member(session)
-                if isinstance(message, m.Leave):
-                    self._drop(member.node, "leave")
-                    self._sessions.forget(member.node)
-                    break
-                answer = await self._desk.answer(member, message)
-                if isinstance(answer, m.Opened | m.Closed):  # a new time to settle
-                    self._settle_soon.set()
-                await channel.send(session.seal(answer, board=self._desk.board))
+            with self._doors.stranger(channel):
+                join = await channel.receive()
+            session = await self._admit(join)
+            with self._doors.member(session.peer, channel) as seat:
+                await self._converse(seat, session)
         except RemoteProtocolError as fault:
             self.dropped[fault.kind] += 1
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -129,6 +140,24 @@ class Tracker:
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await channel.aclose()
+
+    async def _converse(self, seat: Seat, session: Session) -> None:
+        """Welcome a member and answer its requests until it leaves."""
+        balance_credits = self._bank.ledger.balance(user_account(session.peer))
+        identity = self._identity
+        welcome = m.Welcome(identity.sign_key, identity.exchange_key, self._desk.board, balance_credits)
+        await seat.send(session.seal(welcome, board=self._desk.board))
+        while (frame := await seat.receive()) is not None:
+            message = session.open(frame, board=self._desk.board)
+            member = self._member(session)
+            if isinstance(message, m.Leave):
+                self._drop(member.node, "leave")
+                self._sessions.forget(member.node)
+                break
+            answer = await self._desk.answer(member, message)
+            if isinstance(answer, m.Opened | m.Closed):  # a new time to settle
+                self._settle_soon.set()
+            await seat.send(session.seal(answer, board=self._desk.board))
 
     def _member(self, session: Session) -> Member:
         """Return the member at a session's other end; raise `RemoteProtocolError` if it is none."""
@@ -138,8 +167,7 @@ class Tracker:
             raise RemoteProtocolError("not-a-member")
         return member
 
-    async def _admit(self, channel: FrameChannel) -> Session:
-        frame = await channel.receive()
+    async def _admit(self, frame: bytes | None) -> Session:
         if frame is None:
             raise RemoteProtocolError("closed-early")
         join, session = self._sessions.meet(frame)
@@ -159,15 +187,15 @@ class Tracker:
         # also not when an earlier boot of the tracker had other terms.
         if self._terms.endowment_credits and not self._bank.ledger.knows(endowment.id):
             await self._bank.apply(endowment)
-        self._emit(NodeJoined(member.node, member.epoch))
-        balance_credits = self._bank.ledger.balance(account)
-        welcome = m.Welcome(self._identity.sign_key, self._identity.exchange_key, desk.board, balance_credits)
-        await channel.send(session.seal(welcome, board=self._desk.board))
+        if earlier is None or earlier.epoch != member.epoch:  # else a member that only connects anew
+            self._emit(NodeJoined(member.node, member.epoch))
         return session
 
     def _drop(self, node: bytes, reason: str) -> None:
         self._desk.membership.leave(node)
         self._withdraw(node)
+        self._doors.expel(node)
+        self._budgets.pop(node, None)
         self._emit(NodeLeft(node, reason))
 
     def _withdraw(self, node: bytes) -> None:
@@ -186,15 +214,26 @@ class Tracker:
                 self._turn_away(session, source)
                 return
             message = session.open(data, board=self._desk.board, header=header)
+            if not self._budget(header.sender).take(self._clock.now_ns()):
+                raise BadFrame("flooded")
             if isinstance(message, m.Heartbeat):
                 self._heartbeat(self._member(session), message)
             elif isinstance(message, m.Deposit):
                 for receipt in message.receipts:
-                    self._deposit(receipt)
+                    self._deposit(receipt, session=session, source=source)
             else:
                 raise BadFrame("unexpected", type(message).__name__)
         except RemoteProtocolError as fault:
             self.dropped[fault.kind] += 1
+
+    def _budget(self, node: bytes) -> Budget:
+        """Return what a member may still send: a full heartbeat every second with all its receipts, and as much again."""
+        budget = self._budgets.get(node)
+        if budget is None:
+            budget = self._budgets[node] = Budget(
+                per_s=DATAGRAMS_PER_S, burst=2 * DATAGRAMS_PER_S, now_ns=self._clock.now_ns()
+            )
+        return budget
 
     def _turn_away(self, session: Session, source: Address) -> None:
         """Tell a node that it was silent for too long: it cannot know, and hears no odds.
@@ -206,19 +245,29 @@ class Tracker:
 
     def _heartbeat(self, member: Member, beat: m.Heartbeat) -> None:
         now_ns = self._clock.now_ns()
-        self._desk.membership.heartbeat(member.node, beat, now_ns)
+        held = frozenset(self._desk.catalogue.files_of(member.node))
+        self._desk.membership.heartbeat(member.node, beat, now_ns, held=held)
         self._desk.market.declare(member.node, member.split, now_ns=now_ns)
 
-    def _deposit(self, frame: bytes) -> None:
-        """Take one forwarded receipt; a bad one is counted and leaves the others of its datagram alone."""
+    def _deposit(self, frame: bytes, *, session: Session, source: Address) -> None:
+        """Take one forwarded receipt; a bad one is counted and leaves the others of its datagram alone.
+
+        The server hears of an authentic one that is not taken: else it would go on to serve for nothing.
+        """
         try:
             sender, receipt = self._sessions.open_receipt(frame)
-            self._desk.market.receipt(receipt, sender=sender, now_ns=self._clock.now_ns())
         except RemoteProtocolError as fault:
             self.dropped[f"receipt-{fault.kind}"] += 1
+            return
+        try:
+            self._desk.market.receipt(receipt, sender=sender, now_ns=self._clock.now_ns())
         except Rejection as no:
             self.dropped[f"receipt-{no.reason}"] += 1
-            if no.reason == "equivocation":
+            assert self._endpoint is not None
+            refusal = m.Refusal(receipt.download, no.reason)
+            self._endpoint.send(session.seal(refusal, board=self._desk.board), source)
+            if no.reason == "equivocation" and sender not in self._accused:  # once: it may be told us for ever
+                self._accused.add(sender)
                 self._emit(EquivocationSeen(sender, "two receipts that contradict each other"))
 
     # -- the board --------------------------------------------------------------------------------------------------

@@ -95,6 +95,7 @@ class World:
         prior: tuple[float, ...] | np.ndarray = (),
         epoch: int = 1,
         store: Store | None = None,
+        kind: type[Peer] = Peer,
     ) -> Peer:
         """Start a boot of a node and return it once it has joined; the store stays over boots."""
         if name not in self.network.hosts:
@@ -109,7 +110,7 @@ class World:
             tracker=self.tracker.address,
             tracker_key=self.tracker.sign_key,
         )
-        peer = Peer(
+        peer = kind(
             self.network.hosts[name],
             self.clock,
             identity,

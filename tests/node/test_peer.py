@@ -425,7 +425,7 @@ def test_bad_frames_of_somebody_known_are_counted_by_kind_and_change_nothing(pla
         await siege.send(flipped(seal(word)), "forged")
         await siege.send(seal(m.Done(F)), "misdirected")
         await siege.send(seal(m.Ok()), "unexpected")
-        await siege.send(seal(m.Reject("not-a-member")), "misdirected")
+        await siege.send(seal(m.Reject("not-a-member")), "unexpected")
         assert sum(map(is_block, raw.inbox)) == 1
         # A legal no is said, not counted.
         for download, shown, reason in (

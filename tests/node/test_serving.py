@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.serving import UploadQueues
+from node.serving import MOST_LOOKED_AT, UploadQueues
 from tracker.messages import PIECE_BYTES
 
 A, B = b"a" * 16, b"b" * 16
@@ -168,3 +168,21 @@ def test_over_a_second_a_file_sends_its_rate(rate):
         sent += len(drain(queues, now_ns))
         now_ns = max(queues.next_ns(0), now_ns + 1)
     assert abs(sent - rate / 1_024) <= 1
+
+
+def test_a_request_is_looked_at_no_longer_than_it_can_bring_anything():
+    queues = queues_at()
+    runs = [(0, 0, 10)] * 1_000
+    assert queues.enqueue(0, A, runs, place=PLACES[A], now_ns=0) == 10
+    assert queues.repeated < MOST_LOOKED_AT
+
+
+def test_a_download_that_asks_again_at_a_later_place_lets_others_pass():
+    queues = queues_at()
+    queues.enqueue(0, A, [(0, 0, 2)], place=1, now_ns=0)
+    queues.enqueue(0, B, [(0, 0, 1)], place=2, now_ns=0)
+    queues.enqueue(0, A, [(0, 2, 1)], place=3, now_ns=0)
+    served = []
+    while queues.pending:
+        served.append(queues.due(0, queues.next_ns(0))[0])
+    assert served == [B, A, A, A]

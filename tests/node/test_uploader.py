@@ -7,12 +7,13 @@ import pytest
 from netem.clock import S, TimerHeap
 from netem.errors import BadFrame
 from node.acquaintances import Acquaintances
+from node.tabs import MOST_OWED_BYTES, PAID_PER_RECEIPTED, REQUESTS_BURST
 from node.uploader import DEPOSIT_REPEATS, OVERHEAD_BYTES, RECEIPTS_PER_DEPOSIT, Uploader
 from tracker import messages as m
 from tracker.identity import Identity
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 from tracker.session import Session
-from tracker.wire import MAX_DATAGRAM_BYTES, encode_signed, is_block, open_block, peek
+from tracker.wire import MAX_DATAGRAM_BYTES, block_flow, encode_signed, flow_id, is_block, open_block, peek
 
 TRACKER = Identity(bytes([7]) * 32, epoch=1)
 SERVER = Identity(bytes([8]) * 32, epoch=1)
@@ -237,7 +238,8 @@ def test_nobody_can_end_or_receipt_the_download_of_another():
 
 def test_each_newest_receipt_rides_on_two_heartbeats_and_older_ones_on_none():
     desk, customer = Desk(), Customer()
-    desk.ask(customer, D, [(0, 0, 1)], order=customer.order(D))
+    desk.ask(customer, D, [(0, 0, 2)], order=customer.order(D))
+    desk.clock.advance(1)
     newer, older = customer.receipt(D, 2_000, 2), customer.receipt(D, 1_000, 1)
     desk.receive(customer, newer)
     desk.receive(customer, older)
@@ -250,6 +252,7 @@ def test_many_receipts_are_spread_over_datagrams_that_fit():
     for number in range(RECEIPTS_PER_DEPOSIT * 2 + 1):
         download = bytes([number]) * 16
         desk.ask(customer, download, [(0, 0, 1)], order=customer.order(download))
+        desk.uploader.tabs.of(customer.identity.node, 0).sent_bytes = 2**60
         desk.receive(customer, customer.receipt(download, 2**53 - 1, 2**62))
     deposits = desk.uploader.deposits()
     assert [len(deposit.receipts) for deposit in deposits] == [RECEIPTS_PER_DEPOSIT] * 2 + [1]
@@ -278,3 +281,66 @@ def test_a_file_that_is_given_up_is_sent_no_more():
     sent = len(desk.endpoint.sent)
     desk.clock.advance(3)
     assert len(desk.endpoint.sent) == sent
+
+
+def test_who_signs_no_receipts_gets_a_bounded_number_of_bytes_and_then_a_refusal():
+    desk, customer = Desk(blocks_per_s=10_000), Customer()
+    for number in range(8):
+        download = bytes([number]) * 16
+        for piece in range(4):
+            desk.ask(customer, download, [(piece, 0, 256)], order=customer.order(download))
+            desk.clock.advance(1)
+    assert len(desk.endpoint.blocks()) * BLOCK_BYTES == MOST_OWED_BYTES
+    assert desk.words(customer)[-1].reason == "unpaid"
+
+
+def test_who_signs_receipts_is_served_on():
+    desk, customer = Desk(blocks_per_s=10_000), Customer()
+    for number in range(1, 9):
+        download = bytes([number]) * 16
+        for piece in range(4):
+            desk.ask(customer, download, [(piece, 0, 256)], order=customer.order(download))
+            desk.clock.advance(1)
+            desk.receive(customer, customer.receipt(download, (piece + 1) * 256 * BLOCK_BYTES, piece + 1))
+    assert len(desk.endpoint.blocks()) == 8 * 4 * 256
+
+
+def test_who_owes_a_lot_waits_behind_everybody_else():
+    desk, debtor, customer = Desk(blocks_per_s=256), Customer(1), Customer(2)
+    for piece in range(3):
+        desk.ask(debtor, D, [(piece, 0, 256)], order=debtor.order(D, expires_s=500))
+        desk.clock.advance(1)
+    desk.ask(debtor, D, [(3, 0, 256)])
+    desk.ask(customer, E, [(0, 0, 200)], order=customer.order(E, expires_s=600))
+    before = len(desk.endpoint.sent)
+    desk.clock.advance(0.5)
+    served = {block_flow(data) for _, data, _ in desk.endpoint.sent[before:] if is_block(data)}
+    assert flow_id(E, SERVER.node) in served
+    assert flow_id(D, SERVER.node) not in served
+
+
+def test_requests_beyond_what_blocks_and_time_allow_are_dropped_as_a_flood():
+    desk, customer = Desk(blocks_per_s=1e-6), Customer()
+    desk.ask(customer, D, [(0, 0, 1)], order=customer.order(D))
+    for _ in range(int(REQUESTS_BURST)):  # the first brought a block, which allows one more
+        desk.ask(customer, D, [(0, 0, 1)])
+    with pytest.raises(BadFrame, match="flooded"):
+        desk.ask(customer, D, [(0, 0, 1)])
+    desk.clock.advance(1)
+    desk.ask(customer, D, [(0, 0, 1)])
+
+
+def test_receipts_that_the_tracker_would_refuse_pay_for_nothing():
+    desk, customer = Desk(), Customer()
+    desk.ask(customer, D, [(0, 0, 4)], order=customer.order(D))
+    desk.clock.advance(1)
+    with pytest.raises(BadFrame, match="bad-receipt"):
+        desk.receive(customer, customer.receipt(D, 2**40, 1))
+    desk.receive(customer, customer.receipt(D, 1, 2**40))
+    with pytest.raises(BadFrame, match="equivocation"):
+        desk.receive(customer, customer.receipt(D, 4 * BLOCK_BYTES, 1))
+    assert desk.uploader.tabs.all()[customer.identity.node].owed_bytes == 4 * BLOCK_BYTES - PAID_PER_RECEIPTED
+    with pytest.raises(BadFrame, match="bad-receipt"):
+        desk.receive(customer, customer.receipt(D, 2**40, 2**41))
+    desk.ask(customer, E, [(0, 0, 1)], order=customer.order(E))
+    assert desk.words(customer) == [m.Refusal(E, "unpaid")]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from netem.errors import Rejection, RemoteProtocolError
 from tracker.identity import Identity
 from tracker.membership import Membership
-from tracker.messages import Heartbeat, Join
+from tracker.messages import MAX_FILES, Heartbeat, Join
 
 
 def a_join(number=1, *, epoch=1, upload=100.0, host="h"):
@@ -37,7 +37,7 @@ def test_a_member_is_known_by_the_hash_of_its_key_and_members_are_sorted():
 
 def test_a_higher_epoch_replaces_the_earlier_boot_and_a_lower_one_is_refused():
     membership = joined(epoch=2)
-    membership.heartbeat(node_of(1), Heartbeat(0, 1, [(0, 1.0)]), 0)
+    membership.heartbeat(node_of(1), Heartbeat(0, 1, [(0, 1.0)]), 0, held=range(MAX_FILES))
     membership.join(a_join(epoch=3), epoch=3, now_ns=5)
     (member,) = membership.members()
     assert (member.epoch, member.split, member.seen_ns) == (3, {}, 5)
@@ -49,7 +49,7 @@ def test_a_higher_epoch_replaces_the_earlier_boot_and_a_lower_one_is_refused():
 
 def test_the_same_boot_may_join_again_and_keeps_its_split():
     membership = joined(epoch=2)
-    membership.heartbeat(node_of(1), Heartbeat(0, 1, [(4, 0.5)]), 0)
+    membership.heartbeat(node_of(1), Heartbeat(0, 1, [(4, 0.5)]), 0, held=range(MAX_FILES))
     assert membership.join(a_join(epoch=2), epoch=2, now_ns=7).split == {4: 1.0}
     assert membership.expire(100, after_ns=50) == [node_of(1)]
     assert membership.join(a_join(epoch=2), epoch=2, now_ns=101).split == {}
@@ -80,7 +80,7 @@ def test_only_the_silent_expire():
     membership = Membership()
     for number in (1, 2, 3):
         membership.join(a_join(number), epoch=1, now_ns=0)
-    membership.heartbeat(node_of(2), Heartbeat(0, 1, []), 60)
+    membership.heartbeat(node_of(2), Heartbeat(0, 1, []), 60, held=range(MAX_FILES))
     assert membership.expire(50, after_ns=50) == []
     assert membership.expire(100, after_ns=50) == sorted([node_of(1), node_of(3)])
     assert [member.node for member in membership.members()] == [node_of(2)]
@@ -92,7 +92,7 @@ def test_a_split_is_normalised_over_its_pages(raw, pages):
     bids = sorted((file, share / total if total else 0.0) for file, share in raw.items())
     membership = joined()
     for page in range(pages):
-        membership.heartbeat(node_of(1), Heartbeat(page, pages, bids[page::pages]), 0)
+        membership.heartbeat(node_of(1), Heartbeat(page, pages, bids[page::pages]), 0, held=range(MAX_FILES))
     split = membership.get(node_of(1)).split
     assert set(split) == {file for file, share in bids if share > 0}
     assert math.fsum(split.values()) == pytest.approx(1 if split else 0)
@@ -102,10 +102,10 @@ def test_a_split_is_normalised_over_its_pages(raw, pages):
 def test_a_split_holds_only_once_all_its_pages_came():
     membership = joined()
     node = node_of(1)
-    membership.heartbeat(node, Heartbeat(0, 1, [(0, 1.0)]), 0)
-    membership.heartbeat(node, Heartbeat(1, 2, [(7, 0.5)]), 0)
+    membership.heartbeat(node, Heartbeat(0, 1, [(0, 1.0)]), 0, held=range(MAX_FILES))
+    membership.heartbeat(node, Heartbeat(1, 2, [(7, 0.5)]), 0, held=range(MAX_FILES))
     assert membership.get(node).split == {0: 1.0}
-    membership.heartbeat(node, Heartbeat(0, 2, [(3, 0.5)]), 0)
+    membership.heartbeat(node, Heartbeat(0, 2, [(3, 0.5)]), 0, held=range(MAX_FILES))
     assert membership.get(node).split == {3: 0.5, 7: 0.5}
 
 
@@ -121,7 +121,7 @@ def test_a_split_holds_only_once_all_its_pages_came():
 def test_bad_bids_change_nothing(beat):
     membership = joined()
     with pytest.raises(RemoteProtocolError) as caught:
-        membership.heartbeat(node_of(1), beat, 50)
+        membership.heartbeat(node_of(1), beat, 50, held=range(MAX_FILES))
     assert caught.value.kind == "bad-bids"
     member = membership.get(node_of(1))
     assert (member.split, member.seen_ns) == ({}, 0)
@@ -129,5 +129,5 @@ def test_bad_bids_change_nothing(beat):
 
 def test_a_heartbeat_of_a_stranger_is_counted_as_such():
     with pytest.raises(RemoteProtocolError) as caught:
-        Membership().heartbeat(node_of(1), Heartbeat(0, 1, []), 0)
+        Membership().heartbeat(node_of(1), Heartbeat(0, 1, []), 0, held=range(MAX_FILES))
     assert caught.value.kind == "unknown-node"

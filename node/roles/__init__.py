@@ -1,0 +1,1 @@
+"""trio: what a peer may be besides honest: roles, one file each, found by name."""

@@ -1,0 +1,76 @@
+"""trio: claim bandwidth it lacks: a thousand times its upload at the join, and a split that makes its rate look larger.
+
+Aim: weigh more in the odds than it serves. It holds a file that nobody wants and declares nearly all its bandwidth for that one, so
+that it counts as hardly busy with the files it really serves. Defence: a claim counts little and only at first, rates are
+proven by receipts over busy time, and a busy share counts at least `LEAST_BUSY`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+import trio
+
+from netem.clock import Clock
+from netem.events import Event
+from netem.host import Host
+from node.bidding import Bidding
+from node.peer import PeerConfig
+from node.roles.base import Role
+from node.store import Store
+from tracker.identity import Identity
+from tracker.messages import Heartbeat
+
+TIMES = 1_000.0
+DECOY_SHARE = 0.99
+
+
+class _FalseSplit(Bidding):
+    """Declare bandwidth for the decoy, reserve it for the other files."""
+
+    decoy: int | None = None
+
+    def rebid(self, held: Iterable[int]) -> dict[int, float]:
+        return super().rebid(index for index in held if index != self.decoy)
+
+    def heartbeats(self) -> list[Heartbeat]:
+        if self.decoy is None:
+            return super().heartbeats()
+        split = {index: share * (1 - DECOY_SHARE) for index, share in self.split.items()}
+        return [Heartbeat(0, 1, sorted({**split, self.decoy: DECOY_SHARE}.items()))]
+
+
+class OverclaimBandwidth(Role):
+    """Serve, and boast."""
+
+    name: ClassVar[str] = "overclaim_bandwidth"
+    symptom: ClassVar[str] = "overrated"
+    serves: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        host: Host,
+        clock: Clock,
+        identity: Identity,
+        *,
+        store: Store,
+        config: PeerConfig,
+        emit: Callable[[Event], None],
+    ) -> None:
+        super().__init__(host, clock, identity, store=store, config=config, emit=emit)
+        self._bidding: _FalseSplit = _FalseSplit(
+            config.policy, config.beliefs, upload_bytes_per_s=config.upload_bytes_per_s
+        )
+
+    def _claimed_bytes_per_s(self) -> float:
+        return TIMES * super()._claimed_bytes_per_s()
+
+    async def act(self) -> None:
+        """Publish the decoy and declare nearly all bandwidth for it (see `Role.act`)."""
+        path = self._store.directory / "decoy"
+        path.write_bytes(self.node)
+        self._bidding.decoy = await self.publish(f"decoy-{self.node.hex()}", path)
+        self._rebid()
+        self.done["decoys"] += 1
+        await trio.sleep_forever()

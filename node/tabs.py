@@ -1,0 +1,105 @@
+"""Pure: what each downloader owes a server: how far it is served on credit, and how often it may ask.
+
+Receipts come after the bytes, so somebody must trust first. A server lets a downloader owe a little, over all its downloads
+together: enough for an honest one, whose receipt for a piece comes when the piece is whole. Who owes more than that waits
+behind everybody else, and beyond `MOST_OWED_BYTES` nothing is sent. So whoever never signs a receipt gets at most that much
+from a server, once and for all.
+
+Source: DESIGN section 4 (receipts); the bounded deficit of Bitswap's and BitTorrent's ledgers.
+"""
+
+from __future__ import annotations
+
+from tracker.budget import Budget
+from tracker.messages import PIECE_BYTES
+
+OWED_BYTES = 7 * PIECE_BYTES // 4  # a piece, most of a window, and what is lost of both at 10 %
+MOST_OWED_BYTES = 4 * PIECE_BYTES  # a piece, a full window of 256 blocks, and what is lost of both at 50 %
+PAID_PER_RECEIPTED = 2  # sent bytes that a receipted one pays for: up to half may be lost on the way
+FORGIVEN_BYTES_PER_S = 1024  # so that lost last receipts are no burden for ever
+REQUESTS_PER_S = 20.0
+REQUESTS_BURST = 200.0  # beside one for each block sent: an honest request asks for blocks
+
+_NS_PER_S = 1_000_000_000
+
+
+class Tab:
+    """One downloader's account with one server.
+
+    Attributes:
+        owed_bytes: what was sent and not paid for.
+        sent_bytes, receipted_bytes: all that was ever sent, and receipted.
+        requests: how often it may ask.
+        equivocated: whether it ever signed two receipts that contradict each other; it is served no more.
+
+    Invariant: -`MOST_OWED_BYTES` <= `owed_bytes`; while blocks are sent only as `exhausted` allows, the bytes sent are at most
+    `MOST_OWED_BYTES` + a block + `PAID_PER_RECEIPTED` * receipted + `FORGIVEN_BYTES_PER_S` * time.
+    """
+
+    __slots__ = ("_since_ns", "equivocated", "owed_bytes", "receipted_bytes", "requests", "sent_bytes")
+
+    def __init__(self, now_ns: int) -> None:
+        self.owed_bytes = self.sent_bytes = self.receipted_bytes = 0
+        self.equivocated = False
+        self.requests = Budget(per_s=REQUESTS_PER_S, burst=REQUESTS_BURST, now_ns=now_ns)
+        self._since_ns = now_ns
+
+    @property
+    def late(self) -> bool:
+        """Whether it owes more than an honest downloader needs to."""
+        return self.owed_bytes > OWED_BYTES
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing more is to be sent on credit."""
+        return self.equivocated or self.owed_bytes >= MOST_OWED_BYTES
+
+    @property
+    def unreceipted_bytes(self) -> int:
+        """How much a true receipt may be for."""
+        return self.sent_bytes - self.receipted_bytes
+
+    def sent(self, nbytes: int) -> None:
+        """Note a block sent."""
+        self.owed_bytes += nbytes
+        self.sent_bytes += nbytes
+        self.requests.add(1)
+
+    def receipted(self, nbytes: int) -> None:
+        """Note newly receipted bytes (>= 0)."""
+        self.receipted_bytes += nbytes
+        self.owed_bytes = max(self.owed_bytes - PAID_PER_RECEIPTED * nbytes, -MOST_OWED_BYTES)
+
+    def bounced(self, nbytes: int) -> None:
+        """Take back a payment: the tracker refused the receipts for so many bytes."""
+        self.owed_bytes += PAID_PER_RECEIPTED * nbytes
+
+    def forgive(self, now_ns: int) -> None:
+        """Forgive what time forgives; call it now and then."""
+        forgiven = FORGIVEN_BYTES_PER_S * (now_ns - self._since_ns) // _NS_PER_S
+        if forgiven > 0:
+            self._since_ns = now_ns
+            self.owed_bytes -= min(forgiven, max(self.owed_bytes, 0))
+
+
+class Tabs:
+    """The tabs of all downloaders that a server knows of."""
+
+    def __init__(self) -> None:
+        self._tabs: dict[bytes, Tab] = {}
+
+    def of(self, downloader: bytes, now_ns: int) -> Tab:
+        """Return the tab of a downloader, a new one if need be."""
+        tab = self._tabs.get(downloader)
+        if tab is None:
+            tab = self._tabs[downloader] = Tab(now_ns)
+        return tab
+
+    def all(self) -> dict[bytes, Tab]:
+        """Return every tab by its downloader; they are only to be looked at."""
+        return self._tabs
+
+    def forgive(self, now_ns: int) -> None:
+        """Forgive everybody what time forgives."""
+        for tab in self._tabs.values():
+            tab.forgive(now_ns)

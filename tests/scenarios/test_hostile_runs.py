@@ -1,0 +1,99 @@
+"""Whole runs under attack: each role alone leaves the honest their goodput and gains nothing, and each defence, broken, is missed."""
+
+import math
+
+import pytest
+
+from node.roles.byzantine import byzantine_names
+from node.swarm import Swarm
+from node.tabs import Tab
+from node.uploader import Uploader
+from scenarios.catalogue import scenario_named
+from scenarios.hostile_claims import UNPAID_NAME
+from scenarios.options import Options
+from scenarios.result import EXIT_OK
+from scenarios.runner import run_scenario
+from tracker.replay import ReplayWindow
+from tracker.settlement import ReceiptBook
+
+pytestmark = pytest.mark.slow
+
+SMALL = {"nodes": 8, "duration_s": 60.0, "upload_bytes_per_s": 250_000.0, "delay_s": 0.01}
+
+
+def play(tmp_path, *, time="virtual", **values):
+    options = Options(seed=1, time=time, out=tmp_path / "run", quiet=True)
+    return run_scenario(scenario_named("hostile"), values, options)
+
+
+def failed(result):
+    return {claim.name for claim in result.claims if claim.ok is not True}
+
+
+def test_all_attacks_at_once_leave_every_claim_standing(tmp_path):
+    result = play(tmp_path)
+    assert failed(result) == set()
+    assert result.status == EXIT_OK
+
+
+@pytest.mark.parametrize("name", byzantine_names())
+def test_each_attack_alone_leaves_every_claim_standing(tmp_path, name):
+    assert failed(play(tmp_path, attack=name, **SMALL)) == set()
+
+
+def every_receipt_counts_again(self, receipt):
+    known = self._downloads.setdefault(receipt.download, {})
+    total_bytes = known.get(receipt.server, (0, 0, b""))[0] + receipt.total_bytes
+    known[receipt.server] = (total_bytes, receipt.count, receipt.root)
+    return receipt.total_bytes
+
+
+def nothing(*_arguments, **_options):
+    return None
+
+
+SLOW_TO_SHOW = (
+    "equivocate_receipts",
+    "overclaim_bandwidth",
+    "reuse_orders",
+)  # a rate's memory is long, and receipts are refused only in time
+NEVER = property(lambda _self: False)
+# By role: what to break, and the claim that must miss it.
+BROKEN = {
+    "forge_odds": ([("tracker.wire.prove_signature", nothing)], "boards believed beyond those posted"),
+    "replay_receipts": (
+        [(ReplayWindow, "accept", lambda _self, _seq: True), (ReceiptBook, "add", every_receipt_counts_again)],
+        "replay_receipts: credits beyond its deliveries (µcr)",
+    ),
+    "equivocate_receipts": ([(Tab, "exhausted", NEVER), (Tab, "late", NEVER)], UNPAID_NAME),
+    "flood_requests": ([(Tab, "exhausted", NEVER), (Tab, "late", NEVER)], UNPAID_NAME),
+    "reuse_orders": ([(Uploader, "on_bounced", nothing)], UNPAID_NAME),
+    "overclaim_bandwidth": ([("tracker.odds.LEAST_BUSY", 0.005)], "an attacker's proven rate / its upload"),
+    "wrong_pieces": ([(Swarm, "_ban", nothing)], "wrong_pieces: credits beyond its deliveries (µcr)"),
+    "huge_frame": ([("tracker.doors.JOIN_BYTES", 2**20)], "bytes kept for them"),
+    "slow_loris": (
+        [("tracker.doors.JOIN_S", math.inf), ("tracker.doors.FRAME_S", math.inf)],
+        "connections without a join",
+    ),
+}
+
+
+def test_a_broken_defence_is_tried_for_every_role():
+    assert sorted(BROKEN) == byzantine_names()
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_each_claim_fails_when_the_defence_it_guards_is_broken(tmp_path, monkeypatch, name):
+    patches, claim = BROKEN[name]
+    for patch in patches:
+        monkeypatch.setattr(*patch)
+    duration_s = 120.0 if name in SLOW_TO_SHOW else SMALL["duration_s"]
+    assert claim in failed(play(tmp_path, attack=name, **{**SMALL, "duration_s": duration_s}))
+
+
+def test_the_attacks_change_nothing_on_real_sockets_either(tmp_path):
+    result = play(tmp_path, time="real")
+    assert all(result.invariants.values())
+    if not result.certificate.valid:
+        pytest.skip(f"this host was too busy to emulate in real time: {result.certificate.reasons}")
+    assert failed(result) == set()

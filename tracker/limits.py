@@ -1,0 +1,12 @@
+"""Pure: what a connection to the tracker may cost before anything is known of its owner, and after.
+
+Source: DESIGN section 4 (TCP: sizes are checked before anything is allocated).
+"""
+
+from __future__ import annotations
+
+JOIN_S = 10.0  # as long as a node waits for an answer
+JOIN_BYTES = 1024
+FRAME_S = 10.0  # from a frame's first byte to its last
+STRANGERS = 1024
+DATAGRAMS_PER_S = 400.0  # of one member: a heartbeat has at most 256 pages
