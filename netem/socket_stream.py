@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -15,6 +16,7 @@ from netem.route import Address
 
 MOST_PER_ACCEPT = 64  # so that other tasks get their turn in a rush
 _BACKLOG = 4096  # the kernel caps it
+_NO_FILES_S = 0.1
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -87,7 +89,7 @@ class SocketListener:
         self._sock = sock
 
     async def accept(self) -> list[tuple[SocketStream, Address]]:
-        """Wait for streams and return those that are there (see `Listener.accept`)."""
+        """Wait for streams and return those that are there (see `Listener.accept`); without file descriptors, later."""
         if self._sock.fileno() < 0:
             raise trio.ClosedResourceError("the listener was closed")
         await trio.lowlevel.wait_readable(self._sock)
@@ -99,6 +101,11 @@ class SocketListener:
                 break
             except ConnectionError:  # it was reset before we looked
                 continue
+            except OSError as error:
+                if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                    raise
+                await trio.sleep(_NO_FILES_S)  # connections wait meanwhile, or are given up
+                break
             sock.setblocking(False)
             came.append((SocketStream(sock), address))
         return came
@@ -136,8 +143,7 @@ class SocketStreams:
             with contextlib.suppress(BlockingIOError):
                 sock.connect(address)
             await trio.lowlevel.wait_writable(sock)
-            if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                raise OSError(error, os.strerror(error))
+            _check_connected(sock)
             return SocketStream(sock)
         except BaseException:
             sock.close()
@@ -147,6 +153,12 @@ class SocketStreams:
         """Let the peer see a reset when the socket closes (see `StreamWire.sever`)."""
         assert isinstance(transport, SocketStream)
         transport.sever()
+
+
+def _check_connected(sock: socket.socket) -> None:
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
 
 
 def _open() -> socket.socket:

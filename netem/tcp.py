@@ -117,7 +117,7 @@ class Switchboard:
             raise refused()
         lane = self._lane(host, server)
         await lane.arrive(await lane.depart(0))
-        transport = await self._wire.connect(host.ip, address, lambda client: self._announce(client, host))
+        transport = await self._open(host, address)
         if not host.up:
             transport.close()
             raise refused()  # the host crashed meanwhile
@@ -134,8 +134,19 @@ class Switchboard:
             raise refused()
         return stream
 
-    def _announce(self, client: Address, host: Host) -> None:
-        self._clients[client] = host
+    async def _open(self, host: Host, address: Address) -> Transport:
+        announced: list[Address] = []
+
+        def announce(client: Address) -> None:
+            announced.append(client)
+            self._clients[client] = host
+
+        try:
+            return await self._wire.connect(host.ip, address, announce)
+        except BaseException:
+            for client in announced:  # the address may be another's next
+                self._clients.pop(client, None)
+            raise
 
     def _shape(self, transport: Transport, here: Host, there: Host) -> ShapedStream:
         stream = ShapedStream(

@@ -6,6 +6,7 @@ Source: DESIGN section 4, the bank.
 from __future__ import annotations
 
 import hashlib
+
 import msgspec
 
 from tracker.bank.transactions import HoldMemo, Transaction
