@@ -16,7 +16,8 @@ from netem.host import Host, StreamHandler
 from netem.lane import Lane
 from netem.memory import refused
 from netem.route import Address
-from netem.streams import ShapedStream, Transport
+from netem.streams import ShapedStream
+from netem.transport import Transport
 
 Announce = Callable[[Address], None]
 _ANSWER = b"\x06"
