@@ -58,10 +58,7 @@ class FrameChannel:
             trio.BrokenResourceError: the stream is gone.
         """
         while not self._ready:
-            with trio.move_on_at(self._begun_s + self._frame_s) as patience:
-                chunk = await self._stream.receive_some(_CHUNK_BYTES)
-            if patience.cancelled_caught:
-                raise RemoteProtocolError("too-slow", f"a frame took more than {self._frame_s:g} s")
+            chunk = await self._next_chunk()
             if not chunk:
                 return None
             whole = self._reader.feed(bytes(chunk))
@@ -71,6 +68,15 @@ class FrameChannel:
                 self._begun_s = trio.current_time()
             self._ready.extend(whole)
         return self._ready.popleft()
+
+    async def _next_chunk(self) -> bytes | bytearray:
+        if (
+            self._begun_s + self._frame_s == math.inf
+        ):  # as long as it takes; a cancel scope would be felt by every frame
+            return await self._stream.receive_some(_CHUNK_BYTES)
+        with trio.move_on_at(self._begun_s + self._frame_s):
+            return await self._stream.receive_some(_CHUNK_BYTES)
+        raise RemoteProtocolError("too-slow", f"a frame took more than {self._frame_s:g} s")
 
     async def aclose(self) -> None:
         """Close the stream."""

@@ -84,6 +84,11 @@ class Lane:
             await arrived.wait()
         await self.opened()
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether no partition cuts the direction now."""
+        return self._gate.open
+
     async def opened(self) -> None:
         """Wait until the direction is open; return at once when it is."""
         while not self._gate.open:

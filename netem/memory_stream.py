@@ -21,46 +21,40 @@ class _Pipe:
         self.arrival.unpark_all()
 
 
-class MemoryStream(trio.abc.HalfCloseableStream):
-    """One end of a stream; `stream_pair` makes both.
+class MemoryStream:
+    """One end of a stream (a `Transport`); `stream_pair` makes both."""
 
-    Sending does not yield: unlike trio's own memory streams, which do so several times per call, this one is fed by a
-    writer that has just waited for the bytes' time.
-    """
+    __slots__ = ("_incoming", "_interrupted", "_outgoing")
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
+        self._interrupted = False
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Hand bytes to the other end.
-
-        Raises:
-            trio.ClosedResourceError: this end was closed, or has sent its end.
-            trio.BrokenResourceError: the other end was closed.
-        """
+    def put(self, data: bytes) -> int:
+        """Hand bytes to the other end (see `Transport.put`)."""
         pipe = self._outgoing
-        if pipe.ended:
-            raise trio.ClosedResourceError("this end sends no more")
-        if pipe.refused:
-            raise trio.BrokenResourceError("the other end was closed")
+        if pipe.ended or pipe.refused:
+            raise trio.BrokenResourceError("an end was closed")
         pipe.data += data
         pipe.arrival.unpark_all()
+        return len(data)
 
-    async def wait_send_all_might_not_block(self) -> None:
+    async def writable(self) -> None:
         """Return: there is always room."""
         await trio.lowlevel.checkpoint()
 
-    async def send_eof(self) -> None:
+    def end(self) -> None:
         """End the sending direction. Idempotent."""
         self._outgoing.end()
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Wait for bytes and return at most `max_bytes` of them; none once the other end has ended its direction.
+    def interrupt(self) -> None:
+        """Let a receive that waits return nothing (see `Transport.interrupt`)."""
+        self._interrupted = True
+        self._incoming.arrival.unpark_all()
 
-        Raises:
-            trio.ClosedResourceError: this end was closed.
-        """
+    async def receive_some(self, max_bytes: int) -> bytes:
+        """Wait for bytes (see `Transport.receive_some`)."""
         pipe = self._incoming
         if pipe.data or pipe.ended or pipe.refused:
             await trio.lowlevel.checkpoint()
@@ -68,17 +62,18 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             await pipe.arrival.park()
         if pipe.refused:
             raise trio.ClosedResourceError("this end was closed")
+        if self._interrupted:
+            return b""
         data = bytes(pipe.data[:max_bytes])
         del pipe.data[:max_bytes]
         return data
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close both directions; what was sent can still be received. Idempotent."""
         self._outgoing.end()
         self._incoming.refused = True
         self._incoming.data.clear()
         self._incoming.arrival.unpark_all()
-        await trio.lowlevel.checkpoint()
 
 
 def stream_pair() -> tuple[MemoryStream, MemoryStream]:

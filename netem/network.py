@@ -30,8 +30,9 @@ from netem.memory import MemoryStreams, MemoryWire
 from netem.plain_link import from_plain, to_plain
 from netem.randomness import BlockUniforms
 from netem.route import Address, Route, Wire
+from netem.socket_stream import SocketStreams
 from netem.streams import ShapedStream
-from netem.tcp import SocketStreams, StreamWire, Switchboard
+from netem.tcp import StreamWire, Switchboard
 
 IDEAL = LinkConfig()  # no impairment
 QUEUE_BYTES = 256 * 1024

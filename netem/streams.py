@@ -18,50 +18,61 @@ Source: DESIGN section 3.
 
 from __future__ import annotations
 
-import contextlib
-import math
+from collections import deque
 from collections.abc import Callable
 
 import trio
 
 from netem.lane import Lane
+from netem.transport import Transport
 
 CHUNK_BYTES = 16 * 1024
 WINDOW_BYTES = 64 * 1024
+_MOST_RECEIVED_BYTES = 64 * 1024
 
 _Act = bytes | None  # a chunk, or the end of the direction
 
 
 class ShapedStream(trio.abc.HalfCloseableStream):
-    """A stream over any other whose sending direction is a lane; what comes in was shaped by the sender.
+    """A stream over any transport whose sending direction is a lane; what comes in was shaped by the sender.
+
+    A chunk is handed over by the timer of its arrival. Only when it cannot be (a partition, a transport that is full) and to
+    close is a task needed.
 
     Args:
-        transport: the stream below, which this one owns.
+        transport: what is below, which this one owns.
         lane: the direction in which this end sends.
+        launch: called when `run` must run.
         on_end: called when the transport is closed.
 
     Attributes:
-        transport: the stream below.
+        transport: what is below.
         broken: True after a reset.
 
-    `run` must run beside it for anything to be sent. Cancelling `send_all` leaves an unknown part sent, as with sockets.
+    Cancelling `send_all` leaves an unknown part sent, as with sockets.
     """
 
     def __init__(
-        self, transport: trio.abc.HalfCloseableStream, lane: Lane, *, on_end: Callable[[ShapedStream], None]
+        self,
+        transport: Transport,
+        lane: Lane,
+        *,
+        launch: Callable[[ShapedStream], None],
+        on_end: Callable[[ShapedStream], None],
     ) -> None:
         self.transport = transport
         self._lane = lane
+        self._launch = launch
         self._on_end = on_end
-        self._to_writer, self._outgoing = trio.open_memory_channel[_Act](math.inf)
+        self._arrived_acts: deque[_Act] = deque()  # those that `run` must hand over
         self._travelling = 0  # acts whose time has not come
-        self._writing = trio.CancelScope()
-        self._receiving = trio.CancelScope()
+        self._writing: trio.CancelScope | None = None  # of `run`, while it runs or is about to
         self._room = trio.lowlevel.ParkingLot()
         self._in_flight_bytes = 0
         self._last_arrival_ns = 0
         self._sending = False
         self._closed = False
+        self._abandoned = False
         self.broken = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -94,7 +105,8 @@ class ShapedStream(trio.abc.HalfCloseableStream):
             raise trio.BusyResourceError("another task is sending")
         self._sending = True
         try:
-            await trio.lowlevel.checkpoint()
+            # Sending is bounded by the window, so it need not let others run first.
+            await trio.lowlevel.checkpoint_if_cancelled()
             self._check_open()
             for act in acts:
                 await self._send_one(act)
@@ -116,73 +128,102 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         self._lane.call_at(self._last_arrival_ns, self._arrived, act)
 
     def _arrived(self, act: _Act) -> None:
-        """Give the writer a chunk at its time, so that it wakes once per chunk; timers keep the chunks in order."""
+        """Hand over a chunk at its time; timers keep the chunks in order."""
         self._travelling -= 1
-        with contextlib.suppress(trio.BrokenResourceError):  # the stream was abandoned meanwhile
-            self._to_writer.send_nowait(act)
-        self._end_when_all_arrived()
+        if self._abandoned:
+            return
+        if self._writing is None and self._lane.is_open:
+            act = self._hand_over(act)
+            if act == b"":
+                self._close_when_all_arrived()
+                return
+        self._arrived_acts.append(act)
+        self._wake()
 
-    def _end_when_all_arrived(self) -> None:
-        if self._closed and not self._travelling:
-            self._to_writer.close()
+    def _hand_over(self, act: _Act) -> _Act:
+        """Give the transport an act and return what it did not take: no bytes when all is done, or the stream reset."""
+        if act is None:
+            self.transport.end()
+            return b""
+        try:
+            taken = self.transport.put(act)
+        except trio.BrokenResourceError:
+            self.reset()
+            return b""
+        self._in_flight_bytes -= taken
+        self._room.unpark_all()
+        return act[taken:]
+
+    def _close_when_all_arrived(self) -> None:
+        if self._closed and not (self._travelling or self._abandoned):
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._writing is None:
+            self._writing = trio.CancelScope()
+            self._launch(self)
 
     async def run(self) -> None:
-        """Deliver what was sent, each chunk at its time, until the stream is closed or reset."""
+        """Hand over what a timer could not, and the end of a stream that was closed."""
+        assert self._writing is not None
         try:
             with self._writing:
-                async for act in self._outgoing:
-                    await self._lane.opened()
-                    await self._deliver(act)
-                await self._lane.arrive(await self._lane.depart(0))  # the end travels like data
-        except (trio.BrokenResourceError, trio.ClosedResourceError, TimeoutError):
+                await self._write()
+                if self._closed and not self._travelling:
+                    await self._lane.arrive(await self._lane.depart(0))  # the end travels like data
+                    self.abandon()
+        except (trio.ClosedResourceError, TimeoutError):
             self.reset()
         finally:
-            await self.abandon()
+            self._writing = None
 
-    async def _deliver(self, act: _Act) -> None:
-        if act is None:
-            await self.transport.send_eof()
-            return
-        await self.transport.send_all(act)
-        self._in_flight_bytes -= len(act)
-        self._room.unpark_all()
+    async def _write(self) -> None:
+        acts = self._arrived_acts
+        while acts:
+            await self._lane.opened()
+            rest = self._hand_over(acts.popleft())
+            if rest:
+                acts.appendleft(rest)
+                await self.transport.writable()
 
-    async def abandon(self) -> None:
+    def abandon(self) -> None:
         """Close the transport at once; undelivered bytes are dropped. Idempotent."""
-        self._outgoing.close()
-        self._on_end(self)
-        self._room.unpark_all()
-        await trio.aclose_forcefully(self.transport)
+        if not self._abandoned:
+            self._abandoned = True
+            self._arrived_acts.clear()
+            self._on_end(self)
+            self._room.unpark_all()
+            self.transport.close()
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return some bytes, none at the end of the peer's direction; raise as `send_all`."""
         self._check_open()
-        with trio.CancelScope() as self._receiving:
-            try:
-                return await self.transport.receive_some(max_bytes)
-            except trio.ClosedResourceError:
-                pass  # a reset closed it under us
-            except trio.BrokenResourceError:
-                self.reset()
-                raise
-        self._check_open()
-        raise trio.BrokenResourceError("the stream was reset")
+        try:
+            data = await self.transport.receive_some(_MOST_RECEIVED_BYTES if max_bytes is None else max_bytes)
+        except trio.ClosedResourceError:  # a reset closed it under us
+            data = b""
+        except trio.BrokenResourceError:
+            self.reset()
+            raise
+        if not data:
+            self._check_open()
+        return data
 
     async def aclose(self) -> None:
         """Close; what was sent still arrives in its time, unless a crash comes first."""
         if not self._closed:
             self._closed = True
-            self._receiving.cancel()
+            self.transport.interrupt()
             self._room.unpark_all()
-            self._end_when_all_arrived()
+            self._close_when_all_arrived()
         await trio.lowlevel.checkpoint()
 
     def reset(self) -> None:
         """Break the stream at once, as a crash of either host does."""
         self.broken = True
-        self._receiving.cancel()
-        self._room.unpark_all()
-        self._writing.cancel()
+        self.abandon()
+        if self._writing is not None:
+            self._writing.cancel()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -7,22 +7,20 @@ one-byte answer, the first of its `ShapedStream`. So each direction is shaped by
 from __future__ import annotations
 
 import math
-import socket
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import trio
 
 from netem.host import Host, StreamHandler
 from netem.lane import Lane
-from netem.memory import port_taken, refused
+from netem.memory import refused
 from netem.route import Address
 from netem.streams import ShapedStream
+from netem.transport import Transport
 
 Announce = Callable[[Address], None]
 _ANSWER = b"\x06"
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Listener(Protocol):
@@ -30,8 +28,8 @@ class Listener(Protocol):
 
     address: Address
 
-    async def accept(self) -> tuple[trio.abc.HalfCloseableStream, Address]:
-        """Wait for a stream and its client's address. Raises trio.ClosedResourceError once closed."""
+    async def accept(self) -> Sequence[tuple[Transport, Address]]:
+        """Wait for streams, and return those that are there with their clients' addresses. Raises trio.ClosedResourceError once closed."""
         ...
 
     def close(self) -> None:
@@ -46,68 +44,13 @@ class StreamWire(Protocol):
         """Listen; port 0 picks one. Raises ConfigError when the port is taken."""
         ...
 
-    async def connect(self, ip: str, address: Address, announce: Announce) -> trio.abc.HalfCloseableStream:
+    async def connect(self, ip: str, address: Address, announce: Announce) -> Transport:
         """Connect from `ip`; announce the client's address before the server can see it. Raises OSError."""
         ...
 
-    def sever(self, transport: trio.abc.HalfCloseableStream) -> None:
+    def sever(self, transport: Transport) -> None:
         """Let the peer see a reset, not an end, when a transport closes."""
         ...
-
-
-class SocketListener:
-    """Incoming streams of a real listening socket (a `Listener`)."""
-
-    def __init__(self, sock: trio.socket.SocketType) -> None:
-        self.address: Address = sock.getsockname()
-        self._listener = trio.SocketListener(sock)
-
-    async def accept(self) -> tuple[trio.SocketStream, Address]:
-        """Wait for the next stream (see `Listener.accept`)."""
-        while True:
-            stream = await self._listener.accept()
-            try:
-                return stream, stream.socket.getpeername()
-            except OSError:  # the client reset it before we looked
-                stream.socket.close()
-
-    def close(self) -> None:
-        """Refuse further streams. Idempotent."""
-        self._listener.socket.close()
-
-
-class SocketStreams:
-    """Streams over real sockets (a `StreamWire`)."""
-
-    async def listen(self, ip: str, port: int) -> SocketListener:
-        """Open a listening socket (see `StreamWire.listen`)."""
-        sock = trio.socket.socket()
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart must not wait for TIME_WAIT
-            await sock.bind((ip, port))
-            sock.listen(1024)
-        except OSError as error:
-            sock.close()
-            raise port_taken(ip, port) from error
-        return SocketListener(sock)
-
-    async def connect(self, ip: str, address: Address, announce: Announce) -> trio.SocketStream:
-        """Connect from the host's own address (see `StreamWire.connect`)."""
-        sock = trio.socket.socket()
-        try:
-            await sock.bind((ip, 0))
-            announce(sock.getsockname())
-            await sock.connect(address)
-        except BaseException:
-            sock.close()
-            raise
-        return trio.SocketStream(sock)
-
-    def sever(self, transport: trio.abc.HalfCloseableStream) -> None:
-        """Let the peer see a reset when the socket closes (see `StreamWire.sever`)."""
-        assert isinstance(transport, trio.SocketStream)
-        if transport.socket.fileno() >= 0:
-            transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 class Switchboard:
@@ -137,14 +80,14 @@ class Switchboard:
         self._to_runner, self._started = trio.open_memory_channel[ShapedStream](math.inf)
 
     async def run(self) -> None:
-        """Run every stream's writer until cancelled; then close what is left."""
+        """Run the writers of streams that need one until cancelled; then close what is left."""
         try:
             async with trio.open_nursery() as nursery:
                 async for stream in self._started:
                     nursery.start_soon(stream.run)
         finally:
             for stream in list(self._streams):
-                await stream.abandon()
+                stream.abandon()
 
     async def listen(self, host: Host, handler: StreamHandler, *, nursery: trio.Nursery, port: int) -> Address:
         """Listen (see `Host.listen_tcp`)."""
@@ -156,12 +99,12 @@ class Switchboard:
     async def _accept(self, host: Host, listener: Listener, handler: StreamHandler, nursery: trio.Nursery) -> None:
         try:
             while True:
-                transport, address = await listener.accept()
-                client = self._clients.pop(address, None) or self._elsewhere(address)
-                if client is None or not client.up:
-                    await trio.aclose_forcefully(transport)  # a stranger, or the client crashed meanwhile
-                else:
-                    nursery.start_soon(_serve, handler, self._shape(transport, host, client))
+                for transport, address in await listener.accept():
+                    client = self._clients.pop(address, None) or self._elsewhere(address)
+                    if client is None or not client.up:
+                        transport.close()  # a stranger, or the client crashed meanwhile
+                    else:
+                        nursery.start_soon(_serve, handler, self._shape(transport, host, client))
         except trio.ClosedResourceError:
             return  # the host crashed
         finally:
@@ -175,9 +118,9 @@ class Switchboard:
             raise refused()
         lane = self._lane(host, server)
         await lane.arrive(await lane.depart(0))
-        transport = await self._wire.connect(host.ip, address, lambda client: self._announce(client, host))
+        transport = await self._open(host, address)
         if not host.up:
-            await trio.aclose_forcefully(transport)
+            transport.close()
             raise refused()  # the host crashed meanwhile
         stream = self._shape(transport, host, server)
         try:
@@ -192,13 +135,25 @@ class Switchboard:
             raise refused()
         return stream
 
-    def _announce(self, client: Address, host: Host) -> None:
-        self._clients[client] = host
+    async def _open(self, host: Host, address: Address) -> Transport:
+        announced: list[Address] = []
 
-    def _shape(self, transport: trio.abc.HalfCloseableStream, here: Host, there: Host) -> ShapedStream:
-        stream = ShapedStream(transport, self._lane(here, there), on_end=self._ended)
+        def announce(client: Address) -> None:
+            announced.append(client)
+            self._clients[client] = host
+
+        try:
+            return await self._wire.connect(host.ip, address, announce)
+        except BaseException:
+            for client in announced:  # the address may be another's next
+                self._clients.pop(client, None)
+            raise
+
+    def _shape(self, transport: Transport, here: Host, there: Host) -> ShapedStream:
+        stream = ShapedStream(
+            transport, self._lane(here, there), launch=self._to_runner.send_nowait, on_end=self._ended
+        )
         self._streams[stream] = (here, there)
-        self._to_runner.send_nowait(stream)
         return stream
 
     def _ended(self, stream: ShapedStream) -> None:

@@ -41,6 +41,9 @@ class Bidding:
     def rebid(self, held: Iterable[int]) -> dict[int, float]:
         """Split the upload anew over the files held (any order) and return b_ij in bytes/s by file index."""
         files = sorted(held)
+        if not files:
+            self.split = {}
+            return {}
         odds = self.odds.shares
         known = max([len(odds), *(index + 1 for index in files)])
         self.split = self._policy.split(

@@ -13,7 +13,7 @@ import pkgutil
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from netem.errors import ConfigError
 
@@ -22,11 +22,15 @@ T = TypeVar("T")
 
 def find(package: ModuleType, base: type[T]) -> dict[str, type[T]]:
     """Return the concrete subclasses of `base` defined in a package's modules, by their `name`, sorted."""
-    classes = [each for each in _classes(package) if issubclass(each, base) and not inspect.isabstract(each)]
-    return dict(sorted(((str(vars(each)["name"]), each) for each in classes), key=lambda found: found[0]))
+    return dict(_found(package, base))  # type: ignore[arg-type]  # classes are hashable; mypy doubts it of abstract ones
 
 
 @functools.cache  # every peer of a run asks
+def _found(package: ModuleType, base: type[Any]) -> tuple[tuple[str, type[Any]], ...]:
+    classes = [each for each in _classes(package) if issubclass(each, base) and not inspect.isabstract(each)]
+    return tuple(sorted(((str(vars(each)["name"]), each) for each in classes), key=lambda found: found[0]))
+
+
 def _classes(package: ModuleType) -> tuple[type, ...]:
     modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
     return tuple(dict.fromkeys(each for module in modules for each in vars(module).values() if isinstance(each, type)))

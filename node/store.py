@@ -81,6 +81,7 @@ class PartialFile:
         self.have: set[int] = set()
         self.blocks: dict[int, Blocks] = {}
         try:
+            store.directory.mkdir(parents=True, exist_ok=True)
             self._open()
         except OSError as error:
             raise StoreError(f"cannot begin {self._path}: {error.strerror}") from error
@@ -162,11 +163,11 @@ class Store:
     """One node's files.
 
     Args:
-        directory: made if missing; whole files left there by an earlier store are held at once.
+        directory: made for the first download; whole files left there by an earlier store are held at once.
         descriptors: the open files, possibly shared with other stores.
 
     Raises:
-        StoreError: the directory cannot be made or read.
+        StoreError: the directory cannot be read.
     """
 
     def __init__(self, directory: Path, descriptors: Descriptors | None = None) -> None:
@@ -178,10 +179,11 @@ class Store:
             bytes, tuple[int, bytes]
         ] = {}  # by root, oldest first: what was read last, and from which offset
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            for path in sorted(directory.iterdir()):
-                if len(path.name) == _ROOT_DIGITS:
-                    self.keep(bytes.fromhex(path.name), path)
+            for name in sorted(os.listdir(directory)):  # noqa: PTH208 - a thousand stores begin at once
+                if len(name) == _ROOT_DIGITS:
+                    self.keep(bytes.fromhex(name), directory / name)
+        except FileNotFoundError:
+            pass  # made for the first download
         except OSError as error:
             raise StoreError(f"cannot use {directory}: {error.strerror}") from error
 

@@ -23,7 +23,8 @@ from tracker.session import Session
 from tracker.wire import encode_signed, open_signed, peek
 
 RETRY_S = 1.0
-ANSWER_S = 10.0  # a connection that is silent for longer is given up and made anew
+ANSWER_S = 10.0  # a connection that is silent for longer is given up and made anew, with twice the patience each time
+MOST_PATIENCE_S = 80.0
 
 Answer = TypeVar("Answer", bound=m.Message)
 T = TypeVar("T")
@@ -135,15 +136,18 @@ class TrackerLink:
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Attempt something over new connections until it works."""
+        patience_s = ANSWER_S
         while True:
             if not self._host.up:
                 await trio.sleep_forever()
             try:
-                with trio.fail_after(ANSWER_S):
+                with trio.fail_after(patience_s):
                     return await attempt()
             except BadFrame as fault:  # not the tracker's word, so the connection is worth nothing
                 self._dropped[fault.kind] += 1
-            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            except trio.TooSlowError:  # a tracker in a rush is not helped by a request that it must begin anew
+                patience_s = min(2 * patience_s, MOST_PATIENCE_S)
+            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
             await self._hang_up()
             await trio.sleep(RETRY_S)

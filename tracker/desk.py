@@ -110,8 +110,10 @@ class Desk:
     async def _publish(self, member: Member, message: m.Publish) -> m.Message:
         manifest = message.manifest
         index = self.catalogue.reserve(manifest)
-        # Also for a known file, which another may be publishing right now: an index is told once it is durable.
-        await self._bank.apply(publish(manifest, index=index, board=self.board, time_ns=self._clock.now_ns()))
+        if index >= len(
+            self.catalogue
+        ):  # also when another is publishing it right now: an index is told once it is durable
+            await self._bank.apply(publish(manifest, index=index, board=self.board, time_ns=self._clock.now_ns()))
         known = len(self.catalogue)
         self.catalogue.publish(manifest)
         if index >= known:

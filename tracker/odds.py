@@ -7,6 +7,7 @@ Source: huberman-wu, section 2 (B_i, b_ij, π_j); DESIGN section 4 (odds).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -211,11 +212,15 @@ class OddsView:
         return [self.newest - (-1 if page is None else page[0]) for page in self._pages]
 
     def _joined(self) -> np.ndarray:
-        unknown = np.full(FILES_PER_PAGE, 1 / (FILES_PER_PAGE * len(self._pages)))
-        parts = [unknown if page is None else np.frombuffer(page[1].shares, _PAGE_DTYPE) for page in self._pages]
-        return np.concatenate(parts).astype(np.float64)
+        uniform = 1 / (FILES_PER_PAGE * len(self._pages))
+        parts = [
+            np.full(FILES_PER_PAGE, uniform) if page is None else np.frombuffer(page[1].shares, _PAGE_DTYPE)
+            for page in self._pages
+        ]
+        return (np.concatenate(parts) if len(parts) > 1 else parts[0]).astype(np.float64)
 
 
+@functools.lru_cache(maxsize=64)  # all nodes of a process get the same pages
 def _check_page(odds: Odds) -> None:
     size_bytes = len(odds.shares)
     files, rest = divmod(size_bytes, _PAGE_DTYPE.itemsize)

@@ -7,6 +7,8 @@ Source: DESIGN section 4.
 
 from __future__ import annotations
 
+import functools
+
 from netem.errors import BadFrame
 from tracker import messages, wire
 from tracker.identity import Identity, node_id, session_key
@@ -129,6 +131,7 @@ def seal_broadcast(odds: messages.Odds, *, board: int, identity: Identity) -> by
     return wire.encode_signed(odds, to=EVERYBODY, seq=seq, board=board, identity=identity)
 
 
+@functools.lru_cache(maxsize=64)  # all nodes of a process get the same frames; what raises is not kept
 def open_broadcast(frame: bytes, sign_key: bytes) -> tuple[int, messages.Odds]:
     """Return the board number and page of an odds frame signed for everybody by `sign_key` (the tracker's).
 

@@ -36,20 +36,23 @@ def split_fee(fee_credits: int, *, size_bytes: int, totals: Mapping[bytes, int])
     whole_bytes = max(size_bytes, served_bytes)
     if not whole_bytes:
         return dict.fromkeys(sorted(totals), 0), fee_credits
-    servers = sorted(totals)
-    exact = [fee_credits * totals[server] for server in servers]  # times `whole_bytes`
-    payouts = {server: share // whole_bytes for server, share in zip(servers, exact, strict=True)}
-    exact_refund = fee_credits * (whole_bytes - served_bytes)
-    left_credits = fee_credits - exact_refund // whole_bytes - sum(payouts.values())
+    payouts = {}
+    refund_credits, rest = divmod(fee_credits * (whole_bytes - served_bytes), whole_bytes)
+    left_credits = fee_credits - refund_credits
+    # (-remainder, is the refund, server): sorting puts the largest first, then by id, the refund last.
+    ranks = [(-rest, True, b"")]
+    for server in sorted(totals):
+        payouts[server], rest = divmod(fee_credits * totals[server], whole_bytes)
+        left_credits -= payouts[server]
+        ranks.append((-rest, False, server))
     if left_credits:
-        # (-remainder, is the refund, server): sorting puts the largest first, then by id, the refund last.
-        ranks = [(-(share % whole_bytes), False, server) for server, share in zip(servers, exact, strict=True)]
-        ranks.append((-(exact_refund % whole_bytes), True, b""))
         ranks.sort()
         for _, is_refund, server in ranks[:left_credits]:
-            if not is_refund:
+            if is_refund:
+                refund_credits += 1
+            else:
                 payouts[server] += 1
-    return payouts, fee_credits - sum(payouts.values())
+    return payouts, refund_credits
 
 
 def chain_root(root: bytes, piece: int, nbytes: int) -> bytes:

@@ -8,33 +8,47 @@ import trio.testing
 
 from netem.memory_stream import stream_pair
 
+MOST = 100
+
 
 async def test_bytes_come_out_as_they_went_in_and_then_the_end():
     ours, theirs = stream_pair()
-    await ours.send_all(b"hello ")
-    await ours.send_all(b"world")
-    await ours.send_eof()
-    assert [await theirs.receive_some(4), await theirs.receive_some()] == [b"hell", b"o world"]
-    assert await theirs.receive_some() == b""
-    await theirs.send_all(b"the other direction stays open")
-    assert await ours.receive_some() == b"the other direction stays open"
-    with pytest.raises(trio.ClosedResourceError):
-        await ours.send_all(b"after the end")
+    assert (ours.put(b"hello "), ours.put(b"world")) == (6, 5)
+    ours.end()
+    assert [await theirs.receive_some(4), await theirs.receive_some(MOST)] == [b"hell", b"o world"]
+    assert await theirs.receive_some(MOST) == b""
+    theirs.put(b"the other direction stays open")
+    assert await ours.receive_some(MOST) == b"the other direction stays open"
+    with pytest.raises(trio.BrokenResourceError):
+        ours.put(b"after the end")
+
+
+async def receiving(stream, got):
+    got.append(await stream.receive_some(MOST))
 
 
 async def test_a_receiver_waits_for_bytes_and_wakes_with_them():
     ours, theirs = stream_pair()
     got = []
-
-    async def receive():
-        got.append(await theirs.receive_some())
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(receive)
+        nursery.start_soon(receiving, theirs, got)
         await trio.testing.wait_all_tasks_blocked()
         assert got == []
-        await ours.send_all(b"x")
+        ours.put(b"x")
     assert got == [b"x"]
+
+
+async def test_an_interrupted_receiver_gets_nothing_and_what_it_sends_still_arrives():
+    ours, theirs = stream_pair()
+    got = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receiving, ours, got)
+        await trio.testing.wait_all_tasks_blocked()
+        ours.interrupt()
+    assert got == [b""]
+    theirs.put(b"unheard")
+    ours.put(b"last words")
+    assert await theirs.receive_some(MOST) == b"last words"
 
 
 async def test_closing_ends_both_directions_and_wakes_who_waits():
@@ -42,16 +56,16 @@ async def test_closing_ends_both_directions_and_wakes_who_waits():
 
     async def receive():
         with pytest.raises(trio.ClosedResourceError):
-            await ours.receive_some()
+            await ours.receive_some(MOST)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(receive)
         await trio.testing.wait_all_tasks_blocked()
-        await ours.send_all(b"last words")
-        await ours.aclose()
-    assert await theirs.receive_some() == b"last words"
-    assert await theirs.receive_some() == b""
+        ours.put(b"last words")
+        ours.close()
+    assert await theirs.receive_some(MOST) == b"last words"
+    assert await theirs.receive_some(MOST) == b""
     with pytest.raises(trio.BrokenResourceError):
-        await theirs.send_all(b"to nobody")
+        theirs.put(b"to nobody")
     with pytest.raises(trio.ClosedResourceError):
-        await ours.receive_some()
+        await ours.receive_some(MOST)

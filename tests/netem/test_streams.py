@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import trio
 
@@ -308,3 +310,26 @@ def test_a_reset_ends_a_handler_and_nothing_else_but_its_other_errors_are_not_hi
     run_virtual(program_for(in_a_nursery))
     with pytest.RaisesGroup(trio.BrokenResourceError, flatten_subgroups=True, allow_unwrapped=True):
         run_virtual(program_for(of_another_stream))
+
+
+def open_sockets():
+    """Count this process's sockets; the descriptor that lists them is gone by the time it is looked at."""
+    names = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return sum(str(path.readlink()).startswith("socket:") for path in names)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not list a process's open files")
+def test_connections_that_are_given_up_leave_no_socket_behind(run_real):
+    async def program(network, nursery):
+        client, server = network.add_host("a"), network.add_host("b")
+        address = await server.listen_tcp(hold_until_reset_or_end, nursery=nursery)
+        before = open_sockets()
+        for given_up_s in [0.0, 0.0005, 0.001, 0.002] * 10:
+            with trio.move_on_after(given_up_s):
+                async with await client.connect_tcp(address) as stream:
+                    await stream.receive_some()
+        with trio.fail_after(LONG_S):
+            while open_sockets() > before:  # noqa: ASYNC110 - no event tells that a socket was closed
+                await trio.sleep(0.01)
+
+    run_real(program)

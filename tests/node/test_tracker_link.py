@@ -180,6 +180,17 @@ def test_a_silent_connection_is_given_up():
     assert converse(program)[0].connections == 2
 
 
+def test_each_silent_connection_is_given_twice_the_time_of_the_one_before():
+    async def program(link, tracker, network):
+        tracker.script.extend(["silence", "silence", 3 * ANSWER_S])  # the third would be given up without more patience
+        start = trio.current_time()
+        assert await ask(link, 5) == 5
+        waited_s = (1 + 2 + 3) * ANSWER_S
+        assert waited_s <= trio.current_time() - start < waited_s + 3 * (RETRY_S + 1)
+
+    assert converse(program)[0].connections == 3
+
+
 def test_a_legal_no_and_an_answer_of_the_wrong_type_reach_whoever_asked_and_the_connection_stays():
     async def program(link, tracker, network):
         tracker.script.append("reject")

@@ -42,7 +42,7 @@ def write(path, made):
     for transaction in made:
         body = encode(transaction)
         head = link(head, body)
-        entries.append(Entry(transaction, body, head, terms(transaction)))
+        entries.append(Entry(transaction, body, head, terms(body)))
     journal.append(entries)
     return journal
 

@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 
+import msgspec
 import pytest
 
 from netem.errors import ConfigError, LedgerError
@@ -161,7 +162,7 @@ def test_bytes_that_chain_but_are_no_transaction_are_refused(tmp_path, body):
     path = tmp_path / "ledger.sqlite"
     journal = Journal(path)
     (entry,) = entries(journal.replay(), [tariff(FEE, board=0, time_ns=1)])
-    journal.append([entry._replace(body=body, head=link(GENESIS, body))])
+    journal.append([msgspec.structs.replace(entry, body=body, head=link(GENESIS, body))])
     journal.close()
     with pytest.raises(BrokenChain, match="transaction 0: no transaction"):
         list(read_journal(path))

@@ -8,7 +8,7 @@ Source: DESIGN section 4, the bank.
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from pathlib import Path
 
 import trio
@@ -24,14 +24,25 @@ MOST_PER_COMMIT = 512
 
 
 class _Request:
-    """A transaction whose caller waits."""
+    """A transaction whose caller waits; one task and one wake-up, so nothing heavier than trio's own call is needed."""
 
-    __slots__ = ("answered", "error", "transaction")
+    __slots__ = ("error", "task", "transaction")
 
     def __init__(self, transaction: Transaction) -> None:
         self.transaction = transaction
-        self.answered = trio.Event()
+        self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         self.error: LedgerError | Rejection | None = None
+
+    def answer(self) -> None:
+        """Let the caller go on, unless it was cancelled meanwhile."""
+        if self.task is not None:
+            trio.lowlevel.reschedule(self.task)
+            self.task = None
+
+    def abandon(self, _: object) -> trio.lowlevel.Abort:
+        """Let the caller be cancelled; the transaction stays in the queue."""
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Bank:
@@ -55,7 +66,9 @@ class Bank:
         self._clock = clock
         self.ledger = self._journal.replay()
         self._ahead = self.ledger.fork()
-        self._send, self._queue = trio.open_memory_channel[_Request](math.inf)  # one per waiting caller
+        self._queue: deque[_Request] = deque()  # one per waiting caller
+        self._arrival = trio.lowlevel.ParkingLot()
+        self._closed = False
 
     @property
     def next_boot(self) -> int:
@@ -69,9 +82,14 @@ class Bank:
         """
         try:
             task_status.started()
-            async for request in self._queue:
+            while not self._closed:
+                if not self._queue:
+                    await self._arrival.park()
+                    continue
+                await trio.lowlevel.checkpoint_if_cancelled()
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_PER_COMMIT))]
                 with trio.CancelScope(shield=True):
-                    if not await self._commit([request, *self._waiting(MOST_PER_COMMIT - 1)]):
+                    if not await self._commit(batch):
                         break
         finally:
             self.close()
@@ -85,32 +103,23 @@ class Bank:
             Rejection: the ledger's rules say no (see `Ledger.admit`); nothing changed.
             LedgerError: the bank is closed or its disk failed; whether the transaction is durable shows on reopening.
         """
+        if self._closed:
+            raise LedgerError("the bank is closed")
         request = _Request(transaction)
-        try:
-            self._send.send_nowait(request)
-        except trio.BrokenResourceError:
-            raise LedgerError("the bank is closed") from None
-        await request.answered.wait()
+        self._queue.append(request)
+        self._arrival.unpark_all()
+        await trio.lowlevel.wait_task_rescheduled(request.abandon)
         if request.error is not None:
             raise request.error
 
     def close(self) -> None:
         """Close the database and turn away whoever waits; closing again does nothing."""
-        for request in self._waiting(math.inf):
+        self._closed = True
+        for request in self._queue:
             request.error = LedgerError("the bank closed before it took this transaction")
-            request.answered.set()
-        self._queue.close()
+            request.answer()
+        self._queue.clear()
         self._journal.close()
-
-    def _waiting(self, most: float) -> list[_Request]:
-        """Take the requests that wait now, at most `most`."""
-        taken: list[_Request] = []
-        while len(taken) < most:
-            try:
-                taken.append(self._queue.receive_nowait())
-            except (trio.WouldBlock, trio.ClosedResourceError):
-                break
-        return taken
 
     async def _commit(self, batch: list[_Request]) -> bool:
         """Write a batch and answer it; return whether the bank may go on."""
@@ -126,7 +135,7 @@ class Bank:
         for request in batch:
             # Refusals wait for the commit as well: they may rest on what it makes true.
             request.error = failure or request.error
-            request.answered.set()
+            request.answer()
         return failure is None
 
     def _admit(self, request: _Request) -> Entry | None:

@@ -6,7 +6,8 @@ Source: DESIGN section 4, the bank.
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+
+import msgspec
 
 from tracker.bank.transactions import HoldMemo, Transaction
 
@@ -19,7 +20,7 @@ def link(head: bytes, body: bytes) -> bytes:
     return hashlib.blake2b(head + body, digest_size=32, person=b"swarmbed-chain").digest()
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A transaction in its place in the journal: canonical bytes, the head after it, and its `terms`."""
 
     transaction: Transaction
@@ -28,7 +29,7 @@ class Entry(NamedTuple):
     terms: bytes
 
 
-class OpenHold(NamedTuple):
+class OpenHold(msgspec.Struct, frozen=True, gc=False):
     """A fee that is set aside from `account`, and the terms it is held on."""
 
     download: bytes
@@ -37,7 +38,7 @@ class OpenHold(NamedTuple):
     terms: HoldMemo
 
 
-class Closed(NamedTuple):
+class Closed(msgspec.Struct, frozen=True, gc=False):
     """A downloader's final word: whose it is, the bytes accepted by server (sorted by id), and when it came."""
 
     download: bytes

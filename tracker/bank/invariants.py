@@ -14,6 +14,7 @@ from tracker.bank.transactions import (
     USER,
     CloseMemo,
     HoldMemo,
+    Posting,
     SettleMemo,
     TariffMemo,
     Transaction,
@@ -41,11 +42,8 @@ class Violation(NamedTuple):
     detail: str
 
 
-class _Fee(NamedTuple):
-    """What a hold took, and from whom."""
-
-    account: str
-    amount_credits: int
+_Fee = tuple[str, int]  # from whom a hold took it, and the amount in micro-credits
+_NO_FEE: _Fee = ("", 0)
 
 
 class Invariants:
@@ -69,23 +67,23 @@ class Invariants:
 
     def add(self, transaction: Transaction) -> None:
         """Take the next transaction."""
-        self._move(transaction)
+        self._move(transaction.postings)
         if transaction.id in self._ids:
             self._flag("I3", f"id {transaction.id.hex()} again")
         self._ids.add(transaction.id)
         if transaction.time_ns < self._time_ns or transaction.board < self._board:
             self._flag("I8", "board or time steps back")
         memo = transaction.memo
-        if isinstance(memo, TariffMemo):
+        if isinstance(memo, HoldMemo):
+            self._take_hold(transaction)
+        elif isinstance(memo, SettleMemo):
+            self._take_settlement(transaction, memo)
+        elif isinstance(memo, CloseMemo):
+            self._take_close(transaction, memo)
+        elif isinstance(memo, TariffMemo):
             if transaction.board == self._board:
                 self._flag("I8", f"a tariff after board {self._board} began")
             self._fee_credits = memo.fee_credits
-        elif isinstance(memo, HoldMemo):
-            self._take_hold(transaction)
-        elif isinstance(memo, CloseMemo):
-            self._take_close(transaction, memo)
-        elif isinstance(memo, SettleMemo):
-            self._take_settlement(transaction, memo)
         self._time_ns, self._board = transaction.time_ns, transaction.board
         self._count += 1
 
@@ -94,10 +92,10 @@ class Invariants:
         if sum(self._balances.values()):
             self._flag("I1", f"the sum is {sum(self._balances.values())}")
         for account, balance in sorted(self._balances.items()):
-            fee = self._held.get(account)
-            if account.startswith(HOLD) and balance != (fee.amount_credits if fee else 0):
-                self._flag("I5", f"{account} has {balance}, held are {fee.amount_credits if fee else 0}")
-        open_holds = {hold_account(h.download): _Fee(h.account, h.fee_credits) for h in live.open_holds()}
+            _, held_credits = self._held.get(account, _NO_FEE)
+            if account.startswith(HOLD) and balance != held_credits:
+                self._flag("I5", f"{account} has {balance}, held are {held_credits}")
+        open_holds = {hold_account(h.download): (h.account, h.fee_credits) for h in live.open_holds()}
         if live.count != self._count or open_holds != self._held or live.balances() != self._balances:
             self._flag("I6", f"{self._count} transactions replayed, the live state has {live.count}")
         broken = {violation.invariant for violation in self.violations}
@@ -106,10 +104,10 @@ class Invariants:
     def _flag(self, invariant: str, detail: str) -> None:
         self.violations.append(Violation(invariant, self._count, detail))
 
-    def _move(self, transaction: Transaction) -> None:
+    def _move(self, postings: tuple[Posting, ...]) -> None:
         balances = self._balances
         total_credits = 0
-        for leg in transaction.postings:
+        for leg in postings:
             account, amount_credits = leg.account, leg.amount_credits
             total_credits += amount_credits
             balances[account] = balance = balances.get(account, 0) + amount_credits
@@ -126,7 +124,7 @@ class Invariants:
         if held_credits != self._fee_credits:
             self._flag("I8", f"{held_credits} held, the tariff is {self._fee_credits}")
         payer = transaction.postings[0].account if transaction.postings else ""
-        self._held[account] = _Fee(payer, held_credits)
+        self._held[account] = (payer, held_credits)
 
     def _take_close(self, transaction: Transaction, memo: CloseMemo) -> None:
         account = HOLD + transaction.ref
@@ -139,19 +137,19 @@ class Invariants:
         if account in self._settled:
             self._flag("I4", f"{account} settles again")
         self._settled.add(account)
-        fee = self._held.pop(account, _Fee("", 0))
+        payer, held_credits = self._held.pop(account, _NO_FEE)
         if self._balances.get(account):
-            self._flag("I5", f"{account} held {fee.amount_credits} and is not released whole")
+            self._flag("I5", f"{account} held {held_credits} and is not released whole")
         else:
             self._balances.pop(account, None)
-        if memo.fee_credits != fee.amount_credits:
-            self._flag("I8", f"settled by a fee of {memo.fee_credits}, held were {fee.amount_credits}")
-        payouts, refund_credits = split_fee(memo.fee_credits, size_bytes=memo.size_bytes, totals=dict(memo.totals))
+        if memo.fee_credits != held_credits:
+            self._flag("I8", f"settled by a fee of {memo.fee_credits}, held were {held_credits}")
+        totals = dict(memo.totals)
+        payouts, refund_credits = split_fee(memo.fee_credits, size_bytes=memo.size_bytes, totals=totals)
         due = [(account, -memo.fee_credits)]
         due += [(USER + server.hex(), paid) for server, paid in payouts.items() if paid]
         if refund_credits:
-            due.append((fee.account, refund_credits))
-        totals = dict(memo.totals)
+            due.append((payer, refund_credits))
         for server, nbytes in self._closed[account].totals if account in self._closed else ():
             if totals.get(server, 0) < nbytes:
                 self._flag("I7", f"{server.hex()} closed at {nbytes} bytes and settled at {totals.get(server, 0)}")

@@ -192,7 +192,7 @@ def _verified(db: sqlite3.Connection) -> Iterator[Entry]:
             raise BrokenChain(place, f"no transaction: {error}") from error
         if transaction.id != row_id:
             raise BrokenChain(place, "filed under another id")
-        yield Entry(transaction, body, head, terms(transaction))
+        yield Entry(transaction, body, head, terms(body))
         place += 1
     newest = db.execute("SELECT count, head FROM newest").fetchone()
     if newest != (place, head):

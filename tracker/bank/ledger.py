@@ -110,10 +110,10 @@ class Ledger:
         Raises:
             Rejection: as `check` says.
         """
-        digest = terms(transaction)
+        body = encode(transaction)
+        digest = terms(body)
         if not self.check(transaction, digest):
             return None
-        body = encode(transaction)
         return Entry(transaction, body, link(self.head, body), digest)
 
     def check(self, transaction: Transaction, digest: bytes) -> bool:
@@ -144,24 +144,23 @@ class Ledger:
         balances = self._balances
         for leg in transaction.postings:
             balances[leg.account] = balances.get(leg.account, 0) + leg.amount_credits
-        if isinstance(memo, TariffMemo):
-            self.fee_credits = memo.fee_credits
-            self.tariffs += 1
-        elif isinstance(memo, FileMemo):
-            self.files.append(memo.manifest)
-        elif isinstance(memo, HoldMemo):
+        if isinstance(memo, HoldMemo):
             account, fee_credits = transaction.postings[0].account, transaction.postings[1].amount_credits
-            download = bytes.fromhex(transaction.ref)
-            self._holds[transaction.ref] = OpenHold(download, account, fee_credits, memo)
+            self._holds[transaction.ref] = OpenHold(bytes.fromhex(transaction.ref), account, fee_credits, memo)
             self._held[account] = self._held.get(account, 0) + fee_credits
-        elif isinstance(memo, CloseMemo):
-            hold = self._holds[transaction.ref]
-            self.closes[transaction.ref] = Closed(hold.download, hold.account, memo.totals, transaction.time_ns)
         elif isinstance(memo, SettleMemo):
             hold = self._holds.pop(transaction.ref)
             del balances[HOLD + transaction.ref]  # empty for ever: half a journal's accounts would be such
             self._held[hold.account] -= hold.fee_credits
             self._settled.add(transaction.ref)
+        elif isinstance(memo, CloseMemo):
+            hold = self._holds[transaction.ref]
+            self.closes[transaction.ref] = Closed(hold.download, hold.account, memo.totals, transaction.time_ns)
+        elif isinstance(memo, FileMemo):
+            self.files.append(memo.manifest)
+        elif isinstance(memo, TariffMemo):
+            self.fee_credits = memo.fee_credits
+            self.tariffs += 1
         self._terms[transaction.id] = entry.terms
         self.board, self.time_ns = transaction.board, transaction.time_ns
         self.head = entry.head
@@ -220,9 +219,10 @@ class Ledger:
             raise Rejection("wrong-fee", f"{memo.fee_credits}, {hold.fee_credits} are held")
         if transaction.postings != settle_postings(ref, hold.account, memo=memo):
             raise Rejection("malformed", "payouts or refund disagree with the accepted bytes")
-        totals = dict(memo.totals)
-        if ref in self.closes and any(totals.get(server, 0) < nbytes for server, nbytes in self.closes[ref].totals):
-            raise Rejection("below-close", ref)
+        if ref in self.closes:
+            totals = dict(memo.totals)
+            if any(totals.get(server, 0) < nbytes for server, nbytes in self.closes[ref].totals):
+                raise Rejection("below-close", ref)
 
     def _open_hold(self, ref: str) -> OpenHold:
         hold = self._holds.get(ref)

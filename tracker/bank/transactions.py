@@ -105,6 +105,9 @@ class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return str(self.memo.__struct_config__.tag)
 
 
+_ID_END = 19  # a byte for the array, two before the id
+# Of a MessagePack integer, by its first byte; all others have one byte.
+_INTEGER_BYTES = {bytes([0xCC + code]): nbytes for code, nbytes in enumerate([2, 3, 5, 9, 2, 3, 5, 9])}
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Transaction)
 
@@ -123,10 +126,16 @@ def decode(body: bytes) -> Transaction:
     return _decoder.decode(body)
 
 
-def terms(transaction: Transaction) -> bytes:
-    """Return a digest (16 bytes) of what a transaction is and moves, whatever the board and time of its attempt."""
-    what = _encoder.encode((transaction.ref, transaction.postings, transaction.memo))
-    return hashlib.blake2b(what, digest_size=16).digest()
+def terms(body: bytes) -> bytes:
+    """Return a digest (16 bytes) of what a transaction is and moves, whatever the board and time of its attempt.
+
+    Args:
+        body: its canonical bytes: an array whose first three fields are id, board and time.
+    """
+    time_at = _ID_END + _INTEGER_BYTES.get(body[_ID_END : _ID_END + 1], 1)
+    return hashlib.blake2b(
+        body[time_at + _INTEGER_BYTES.get(body[time_at : time_at + 1], 1) :], digest_size=16
+    ).digest()
 
 
 def transaction_id(kind: str, ref: str) -> bytes:
@@ -207,7 +216,7 @@ def settle_postings(ref: str, downloader: str, *, memo: SettleMemo) -> tuple[Pos
     """Compute the postings of a settlement from its memo: the hold, payouts by node id, the refund; no empty legs."""
     payouts, refund_credits = split_fee(memo.fee_credits, size_bytes=memo.size_bytes, totals=dict(memo.totals))
     legs = [Posting(HOLD + ref, -memo.fee_credits)]
-    legs += [Posting(user_account(server), paid) for server, paid in payouts.items() if paid]
+    legs += [Posting(USER + server.hex(), paid) for server, paid in payouts.items() if paid]
     if refund_credits:
         legs.append(Posting(downloader, refund_credits))
     return tuple(legs)
