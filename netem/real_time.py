@@ -1,4 +1,4 @@
-"""trio: wall-clock time and the departure scheduler of a process."""
+"""trio: wall-clock time and the timers of a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from netem.clock import TimerHeap
 from netem.timerfd import open_alarm
 
 COALESCE_NS = 50_000  # what is due within this is fired together: a wake-up costs more than a timer
-MOST_PER_WAKE = 512  # so that sockets and tasks get their turn under load
+MOST_AT_ONCE = 64
+_TURN_NS = 2_000_000  # how long timers fire, under load, before sockets and tasks get their turn
 
 
 class RealTime:
@@ -57,10 +58,9 @@ class RealTime:
         try:
             while True:
                 self._firing = True
-                limit_ns = 0 if self._halted else self.now_ns() + COALESCE_NS
-                fired = self._timers.fire_until(limit_ns, most=MOST_PER_WAKE)
+                more = self._fire()
                 self._firing = False
-                if fired:
+                if more:
                     await trio.lowlevel.checkpoint()
                     continue
                 self._armed_ns = None
@@ -69,3 +69,13 @@ class RealTime:
                 await self._alarm.wait()
         finally:
             self._alarm.close()
+
+    def _fire(self) -> bool:
+        """Run what is due, for one turn; say whether the turn ended first."""
+        now_ns = self.now_ns()
+        end_ns = now_ns + _TURN_NS
+        while not self._halted and now_ns < end_ns:
+            if self._timers.fire_until(now_ns + COALESCE_NS, most=MOST_AT_ONCE) < MOST_AT_ONCE:
+                return False
+            now_ns = self.now_ns()
+        return not self._halted
