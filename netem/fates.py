@@ -83,7 +83,7 @@ class FateLog:
     `late(lateness_ns)`, a list, feeds the histogram `lateness` with how late departures were.
 
     `links`, `headers` and `arrivals_ns` are the records of frames not yet folded: link id, the 12-byte netem header, time of
-    arrival. Who appends to them itself, for speed, appends to all three, and calls `fold` at `FOLD_PACKETS` records.
+    arrival less `base_ns`. Who appends to them itself, for speed, appends to all three, and calls `fold` at `FOLD_PACKETS` records.
 
     Invariant: the integer sums do not depend on when folds happened.
     """
@@ -98,6 +98,7 @@ class FateLog:
         "_squares",
         "_sums",
         "arrivals_ns",
+        "base_ns",
         "headers",
         "late",
         "lateness",
@@ -111,6 +112,7 @@ class FateLog:
         self.links: list[int] = []
         self.headers = bytearray()
         self.arrivals_ns: list[int] = []
+        self.base_ns = 0
         # Rows: received, duplicates, reordered, delay sum, minimum, maximum.
         self._sums = np.zeros((6, 0), dtype=np.int64)
         self._squares = np.zeros(0)
@@ -132,7 +134,7 @@ class FateLog:
         """Record one frame by its netem header."""
         self.links.append(link_id)
         self.headers += header
-        self.arrivals_ns.append(arrived_ns)
+        self.arrivals_ns.append(arrived_ns - self.base_ns)
         if len(self.links) >= FOLD_PACKETS:
             self.fold()
 
@@ -183,7 +185,7 @@ class FateLog:
     def _taken(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Take all records out: links, numbers and delays."""
         headers = np.frombuffer(bytes(self.headers), dtype=_HEADER)
-        delays = np.array(self.arrivals_ns, dtype=np.int64) - headers["sent_ns"].astype(np.int64)
+        delays = np.array(self.arrivals_ns, dtype=np.int64) + self.base_ns - headers["sent_ns"].astype(np.int64)
         taken = (
             np.concatenate((np.array(self._links, dtype=np.int64), np.array(self.links, dtype=np.int64))),
             np.concatenate((np.array(self._numbers, dtype=np.int64), headers["number"].astype(np.int64))),

@@ -137,6 +137,8 @@ class Endpoint:
 
     __slots__ = (
         "_backbone",
+        "_base_ns",
+        "_elapsed_ns",
         "_now_ns",
         "_owners",
         "_paths",
@@ -159,6 +161,8 @@ class Endpoint:
         self._backbone = host.backbone
         self._owners = host.backbone.owners
         self._read = host.backbone.fates.read
+        self._base_ns = host.backbone.clock.base_ns
+        self._elapsed_ns = host.backbone.clock.elapsed_ns
         self._now_ns = host.backbone.clock.now_ns
         self.address: Address = (host.ip, port)
         self._backbone.wire.open(self, port=port)
@@ -180,7 +184,7 @@ class Endpoint:
             return
         route = path.route
         link = route.link
-        departure_ns = route.admit(self._now_ns(), size_bytes)
+        departure_ns = route.admit(self._base_ns + self._elapsed_ns(), size_bytes)
         if departure_ns < 0:
             link.dropped[Cause.UPLINK_QUEUE] += 1
             return

@@ -25,6 +25,7 @@ class RealTime:
     """
 
     virtual = False
+    elapsed_ns = staticmethod(time.monotonic_ns)
 
     def __init__(self, base_ns: int | None = None) -> None:
         self.base_ns = time.time_ns() - time.monotonic_ns() if base_ns is None else base_ns

@@ -96,7 +96,7 @@ def test_a_lost_frame_between_processes_is_missed():
         def __init__(self, sock):
             super().__init__(None, sock)
 
-        def read(self, fates, *, now_ns, look):
+        def read(self, fates, *, elapsed_ns, look):
             self.sock.recv(2048)
 
     account = run_apart(program, link=LinkConfig())
