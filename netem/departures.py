@@ -136,6 +136,11 @@ class Departures:
             dropped[Cause.DESTINATION_DOWN] += len(frames)
         elif sock is None:
             dropped[Cause.SOURCE_DOWN] += len(frames)
+        elif len(frames) == 1:
+            if _sent(sock, path.target, frames[0]):
+                route.carried += 1
+            else:
+                dropped[Cause.SEND_BUFFER] += 1
         else:
             carried = self._carry(sock, path.target, frames)
             route.carried += carried
@@ -144,7 +149,7 @@ class Departures:
 
     def _carry(self, sock: socket.socket, target: Address, frames: list[bytes]) -> int:
         """Send frames, and return how many the socket's buffer took."""
-        if len(frames) == 1 or not self._segments:
+        if not self._segments:
             return sum(_sent(sock, target, frame) for frame in frames)
         carried = 0
         for size_bytes, run in itertools.groupby(frames, len):

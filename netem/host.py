@@ -139,7 +139,6 @@ class Endpoint:
         "_backbone",
         "_base_ns",
         "_elapsed_ns",
-        "_now_ns",
         "_owners",
         "_paths",
         "_read",
@@ -161,9 +160,7 @@ class Endpoint:
         self._backbone = host.backbone
         self._owners = host.backbone.owners
         self._read = host.backbone.fates.read
-        self._base_ns = host.backbone.clock.base_ns
-        self._elapsed_ns = host.backbone.clock.elapsed_ns
-        self._now_ns = host.backbone.clock.now_ns
+        self._base_ns, self._elapsed_ns = host.backbone.clock.base_ns, host.backbone.clock.elapsed_ns
         self.address: Address = (host.ip, port)
         self._backbone.wire.open(self, port=port)
         self._owners[self.address] = host
@@ -182,8 +179,7 @@ class Endpoint:
         path = self._paths.get(target) or self._find_path(target)
         if path is None:
             return
-        route = path.route
-        link = route.link
+        route, link = path.route, path.route.link
         departure_ns = route.admit(self._base_ns + self._elapsed_ns(), size_bytes)
         if departure_ns < 0:
             link.dropped[Cause.UPLINK_QUEUE] += 1
@@ -193,10 +189,10 @@ class Endpoint:
             route.in_flight += 1
             self.in_flight += 1
             route.post(path, data, link.number - 1, arrival_ns - link.delay_ns, arrival_ns)
-        if link.copy_at:
+        if copy_ns := link.copy_at:
             route.in_flight += 1
             self.in_flight += 1
-            route.post(path, data, link.number - 1, link.copy_at - link.copy_delay_ns, link.copy_at)
+            route.post(path, data, link.number - 1, copy_ns - link.copy_delay_ns, copy_ns)
 
     def _find_path(self, target: Address) -> Path | None:
         host = self.host
@@ -207,9 +203,8 @@ class Endpoint:
         if owner is None:
             host.unrouted[Cause.DESTINATION_DOWN] += 1
             return None
-        path = self._paths[target] = Path(
-            host.routes.get(owner) or self._backbone.make_route(host, owner), self, target
-        )
+        route = host.routes.get(owner) or self._backbone.make_route(host, owner)
+        path = self._paths[target] = Path(route, self, target)
         return path
 
     def receive(self, frame: bytes, source: Address) -> None:
@@ -219,7 +214,7 @@ class Endpoint:
             self._backbone.foreign += 1
         elif route.source.here or self.host.download_bytes_per_s == math.inf:
             self.sources[source] = route.link_id
-            self.deliver(route, frame, source, arrived_ns=self._now_ns())
+            self.deliver(route, frame, source, arrived_ns=self._base_ns + self._elapsed_ns())
         else:
             route.take(self, frame, source)
 
@@ -234,7 +229,7 @@ class Endpoint:
         if route is None:
             self._backbone.foreign += 1
             return False
-        self._read(route.link_id, frame[:HEADER_BYTES], self._now_ns())
+        self._read(route.link_id, frame[:HEADER_BYTES], self._base_ns + self._elapsed_ns())
         return True
 
     def route_from(self, frame: bytes, source: Address) -> Route | None:

@@ -65,10 +65,11 @@ class Hub:
         endpoint.address = sock.getsockname()
         self._sockets[endpoint.address] = sock
         self.endpoints[endpoint.address] = endpoint
-        if sock in self._selector.get_map():
-            self._selector.modify(sock, selectors.EVENT_READ, Reader(endpoint, sock))
-        else:
-            self._selector.register(sock, selectors.EVENT_READ, Reader(endpoint, sock))
+        reader = Reader(endpoint, sock)
+        try:
+            self._selector.register(sock, selectors.EVENT_READ, reader)
+        except KeyError:  # it is still bound, and read for nobody
+            self._selector.modify(sock, selectors.EVENT_READ, reader)
 
     def close(self, endpoint: Endpoint) -> None:
         """Unbind a socket; it lingers while packets from it are in flight, which must leave from its address."""

@@ -131,8 +131,7 @@ class Link:
         self.source = source
         self.target = target
         self.link_id = link_id
-        self.number = 0
-        self.open = True
+        self.number, self.open = 0, True
         self.dropped = no_drops()
         self.duplicated = 0
         self.delay_ns = 0
@@ -212,8 +211,7 @@ class Link:
             number=self.number,
             states=self._blocks.states_at(self.number),
         )
-        self._fates = []
-        self._begin = self.number
+        self._fates, self._begin = [], self.number
         self._set_rate()
 
     def exposures(self) -> tuple[Exposure, ...]:

@@ -11,7 +11,7 @@ import trio
 from netem.clock import TimerHeap
 from netem.timerfd import open_alarm
 
-COALESCE_NS = 50_000  # what is due within this is fired together: a wake-up costs more than a timer
+COALESCE_NS = 50_000  # a timer may fire this much early, or late, to share a wake-up: that costs more than a timer
 MOST_AT_ONCE = 64
 _TURN_NS = 2_000_000  # how long timers fire, under load, before sockets and tasks get their turn
 
@@ -32,6 +32,7 @@ class RealTime:
         self._timers = TimerHeap()
         self._alarm = open_alarm()
         self._armed_ns: int | None = None
+        self._next_turn_ns = 0  # what was due by COALESCE_NS before this has fired
         self._firing = False
         self._halted = False
 
@@ -66,7 +67,7 @@ class RealTime:
                     continue
                 self._armed_ns = None
                 if heap and not self._halted:
-                    self._arm(heap[0][0])
+                    self._arm(max(heap[0][0], self._next_turn_ns))
                 await self._alarm.wait()
         finally:
             self._alarm.close()
@@ -77,6 +78,7 @@ class RealTime:
         end_ns = now_ns + _TURN_NS
         while not self._halted and now_ns < end_ns:
             if self._timers.fire_until(now_ns + COALESCE_NS, most=MOST_AT_ONCE) < MOST_AT_ONCE:
+                self._next_turn_ns = now_ns + 2 * COALESCE_NS
                 return False
             now_ns = self.now_ns()
         return not self._halted
