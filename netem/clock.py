@@ -23,6 +23,11 @@ class Clock(Protocol):
     """What a node may ask of time."""
 
     virtual: bool
+    base_ns: int  # `now_ns()` is `base_ns + elapsed_ns()`: who asks for every packet adds it up without a call more
+
+    def elapsed_ns(self) -> int:
+        """Return the present time less `base_ns`."""
+        ...
 
     def now_ns(self) -> int:
         """Return the present time in nanoseconds since the Unix epoch; it never steps back."""

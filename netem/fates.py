@@ -1,7 +1,7 @@
 """Pure: what became of each packet: causes of loss, and the receivers' columnar log.
 
-One fate costs three list appends (an array's append takes twice as long); every 65,536 fates, or when somebody asks,
-numpy folds them into per-link sums.
+One fate costs three appends to lists or bytes, and nothing is unpacked (an array's append takes twice as long). Every 65,536
+fates, or when somebody asks, numpy folds them into per-link sums.
 
 Source: DESIGN section 3.
 """
@@ -18,6 +18,7 @@ from netem.latency import LatencyHistogram
 
 FOLD_PACKETS = 65_536
 _NUMBER_BITS = 40
+_HEADER = np.dtype([("number", "<u4"), ("sent_ns", "<u8")])  # as `netem.route` packs it
 _UNSEEN_NS = np.iinfo(np.int64).max
 
 
@@ -79,7 +80,11 @@ class FateLog:
     Args:
         links: how many link ids to make room for; more are added as they appear.
 
-    `late(lateness_ns)` feeds the histogram `lateness` with how late each departure was.
+    `late(lateness_ns)`, a list, feeds the histogram `lateness` with how late departures were.
+
+    `links`, `headers` and `arrivals_ns` are the records of frames not yet folded: link id, the 12-byte netem header, time of
+    arrival less `base_ns`. Who appends to them itself, for speed, appends to all three, and calls `fold` at `FOLD_PACKETS` records.
+
     Invariant: the integer sums do not depend on when folds happened.
     """
 
@@ -92,21 +97,29 @@ class FateLog:
         "_older",
         "_squares",
         "_sums",
+        "arrivals_ns",
+        "base_ns",
+        "headers",
         "late",
         "lateness",
+        "links",
     )
 
     def __init__(self, links: int = 64) -> None:
         self._links: list[int] = []
         self._numbers: list[int] = []
         self._delays: list[int] = []
+        self.links: list[int] = []
+        self.headers = bytearray()
+        self.arrivals_ns: list[int] = []
+        self.base_ns = 0
         # Rows: received, duplicates, reordered, delay sum, minimum, maximum.
         self._sums = np.zeros((6, 0), dtype=np.int64)
         self._squares = np.zeros(0)
         self._highest = np.zeros(0, dtype=np.int64)
         self._older = self._newer = np.zeros(0, dtype=np.int64)
         self.lateness = LatencyHistogram()
-        self.late: Callable[[int], None] = self.lateness.add
+        self.late: Callable[[list[int]], None] = self.lateness.extend
         self._grow(links)
 
     def received(self, link_id: int, number: int, delay_ns: int) -> None:
@@ -115,11 +128,19 @@ class FateLog:
         self._numbers.append(number)
         self._delays.append(delay_ns)
         if len(self._delays) >= FOLD_PACKETS:
-            self._fold()
+            self.fold()
+
+    def read(self, link_id: int, header: bytes, arrived_ns: int) -> None:
+        """Record one frame by its netem header."""
+        self.links.append(link_id)
+        self.headers += header
+        self.arrivals_ns.append(arrived_ns - self.base_ns)
+        if len(self.links) >= FOLD_PACKETS:
+            self.fold()
 
     def per_link(self) -> LinkFates:
         """Return all sums so far, one element a link id."""
-        self._fold()
+        self.fold()
         received, duplicates, reordered, delay_sum, low, high = self._sums.copy()
         return LinkFates(
             received=received,
@@ -134,16 +155,15 @@ class FateLog:
 
     def totals(self) -> FateTotals:
         """Return the sums over all links so far."""
-        self._fold()
+        self.fold()
         received, duplicates, reordered, delay_sum = (int(row.sum()) for row in self._sums[:4])
         return FateTotals(received, received - duplicates, duplicates, reordered=reordered, delay_sum_ns=delay_sum)
 
-    def _fold(self) -> None:
-        if not self._links:
+    def fold(self) -> None:
+        """Add the records to the sums."""
+        links, numbers, delays = self._taken()
+        if not len(links):
             return
-        links, numbers, delays = (np.array(column, dtype=np.int64) for column in self._columns())
-        for column in self._columns():
-            column.clear()
         self._grow(int(links.max()) + 1)
         # Group by link; a stable sort keeps the order of arrival within one.
         order = np.argsort(links, kind="stable")
@@ -162,8 +182,18 @@ class FateLog:
         self._squares[seen] += np.add.reduceat(delays.astype(np.float64) ** 2, starts)
         self._highest[seen] = np.maximum(self._highest[seen], np.maximum.reduceat(numbers, starts))
 
-    def _columns(self) -> tuple[list[int], list[int], list[int]]:
-        return self._links, self._numbers, self._delays
+    def _taken(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Take all records out: links, numbers and delays."""
+        headers = np.frombuffer(bytes(self.headers), dtype=_HEADER)
+        delays = np.array(self.arrivals_ns, dtype=np.int64) + self.base_ns - headers["sent_ns"].astype(np.int64)
+        taken = (
+            np.concatenate((np.array(self._links, dtype=np.int64), np.array(self.links, dtype=np.int64))),
+            np.concatenate((np.array(self._numbers, dtype=np.int64), headers["number"].astype(np.int64))),
+            np.concatenate((np.array(self._delays, dtype=np.int64), delays)),
+        )
+        for column in (self._links, self._numbers, self._delays, self.links, self.headers, self.arrivals_ns):
+            column.clear()
+        return taken
 
     def _seen_before(self, keys: np.ndarray) -> np.ndarray:
         """Mark packets (by link and number) seen earlier in this fold or in the window, and move the window on."""

@@ -1,11 +1,11 @@
 """trio: a host of the emulated network, and its UDP endpoints and TCP streams.
 
-Node code sees only these two classes and trio's own streams; whether bytes cross real sockets or memory is not theirs
-to know.
+Node code sees only these two classes and trio's own streams; whether bytes cross real sockets or memory it need not know.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -16,9 +16,7 @@ from netem.clock import Clock
 from netem.errors import LocalProtocolError
 from netem.fates import Cause, FateLog, no_drops
 from netem.rate_queue import RateQueue
-from netem.route import HEADER, HEADER_BYTES, MAX_DATAGRAM_BYTES, Address, Route, Wire
-
-_MAX_DATA_BYTES = MAX_DATAGRAM_BYTES - HEADER_BYTES
+from netem.route import HEADER_BYTES, MAX_DATAGRAM_BYTES, Address, Path, Route, Wire
 
 OnDatagram = Callable[[bytes, Address], None]
 StreamHandler = Callable[[trio.abc.Stream], Awaitable[None]]
@@ -139,15 +137,17 @@ class Endpoint:
 
     __slots__ = (
         "_backbone",
-        "_now_ns",
+        "_base_ns",
+        "_elapsed_ns",
         "_owners",
-        "_received",
-        "_routes",
+        "_paths",
+        "_read",
         "address",
         "host",
         "in_flight",
         "on_datagram",
         "open",
+        "sources",
     )
 
     def __init__(self, host: Host, on_datagram: OnDatagram, *, port: int) -> None:
@@ -155,11 +155,12 @@ class Endpoint:
         self.open = True
         self.in_flight = 0  # packets of ours that are still under way
         self.on_datagram = on_datagram
-        self._routes: dict[Address, Route] = {}  # by target address, as far as they were needed; none once closed
+        self.sources: dict[Address, int] = {}  # link ids of senders whose frames need nothing but to be recorded
+        self._paths: dict[Address, Path] = {}  # by target address, as far as they were needed; none once closed
         self._backbone = host.backbone
         self._owners = host.backbone.owners
-        self._received = host.backbone.fates.received
-        self._now_ns = host.backbone.clock.now_ns
+        self._read = host.backbone.fates.read
+        self._base_ns, self._elapsed_ns = host.backbone.clock.base_ns, host.backbone.clock.elapsed_ns
         self.address: Address = (host.ip, port)
         self._backbone.wire.open(self, port=port)
         self._owners[self.address] = host
@@ -171,14 +172,29 @@ class Endpoint:
         Raises:
             LocalProtocolError: data and the 12-byte netem header exceed 1200 bytes; nothing was sent or counted.
         """
-        if len(data) > _MAX_DATA_BYTES:
-            raise LocalProtocolError(f"a datagram of {len(data)} bytes; at most {_MAX_DATA_BYTES}")
+        size_bytes = len(data) + HEADER_BYTES
+        if size_bytes > MAX_DATAGRAM_BYTES:
+            raise LocalProtocolError(f"a datagram of {len(data)} bytes; at most {MAX_DATAGRAM_BYTES - HEADER_BYTES}")
         self.host.sent += 1
-        route = self._routes.get(target) or self._find_route(target)
-        if route is not None:
-            route.offer(self, data, target)
+        path = self._paths.get(target) or self._find_path(target)
+        if path is None:
+            return
+        route, link = path.route, path.route.link
+        departure_ns = route.admit(self._base_ns + self._elapsed_ns(), size_bytes)
+        if departure_ns < 0:
+            link.dropped[Cause.UPLINK_QUEUE] += 1
+            return
+        arrival_ns = link.verdict(departure_ns, size_bytes)
+        if arrival_ns > 0:
+            route.in_flight += 1
+            self.in_flight += 1
+            route.post(path, data, link.number - 1, arrival_ns - link.delay_ns, arrival_ns)
+        if copy_ns := link.copy_at:
+            route.in_flight += 1
+            self.in_flight += 1
+            route.post(path, data, link.number - 1, copy_ns - link.copy_delay_ns, copy_ns)
 
-    def _find_route(self, target: Address) -> Route | None:
+    def _find_path(self, target: Address) -> Path | None:
         host = self.host
         owner = self._owners.get(target) or self._backbone.owner_elsewhere(target)
         if not self.open:
@@ -187,23 +203,24 @@ class Endpoint:
         if owner is None:
             host.unrouted[Cause.DESTINATION_DOWN] += 1
             return None
-        route = self._routes[target] = host.routes.get(owner) or self._backbone.make_route(host, owner)
-        return route
+        route = host.routes.get(owner) or self._backbone.make_route(host, owner)
+        path = self._paths[target] = Path(route, self, target)
+        return path
 
     def receive(self, frame: bytes, source: Address) -> None:
         """Take a frame off the wire: record its fate and call the handler without the header."""
         route = self.route_from(frame, source)
         if route is None:
             self._backbone.foreign += 1
-        elif route.source.here:
-            self.deliver(route, frame, source, arrived_ns=self._now_ns())
+        elif route.source.here or self.host.download_bytes_per_s == math.inf:
+            self.sources[source] = route.link_id
+            self.deliver(route, frame, source, arrived_ns=self._base_ns + self._elapsed_ns())
         else:
             route.take(self, frame, source)
 
     def deliver(self, route: Route, frame: bytes, source: Address, *, arrived_ns: int) -> None:
         """Record the fate of a frame and call the handler."""
-        number, sent_ns = HEADER.unpack_from(frame)
-        self._received(route.link_id, number, arrived_ns - sent_ns)
+        self._read(route.link_id, frame[:HEADER_BYTES], arrived_ns)
         self.on_datagram(frame[HEADER_BYTES:], source)
 
     def record(self, frame: bytes, source: Address) -> bool:
@@ -212,8 +229,7 @@ class Endpoint:
         if route is None:
             self._backbone.foreign += 1
             return False
-        number, sent_ns = HEADER.unpack_from(frame)
-        self._received(route.link_id, number, self._now_ns() - sent_ns)
+        self._read(route.link_id, frame[:HEADER_BYTES], self._base_ns + self._elapsed_ns())
         return True
 
     def route_from(self, frame: bytes, source: Address) -> Route | None:
@@ -229,6 +245,6 @@ class Endpoint:
         """Close the socket; packets in flight from here still travel, those to here will find nobody. Idempotent."""
         if self.open:
             self.open = False
-            self._routes.clear()
+            self._paths.clear()
             self.host.endpoints.remove(self)
             self._backbone.wire.close(self)

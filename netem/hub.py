@@ -1,25 +1,25 @@
 """trio: the real wire: one receive hub over all UDP sockets of the process.
 
-Every socket is in one selector that trio waits on; a wake-up drains at most 64 datagrams per socket. Sending is a plain
-non-blocking `sendto` from the sender's own socket.
+Every socket is in one selector that trio waits on; it is also looked at after every burst of departures. A look reads at most 64
+datagrams per socket. `netem.departures` sends, each packet from its sender's own socket.
 """
 
 from __future__ import annotations
 
-import errno
 import selectors
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import trio
 
 from netem.clock import Clock
-from netem.fates import Cause, FateLog
+from netem.departures import Departures
+from netem.fates import FOLD_PACKETS, Cause, FateLog
 from netem.host import Endpoint
 from netem.memory import port_taken
-from netem.route import HEADER, Address
+from netem.route import HEADER_BYTES, Address
 
 DRAIN_MOST = 64  # datagrams per socket and wake-up, so that no socket starves the others
 _RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
@@ -42,10 +42,16 @@ class Hub:
         self._sockets: dict[Address, socket.socket] = {}
         self._lingerers: dict[Address, int] = {}  # closed endpoints with packets in flight, by address
         self._selector = selectors.DefaultSelector()
-        self._now_ns = clock.now_ns
-        self._late = fates.late
+        self._looks = 0
+        self._elapsed_ns = clock.elapsed_ns
+        self._fates = fates
+        fates.base_ns = clock.base_ns
         self._drops_of_closed = 0
         self.keep_bound = False
+        self._departures = Departures(
+            clock, sockets=self._sockets, endpoints=self.endpoints, late=fates.late, departed=self._look
+        )
+        self.post = self._departures.post
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
         """Bind a real socket (see `Wire.open`), or take over the one that lingers at this address.
@@ -59,10 +65,11 @@ class Hub:
         endpoint.address = sock.getsockname()
         self._sockets[endpoint.address] = sock
         self.endpoints[endpoint.address] = endpoint
-        if sock in self._selector.get_map():
-            self._selector.modify(sock, selectors.EVENT_READ, (endpoint, sock))
-        else:
-            self._selector.register(sock, selectors.EVENT_READ, (endpoint, sock))
+        reader = Reader(endpoint, sock)
+        try:
+            self._selector.register(sock, selectors.EVENT_READ, reader)
+        except KeyError:  # it is still bound, and read for nobody
+            self._selector.modify(sock, selectors.EVENT_READ, reader)
 
     def close(self, endpoint: Endpoint) -> None:
         """Unbind a socket; it lingers while packets from it are in flight, which must leave from its address."""
@@ -73,7 +80,7 @@ class Hub:
         for frame, source in unread(sock):
             nobody.receive(frame, source)
         if self.keep_bound:
-            self._selector.modify(sock, selectors.EVENT_READ, (nobody, sock))
+            self._selector.modify(sock, selectors.EVENT_READ, Reader(nobody, sock))
         else:
             self._selector.unregister(sock)
         if endpoint.in_flight:
@@ -88,47 +95,34 @@ class Hub:
     def _free_if_idle(self, address: Address) -> None:
         if address not in self.endpoints and not self._lingerers.get(address) and not self.keep_bound:
             self._lingerers.pop(address, None)
-            self._free(self._sockets.pop(address))
+            sock = self._sockets.pop(address, None)
+            if sock is not None:  # else `run` has ended and freed it
+                self._free(sock)
 
     def _free(self, sock: socket.socket) -> None:
         self._drops_of_closed += socket_drops(sock) or 0
         sock.close()
 
-    def carry(  # noqa: PLR0917 - per packet, keywords cost
-        self,
-        link_id: int,  # noqa: ARG002 - the receiver learns it from the source address
-        sender: Endpoint,
-        receiver: Endpoint,
-        data: bytes,
-        number: int,
-        sent_ns: int,
-        due_ns: int,
-    ) -> bool:
-        """Send a packet and note how late that is; False when the socket's buffer is full."""
-        return self.send_away(sender, receiver.address, HEADER.pack(number, sent_ns) + data, due_ns=due_ns)
-
-    def send_away(self, sender: Endpoint, target: Address, frame: bytes, *, due_ns: int) -> bool:
-        """Send a frame to any address (see `Wire.send_away`)."""
-        self._late(self._now_ns() - due_ns)
-        try:
-            self._sockets[sender.address].sendto(frame, target)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ENOBUFS):
-                raise
-            return False
-        return True
-
     async def run(self) -> None:
         """Read sockets until cancelled; then count what is still unread as received, and close everything."""
-        select = self._selector.select
         descriptor = self._selector.fileno()
         try:
             while True:
                 await trio.lowlevel.wait_readable(descriptor)
-                for key, _ in select(0):
-                    read_some(*key.data)
+                self._look()
         finally:
             self._stop()
+
+    def _look(self) -> None:
+        """Read the sockets in which something waits; none does once `run` has ended, while the clock may still run."""
+        if not self._sockets:
+            return
+        fates = self._fates
+        self._looks += 1
+        for key, _ in self._selector.select(0):
+            key.data.read(fates, elapsed_ns=self._elapsed_ns, look=self._looks)
+        if len(fates.links) >= FOLD_PACKETS:
+            fates.fold()
 
     def _stop(self) -> None:
         for endpoint in list(self.endpoints.values()):
@@ -136,9 +130,8 @@ class Hub:
                 endpoint.record(frame, source)
             endpoint.close()
         for key in list(self._selector.get_map().values()):
-            nobody, sock = key.data
-            for frame, source in unread(sock):
-                nobody.receive(frame, source)
+            for frame, source in unread(key.data.sock):
+                key.data.endpoint.receive(frame, source)
         for sock in self._sockets.values():
             self._free(sock)
         self._sockets.clear()
@@ -158,6 +151,8 @@ class _Nobody:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self.sources: dict[Address, int] = {}  # so that every frame comes to `receive`
+        self.on_datagram = endpoint.on_datagram
 
     def receive(self, frame: bytes, source: Address) -> None:
         """Count a frame as DESTINATION_DOWN."""
@@ -167,17 +162,50 @@ class _Nobody:
             route.link.dropped[Cause.DESTINATION_DOWN] += 1
 
 
-def read_some(endpoint: Endpoint | _Nobody, sock: socket.socket) -> None:
-    """Hand at most 64 waiting datagrams to an endpoint, which a handler may close meanwhile."""
-    receive = endpoint.receive
-    for _ in range(DRAIN_MOST):
+class Reader:
+    """What reads one socket for its endpoint.
+
+    A quiet socket is read once a look: finding out that it is empty would cost as much as the datagram. One that has more at the
+    next look is drained.
+    """
+
+    __slots__ = ("_busy", "_looked", "_receive", "endpoint", "sock")
+
+    def __init__(self, endpoint: Endpoint | _Nobody, sock: socket.socket) -> None:
+        self.endpoint = endpoint
+        self.sock = sock
+        self._receive = sock.recvfrom
+        self._busy = False
+        self._looked = 0
+
+    def read(self, fates: FateLog, *, elapsed_ns: Callable[[], int], look: int) -> None:
+        """Hand at most 64 waiting datagrams to the endpoint, which a handler may close meanwhile."""
+        receive = self._receive
+        endpoint = self.endpoint
         if not endpoint.open:
             return
-        try:
-            frame, source = sock.recvfrom(_READ_BYTES)
-        except BlockingIOError:
-            return
-        receive(frame, source)
+        busy = self._busy or self._looked == look - 1
+        self._looked = look
+        # Taken out of the loop: each is an attribute look-up less for every datagram.
+        sources, on_datagram = endpoint.sources, endpoint.on_datagram
+        links, headers, arrivals_ns = fates.links, fates.headers, fates.arrivals_ns
+        for count in range(DRAIN_MOST if busy else 1):
+            try:
+                frame, source = receive(_READ_BYTES)
+            except BlockingIOError:
+                self._busy = count > 1
+                return
+            link_id = sources.get(source)
+            if link_id is None or len(frame) < HEADER_BYTES:
+                endpoint.receive(frame, source)
+            else:  # as `endpoint.receive` does, without its calls
+                links.append(link_id)
+                headers += frame[:HEADER_BYTES]
+                arrivals_ns.append(elapsed_ns())
+                on_datagram(frame[HEADER_BYTES:], source)
+            if not endpoint.open:
+                return
+        self._busy = busy
 
 
 def unread(sock: socket.socket) -> Iterator[tuple[bytes, Address]]:

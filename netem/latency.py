@@ -33,6 +33,12 @@ class LatencyHistogram:
         if len(self._pending) >= _FOLD:
             self._fold()
 
+    def extend(self, durations_ns: list[int]) -> None:
+        """Count many durations."""
+        self._pending += durations_ns
+        if len(self._pending) >= _FOLD:
+            self._fold()
+
     def counts(self) -> tuple[list[int], int]:
         """Return the counts by bin and the longest duration, for `merge` in another process."""
         self._fold()

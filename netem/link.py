@@ -24,6 +24,12 @@ _LINK_QUEUE = int(Cause.LINK_QUEUE)
 _PARTITION = int(Cause.PARTITION)
 
 
+@functools.lru_cache(maxsize=64)
+def _constant(delay_ns: int) -> list[int]:
+    """Return a window of equal fates, one for all links that have it."""
+    return [delay_ns] * 4096
+
+
 @dataclass(frozen=True)
 class LinkConfig:
     """What one directed link does to its packets.
@@ -99,9 +105,12 @@ class Link:
     """
 
     __slots__ = (
+        "_begin",
         "_blocks",
         "_exposed",
+        "_fates",
         "_past",
+        "_plain",
         "_queue",
         "_uniforms",
         "config",
@@ -122,8 +131,7 @@ class Link:
         self.source = source
         self.target = target
         self.link_id = link_id
-        self.number = 0
-        self.open = True
+        self.number, self.open = 0, True
         self.dropped = no_drops()
         self.duplicated = 0
         self.delay_ns = 0
@@ -131,6 +139,9 @@ class Link:
         self.copy_delay_ns = 0
         self._uniforms = uniforms
         self._blocks = FateBlocks(config.impairments, source=source, target=target, uniforms=uniforms)
+        self._fates: list[int] = []  # of packets `_begin` and up; the first beyond moves the window
+        self._begin = 0
+        self._plain = False  # neither queue nor copies in this window
         self._queue: RateQueue | None = None
         self._set_rate()
         self._past: list[Exposure] = []
@@ -145,24 +156,41 @@ class Link:
         """Judge the next packet: return its arrival (ns), or -cause; its copy's arrival is left in `copy_at`."""
         number = self.number
         self.number = number + 1
-        self.copy_at = 0
         if not self.open:
+            self.copy_at = 0
             self.dropped[_PARTITION] += 1
             return -_PARTITION
-        blocks = self._blocks
-        delay_ns = blocks.fixed_ns
+        try:
+            delay_ns = self._fates[number - self._begin]
+        except IndexError:
+            delay_ns = self._advance(number)
         if delay_ns < 0:
-            if number >= blocks.end:
-                blocks.advance(number)
-            delay_ns = blocks.fates[number - blocks.begin]
-            if delay_ns < 0:
-                self.dropped[_LOSS] += 1
-                return -_LOSS
+            self.copy_at = 0
+            self.dropped[_LOSS] += 1
+            return -_LOSS
         self.delay_ns = delay_ns
-        arrival_ns = now_ns + delay_ns
+        if self._plain:
+            return now_ns + delay_ns
+        return self._serialise_and_copy(number, now_ns, size_bytes)
+
+    def _advance(self, number: int) -> int:
+        """Move the window of fates on to a packet, and return its fate."""
+        blocks = self._blocks
+        if blocks.fixed_ns >= 0:
+            self._begin, self._fates = number, _constant(blocks.fixed_ns)
+        else:
+            blocks.advance(number)
+            self._begin, self._fates = blocks.begin, blocks.fates
+        self.copy_at = 0
+        self._plain = self._queue is None and not blocks.copies
+        return self._fates[number - self._begin]
+
+    def _serialise_and_copy(self, number: int, now_ns: int, size_bytes: int) -> int:
+        self.copy_at = 0
+        arrival_ns = now_ns + self.delay_ns
         if self._queue is not None:
             arrival_ns = self._serialise(arrival_ns, size_bytes)
-        if blocks.copies and (copy_ns := blocks.copies[number - blocks.begin]) != NO_COPY:
+        if (copies := self._blocks.copies) and (copy_ns := copies[number - self._begin]) != NO_COPY:
             self._copy(now_ns, copy_ns, size_bytes)
         return arrival_ns
 
@@ -183,6 +211,7 @@ class Link:
             number=self.number,
             states=self._blocks.states_at(self.number),
         )
+        self._fates, self._begin = [], self.number
         self._set_rate()
 
     def exposures(self) -> tuple[Exposure, ...]:

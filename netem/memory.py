@@ -12,23 +12,24 @@ import trio
 
 from netem.clock import Clock
 from netem.errors import ConfigError, LocalProtocolError
-from netem.fates import FateLog
+from netem.fates import Cause, FateLog
 from netem.host import Endpoint
 from netem.memory_stream import MemoryStream, stream_pair
-from netem.route import Address
+from netem.route import Address, Path
 
 _FIRST_PORT = 40_000
 _LAST_PORT = 65_535
 
 
 class MemoryWire:
-    """Datagrams in memory (a `Wire`): a packet reaches its receiver within the call that hands it over.
+    """Datagrams in memory (a `Wire`): one timer each, and no real socket.
 
     Its header is never packed: link, number and send time are passed on as they are.
     """
 
     def __init__(self, clock: Clock, fates: FateLog) -> None:
         self.endpoints: dict[Address, Endpoint] = {}
+        self._call_at = clock.call_at
         self._now_ns = clock.now_ns
         self._received = fates.received
 
@@ -44,24 +45,28 @@ class MemoryWire:
     def release(self, endpoint: Endpoint) -> None:
         """Do nothing: memory keeps nothing for packets in flight."""
 
-    def carry(  # noqa: PLR0917 - per packet, keywords cost
-        self,
-        link_id: int,
-        sender: Endpoint,
-        receiver: Endpoint,
-        data: bytes,
-        number: int,
-        sent_ns: int,
-        due_ns: int,  # noqa: ARG002 - virtual departures are never late
-    ) -> bool:
-        """Deliver at once."""
-        self._received(link_id, number, self._now_ns() - sent_ns)
-        receiver.on_datagram(data, sender.address)
-        return True
+    def post(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917 - per packet, keywords cost
+        """Deliver at `due_ns` (see `Wire.post`).
 
-    def send_away(self, sender: Endpoint, target: Address, frame: bytes, *, due_ns: int) -> bool:  # noqa: ARG002 - `Wire.send_away`
-        """Raise LocalProtocolError: in virtual time there is no other process."""
-        raise LocalProtocolError(f"virtual time has no way to {target[0]}")
+        Raises:
+            LocalProtocolError: the target is in another process, and in virtual time there is none.
+        """
+        if not path.route.target.here:
+            raise LocalProtocolError(f"virtual time has no way to {path.target[0]}")
+        self._call_at(due_ns, self._hand_over, path, data, number, sent_ns)
+
+    def _hand_over(self, path: Path, data: bytes, number: int, sent_ns: int) -> None:
+        route = path.route
+        sender = path.sender
+        route.in_flight -= 1
+        sender.in_flight -= 1
+        receiver = self.endpoints.get(path.target)
+        if receiver is None:
+            route.link.dropped[Cause.DESTINATION_DOWN] += 1
+        else:
+            route.carried += 1
+            self._received(route.link_id, number, self._now_ns() - sent_ns)
+            receiver.on_datagram(data, sender.address)
 
     def kernel_drops(self) -> int:
         """Return 0: memory drops nothing."""

@@ -46,6 +46,7 @@ class BlockUniforms:
         self._run_seed = run_seed
         self._philox = np.random.Philox(key=0)
         self._generator = np.random.Generator(self._philox)
+        self._scratch = np.empty(0)
         self._counter = np.zeros(4, dtype=np.uint64)
         # numpy copies what it is set to, so that one state serves for all blocks.
         self._state: Any = {
@@ -58,11 +59,19 @@ class BlockUniforms:
         }
 
     def draw(self, key: bytes, *, block: int, shape: tuple[int, int]) -> np.ndarray:
-        """Return float64 uniforms of `shape` (columns, packets) for a 16-byte key and block index >= 0."""
+        """Return float64 uniforms of `shape` (columns, packets) for a 16-byte key and block index >= 0.
+
+        They are overwritten by the next draw: fresh memory for every block would cost as much as the draw.
+        """
         self._state["state"]["key"] = np.frombuffer(key, dtype=np.uint64)
         self._counter[3] = block
         self._philox.state = self._state
-        return self._generator.random(shape)
+        size = shape[0] * shape[1]
+        if size > len(self._scratch):
+            self._scratch = np.empty(size)
+        uniforms = self._scratch[:size].reshape(shape)
+        self._generator.random(out=uniforms)
+        return uniforms
 
     def key(self, *parts: KeyPart) -> bytes:
         """Return the 16-byte key of `parts` under this run's seed."""

@@ -1,4 +1,4 @@
-"""trio: wall-clock time and the departure scheduler of a process."""
+"""trio: wall-clock time and the timers of a process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import trio
 from netem.clock import TimerHeap
 from netem.timerfd import open_alarm
 
-COALESCE_NS = 50_000  # what is due within this is fired together: a wake-up costs more than a timer
-MOST_PER_WAKE = 512  # so that sockets and tasks get their turn under load
+COALESCE_NS = 50_000  # a timer may fire this much early, or late, to share a wake-up: that costs more than a timer
+MOST_AT_ONCE = 64
+_TURN_NS = 2_000_000  # how long timers fire, under load, before sockets and tasks get their turn
 
 
 class RealTime:
@@ -24,12 +25,14 @@ class RealTime:
     """
 
     virtual = False
+    elapsed_ns = staticmethod(time.monotonic_ns)
 
     def __init__(self, base_ns: int | None = None) -> None:
         self.base_ns = time.time_ns() - time.monotonic_ns() if base_ns is None else base_ns
         self._timers = TimerHeap()
         self._alarm = open_alarm()
         self._armed_ns: int | None = None
+        self._next_turn_ns = 0  # what was due by COALESCE_NS before this has fired
         self._firing = False
         self._halted = False
 
@@ -57,15 +60,25 @@ class RealTime:
         try:
             while True:
                 self._firing = True
-                limit_ns = 0 if self._halted else self.now_ns() + COALESCE_NS
-                fired = self._timers.fire_until(limit_ns, most=MOST_PER_WAKE)
+                more = self._fire()
                 self._firing = False
-                if fired:
+                if more:
                     await trio.lowlevel.checkpoint()
                     continue
                 self._armed_ns = None
                 if heap and not self._halted:
-                    self._arm(heap[0][0])
+                    self._arm(max(heap[0][0], self._next_turn_ns))
                 await self._alarm.wait()
         finally:
             self._alarm.close()
+
+    def _fire(self) -> bool:
+        """Run what is due, for one turn; say whether the turn ended first."""
+        now_ns = self.now_ns()
+        end_ns = now_ns + _TURN_NS
+        while not self._halted and now_ns < end_ns:
+            if self._timers.fire_until(now_ns + COALESCE_NS, most=MOST_AT_ONCE) < MOST_AT_ONCE:
+                self._next_turn_ns = now_ns + 2 * COALESCE_NS
+                return False
+            now_ns = self.now_ns()
+        return not self._halted

@@ -31,7 +31,7 @@ Address = tuple[str, int]
 
 
 class Wire(Protocol):
-    """What carries a datagram once it is due: memory under virtual time, real sockets under real time."""
+    """What carries a datagram to its due time and then to its receiver: memory under virtual time, real sockets under real time."""
 
     endpoints: dict[Address, Endpoint]  # those that are open now
 
@@ -47,14 +47,8 @@ class Wire(Protocol):
         """Free what was kept for the packets in flight of a closed endpoint: the last of them is gone."""
         ...
 
-    def carry(  # noqa: PLR0917 - per packet, keywords cost
-        self, link_id: int, sender: Endpoint, receiver: Endpoint, data: bytes, number: int, sent_ns: int, due_ns: int
-    ) -> bool:
-        """Hand over a packet that was due at `due_ns`; False when the sender's socket buffer is full."""
-        ...
-
-    def send_away(self, sender: Endpoint, target: Address, frame: bytes, *, due_ns: int) -> bool:
-        """Send a frame to another process; False when the sender's socket buffer is full."""
+    def post(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917 - per packet, keywords cost
+        """Hand over a packet at `due_ns`, and then take it off the counts of what is in flight."""
         ...
 
     def kernel_drops(self) -> int | None:
@@ -62,25 +56,36 @@ class Wire(Protocol):
         ...
 
 
+class Path:
+    """The way from one endpoint to one address."""
+
+    __slots__ = ("route", "sender", "target")
+
+    def __init__(self, route: Route, sender: Endpoint, target: Address) -> None:
+        self.route = route
+        self.sender = sender
+        self.target = target
+
+
 class Route:
     """One ordered pair of hosts: its link, its access queues and its counters.
+
+    `admit` is the source's uplink; `post(path, data, number, sent_ns, arrival_ns)` schedules what the link let through.
 
     Invariant: link.offered + drops in the uplink + copies = carried + drops by every other cause + in_flight, where
     `carried` was handed to the wire. Drops of every cause are counted in `link.dropped`.
     """
 
     __slots__ = (
-        "_admit",
         "_call_at",
-        "_carry",
-        "_endpoints",
         "_now_ns",
-        "_on_arrival",
         "_wire",
+        "admit",
         "carried",
         "in_flight",
         "link",
         "link_id",
+        "post",
         "source",
         "target",
     )
@@ -92,78 +97,31 @@ class Route:
         self.link_id = link.link_id
         self.carried = 0
         self.in_flight = 0
+        self.admit = source.uplink.admit
         self._call_at = clock.call_at
         self._now_ns = clock.now_ns
         self._wire = wire
-        self._carry = wire.carry
-        self._endpoints = wire.endpoints
-        self._admit = source.uplink.admit
-        # Without a download limit the arrival is the hand-over, and one timer is enough.
-        self._on_arrival = self._hand_over if target.download_bytes_per_s == math.inf else self._arrive
-        if not target.here:
-            self._on_arrival = self._send_away  # the other process runs the downlink
+        # Without a download limit the arrival is the hand-over; for a host elsewhere, its own process runs the downlink.
+        queues = target.here and target.download_bytes_per_s != math.inf
+        self.post = self._post_arrival if queues else wire.post
 
-    def offer(self, sender: Endpoint, data: bytes, target: Address) -> None:
-        """Judge a packet and schedule its arrival, and its duplicate's."""
-        link = self.link
-        size = len(data) + HEADER_BYTES
-        departure_ns = self._admit(self._now_ns(), size)
-        if departure_ns < 0:
-            link.dropped[Cause.UPLINK_QUEUE] += 1
-            return
-        arrival_ns = link.verdict(departure_ns, size)
-        if arrival_ns > 0:
-            # As in `_schedule`: a call more for each packet would be felt.
-            self.in_flight += 1
-            sender.in_flight += 1
-            sent_ns = arrival_ns - link.delay_ns
-            self._call_at(arrival_ns, self._on_arrival, sender, data, target, link.number - 1, sent_ns, arrival_ns)
-        if link.copy_at:
-            self._schedule(sender, data, target, link.copy_at, link.copy_at - link.copy_delay_ns)
+    def _post_arrival(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917 - per packet, keywords cost
+        self._call_at(due_ns, self._arrive, path, data, number, sent_ns, due_ns)
 
-    def _schedule(self, sender: Endpoint, data: bytes, target: Address, arrival_ns: int, sent_ns: int) -> None:  # noqa: PLR0917 - per packet, keywords cost
-        self.in_flight += 1
-        sender.in_flight += 1
-        self._call_at(arrival_ns, self._on_arrival, sender, data, target, self.link.number - 1, sent_ns, arrival_ns)
-
-    def _arrive(self, sender: Endpoint, data: bytes, target: Address, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917 - per packet, keywords cost
+    def _arrive(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917 - per packet, keywords cost
         departure_ns = self.target.downlink.admit(due_ns, len(data) + HEADER_BYTES)
         if departure_ns < 0:
-            self.in_flight -= 1
             self.link.dropped[Cause.DOWNLINK_QUEUE] += 1
-            sender.in_flight -= 1
-            self._leave(sender)
-            return
-        sent_ns += departure_ns - due_ns
-        self._call_at(departure_ns, self._hand_over, sender, data, target, number, sent_ns, departure_ns)
-
-    def _hand_over(  # noqa: PLR0917 - per packet, keywords cost
-        self, sender: Endpoint, data: bytes, target: Address, number: int, sent_ns: int, due_ns: int
-    ) -> None:
-        self.in_flight -= 1
-        sender.in_flight -= 1
-        receiver = self._endpoints.get(target)
-        if receiver is None:
-            self.link.dropped[Cause.DESTINATION_DOWN] += 1
+            self.leave(path.sender, 1)
         else:
-            self.carried += 1
-            if not self._carry(self.link_id, sender, receiver, data, number, sent_ns, due_ns):
-                self.carried -= 1
-                self.link.dropped[Cause.SEND_BUFFER] += 1
-        if not sender.open:
-            self._leave(sender)
+            self._wire.post(path, data, number, sent_ns + departure_ns - due_ns, departure_ns)
 
-    def _send_away(  # noqa: PLR0917 - per packet, keywords cost
-        self, sender: Endpoint, data: bytes, target: Address, number: int, sent_ns: int, due_ns: int
-    ) -> None:
-        self.in_flight -= 1
-        sender.in_flight -= 1
-        if self._wire.send_away(sender, target, HEADER.pack(number, sent_ns) + data, due_ns=due_ns):
-            self.carried += 1
-        else:
-            self.link.dropped[Cause.SEND_BUFFER] += 1
-        if not sender.open:
-            self._leave(sender)
+    def leave(self, sender: Endpoint, packets: int) -> None:
+        """Take packets off the counts of what is in flight."""
+        self.in_flight -= packets
+        sender.in_flight -= packets
+        if not (sender.open or sender.in_flight):
+            self._wire.release(sender)
 
     def take(self, receiver: Endpoint, frame: bytes, source: Address) -> None:
         """Take a frame that another process sent by this route, through the downlink that ends here."""
@@ -183,7 +141,3 @@ class Route:
             receiver.deliver(self, frame, source, arrived_ns=arrived_ns)
         else:
             self.link.dropped[Cause.DESTINATION_DOWN] += 1
-
-    def _leave(self, sender: Endpoint) -> None:
-        if not (sender.open or sender.in_flight):
-            self._wire.release(sender)

@@ -6,6 +6,7 @@ Linux has timerfd (through ctypes before Python 3.13); elsewhere a cancel scope 
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 import os
 import sys
@@ -53,21 +54,25 @@ class TimerFd:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         # The default slack of 50 us would be the largest part of every departure's error.
         self._libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        self._rung = False
+        # Made once, as the alarm is set for every wake-up.
+        self._spec = _Itimerspec(_Timespec(0, 0), _Timespec(0, 0))
+        self._value = self._spec.value
+        self._set = functools.partial(self._libc.timerfd_settime, self._fd, _ABSTIME, ctypes.byref(self._spec), None)
 
     def arm(self, monotonic_ns: int) -> None:
         """Ring at `monotonic_ns`; a time that has passed rings at once."""
-        sec, nsec = divmod(max(1, monotonic_ns), 10**9)
-        spec = _Itimerspec(_Timespec(0, 0), _Timespec(sec, nsec))
-        if self._libc.timerfd_settime(self._fd, _ABSTIME, ctypes.byref(spec), None) < 0:
+        self._value.sec, self._value.nsec = divmod(max(1, monotonic_ns), 10**9)
+        self._rung = False  # setting the timer also takes back that it rang
+        if self._set() < 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 
     async def wait(self) -> None:
         """Wait until the timer has expired."""
-        await trio.lowlevel.wait_readable(self._fd)
-        try:
+        if self._rung:
             os.read(self._fd, 8)
-        except BlockingIOError:
-            return  # re-armed to a later time between the wake-up and the read
+        await trio.lowlevel.wait_readable(self._fd)
+        self._rung = True
 
     def close(self) -> None:
         """Close the descriptor."""

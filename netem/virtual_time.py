@@ -31,6 +31,7 @@ class VirtualTime(trio.abc.Clock):
     """
 
     virtual = True
+    base_ns = 0
 
     def __init__(self) -> None:
         self._now_ns = VIRTUAL_EPOCH_NS
@@ -56,6 +57,8 @@ class VirtualTime(trio.abc.Clock):
     def now_ns(self) -> int:
         """Return virtual Unix nanoseconds."""
         return self._now_ns
+
+    elapsed_ns = now_ns
 
     def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
         """Schedule a callback (see `Clock.call_at`)."""

@@ -7,6 +7,7 @@ import selectors
 import pytest
 import trio
 
+from netem import hub
 from netem.accounts import merge
 from netem.errors import LocalProtocolError
 from netem.impairments.delay import Delay
@@ -87,15 +88,16 @@ def test_a_lost_frame_between_processes_is_missed():
         a = here.hosts["a"].open_udp(lambda data, source: None)
         sock = elsewhere.wire._sockets[b.address]
         # As if the kernel had lost what comes, without a word.
-        elsewhere.wire._selector.modify(sock, selectors.EVENT_READ, (Deaf(), sock))
+        elsewhere.wire._selector.modify(sock, selectors.EVENT_READ, Deaf(sock))
         a.send(b"x", b.address)
         await settle()
 
-    class Deaf:
-        open = True
+    class Deaf(hub.Reader):
+        def __init__(self, sock):
+            super().__init__(None, sock)
 
-        def receive(self, frame, source):
-            return None
+        def read(self, fates, *, elapsed_ns, look):
+            self.sock.recv(2048)
 
     account = run_apart(program, link=LinkConfig())
     assert account.conservation.missing == 1

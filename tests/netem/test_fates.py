@@ -1,11 +1,13 @@
 """Pure: the receivers' log counts what arrived, twice or out of order."""
 
+import dataclasses
 import random
 
 import pytest
 
 from netem import fates
 from netem.fates import Cause, FateLog, no_drops
+from netem.route import HEADER
 
 
 def slow_log(records):
@@ -81,6 +83,19 @@ def test_a_duplicate_is_recognised_however_often_somebody_asked_in_between():
     assert log.totals().reordered == 0
 
 
+def test_frames_read_and_packets_recorded_are_counted_alike(monkeypatch):
+    monkeypatch.setattr(fates, "FOLD_PACKETS", 500)
+    records = some_records(2_000)
+    recorded, read = FateLog(), FateLog()
+    sent_ns = 1_700_000_000 * 10**9
+    for link, number, delay_ns in records:
+        recorded.received(link, number, delay_ns)
+        read.read(link, HEADER.pack(number, sent_ns), sent_ns + delay_ns)
+    one, other = recorded.per_link(), read.per_link()
+    for field in dataclasses.fields(one):
+        assert (getattr(one, field.name) == getattr(other, field.name)).all(), field.name
+
+
 def test_the_sum_of_squares_gives_the_spread():
     log = FateLog()
     for number, delay in enumerate((1_000_000, 3_000_000)):
@@ -90,7 +105,7 @@ def test_the_sum_of_squares_gives_the_spread():
 
 def test_lateness_is_fed_through_the_log():
     log = FateLog()
-    log.late(5_000_000)
+    log.late([5_000_000])
     assert log.lateness.count == 1
     assert log.lateness.max_ns == 5_000_000
 

@@ -6,12 +6,13 @@ import socket
 
 import trio
 
-from netem import hub
+from netem import departures, hub
 from netem.fates import Cause
 from netem.impairments.delay import Delay
 from netem.impairments.loss import Loss
 from netem.link import LinkConfig
-from netem.real_time import COALESCE_NS
+from netem.network import Network
+from netem.real_time import COALESCE_NS, RealTime
 
 
 async def settle(rounds: int = 6) -> None:
@@ -23,6 +24,12 @@ async def settle(rounds: int = 6) -> None:
 def a_pair(network, on_datagram=lambda data, source: None):
     sender = network.add_host("a").open_udp(lambda data, source: None)
     return sender, network.add_host("b").open_udp(on_datagram)
+
+
+def into_the_kernel(network):
+    """Let what is due leave, and nobody read it."""
+    network.wire._departures._departed = lambda: None
+    network.clock._timers.fire_until(network.clock.now_ns() + COALESCE_NS, most=2)
 
 
 def test_datagrams_arrive_with_their_delay_and_receivers_count_the_loss(run_real):
@@ -73,7 +80,7 @@ def test_a_frame_that_vanishes_without_a_counter_makes_the_run_void(run_real):
         sender, receiver = a_pair(network)
         for _ in range(2):
             sender.send(b"x", receiver.address)
-        network.clock._timers.fire_until(network.clock.now_ns(), most=2)  # now in the kernel, not yet read
+        into_the_kernel(network)
         network.wire._sockets[receiver.address].recv(2048)
 
     network = run_real(program)
@@ -125,7 +132,7 @@ def test_what_lies_in_sockets_at_the_end_counts_as_delivered_and_reaches_no_hand
     async def program(network, nursery):
         sender, receiver = a_pair(network, lambda data, source: got.append(data))
         sender.send(b"x", receiver.address)
-        network.clock._timers.fire_until(network.clock.now_ns(), most=1)  # now in the kernel, not yet read
+        into_the_kernel(network)
 
     network = run_real(program)
     assert (network.fate_counts()["delivered"], got) == (1, [])
@@ -137,3 +144,53 @@ def test_lag_is_measured_while_the_network_runs(run_real):
         await settle(20)
 
     assert run_real(program).lag.histogram.count >= 2
+
+
+def test_packets_in_flight_when_the_network_ends_are_still_accounted_for():
+    async def main():
+        clock = RealTime()
+        network = Network(clock, run_seed=1, default_link=LinkConfig((Delay(0.02),)))
+        async with trio.open_nursery() as ground:
+            ground.start_soon(clock.run)
+            async with trio.open_nursery() as wires:
+                await wires.start(network.run)
+                sender, receiver = a_pair(network)
+                for _ in range(3):
+                    sender.send(b"x", receiver.address)
+                wires.cancel_scope.cancel()
+            assert network.conservation().in_flight == 3
+            await settle(10)
+            ground.cancel_scope.cancel()
+        return network
+
+    account = trio.run(main).conservation()
+    assert (account.in_flight, account.dropped[Cause.DESTINATION_DOWN], account.missing) == (0, 3, 0)
+
+
+def test_what_leaves_together_arrives_one_by_one_in_order_and_from_its_sender(run_real):
+    got = []
+    sizes = [5, 5, 5, 700, 700, 9, *[1000] * 60, 1]
+
+    async def program(network, nursery):
+        sender, receiver = a_pair(network, lambda data, source: got.append((len(data), data[0], source)))
+        for number, size in enumerate(sizes):
+            sender.send(bytes([number]) * size, receiver.address)
+        await settle(10)
+        assert got == [(size, number, sender.address) for number, size in enumerate(sizes)]
+
+    assert run_real(program).conservation().missing == 0
+
+
+def test_a_kernel_that_cannot_send_segments_gets_frames_one_by_one(run_real, monkeypatch):
+    monkeypatch.setattr(departures, "_UDP_SEGMENT", 10_103)  # no kernel knows it
+    got = []
+
+    async def program(network, nursery):
+        sender, receiver = a_pair(network, lambda data, source: got.append(data))
+        for number in range(20):
+            sender.send(bytes([number]), receiver.address)
+        await settle(10)
+        assert not network.wire._departures._segments
+
+    assert run_real(program).conservation().missing == 0
+    assert got == [bytes([number]) for number in range(20)]
