@@ -98,7 +98,8 @@ class Delay(Impairment):
         delays_ns *= self.jitter_s * S  # in place: fresh memory costs as much as the sums
         delays_ns += self.delay_s * S
         np.maximum(delays_ns, 0.0, out=delays_ns)
-        return np.rint(delays_ns, out=delays_ns).astype(np.int64)
+        np.rint(delays_ns, out=delays_ns)
+        return delays_ns.astype(np.int64)
 
     def mean_delay_s(self) -> float:
         """Return the expected delay, the clamp at 0 included."""
