@@ -92,10 +92,13 @@ class Delay(Impairment):
             # Imported late, see `__post_init__`: most links have no normal jitter.
             from scipy.special import ndtri
 
-            jitter = ndtri(uniforms)
+            delays_ns: np.ndarray = ndtri(uniforms)
         else:
-            jitter = 2.0 * uniforms - 1.0
-        delays_ns: np.ndarray = np.rint(np.maximum(jitter * (self.jitter_s * S) + self.delay_s * S, 0.0))
+            delays_ns = 2.0 * uniforms - 1.0
+        delays_ns *= self.jitter_s * S  # in place: fresh memory costs as much as the sums
+        delays_ns += self.delay_s * S
+        np.maximum(delays_ns, 0.0, out=delays_ns)
+        np.rint(delays_ns, out=delays_ns)
         return delays_ns.astype(np.int64)
 
     def mean_delay_s(self) -> float:
