@@ -1,4 +1,7 @@
-"""trio: a disk that is really full: a small file system of its own (for root), or a limit on the size of files."""
+"""trio: what tests of all packages share: a host that is calibrated, and a disk that is really full.
+
+The disk is a small file system of its own (for root), or a limit on the size of files.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,30 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.calibration import save_calibration
+from scenarios.capacity import Calibration
+
+# Runs warn about a host that is too slow: what this one happens to be doing must not decide what a test sees on stderr.
+ROOMY_HOST = Calibration(
+    packet_us=5.0,
+    block_us=50.0,
+    node_us_per_s=500.0,
+    share=0.9,
+    lag_p99_ms=1.0,
+    lateness_p99_ms=1.0,
+    open_files=100_000,
+    cores=2,
+)
 Disk = Callable[[int], contextlib.AbstractContextManager[Path]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def calibrated_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let runs in this process and those it starts find the figures of a host that is fast enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        save_calibration(ROOMY_HOST)
+        yield
 
 
 @pytest.fixture(params=["own file system", "file size limit"])

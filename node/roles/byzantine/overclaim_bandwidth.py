@@ -69,6 +69,7 @@ class OverclaimBandwidth(Role):
     async def act(self) -> None:
         """Publish the decoy and declare nearly all bandwidth for it (see `Role.act`)."""
         path = self._store.directory / "decoy"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.node)
         self._bidding.decoy = await self.publish(f"decoy-{self.node.hex()}", path)
         self._rebid()
