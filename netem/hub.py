@@ -21,6 +21,7 @@ from netem.host import Endpoint
 from netem.memory import port_taken
 from netem.route import HEADER_BYTES, Address
 
+LONGEST_LOOK_NS = 2_000_000
 DRAIN_MOST = 64  # datagrams per socket and wake-up, so that no socket starves the others
 _RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 2048  # longer than any datagram of ours, so that a longer foreign one shows
@@ -43,6 +44,7 @@ class Hub:
         self._lingerers: dict[Address, int] = {}  # closed endpoints with packets in flight, by address
         self._selector = selectors.DefaultSelector()
         self._looks = 0
+        self._unlooked: list[Reader] = []  # sockets that were ready when the last look ran out of time
         self._elapsed_ns = clock.elapsed_ns
         self._fates = fates
         fates.base_ns = clock.base_ns
@@ -119,8 +121,16 @@ class Hub:
             return
         fates = self._fates
         self._looks += 1
-        for key, _ in self._selector.select(0):
-            key.data.read(fates, elapsed_ns=self._elapsed_ns, look=self._looks)
+        elapsed_ns = self._elapsed_ns
+        until_ns = elapsed_ns() + LONGEST_LOOK_NS
+        ready = self._unlooked or [key.data for key, _ in self._selector.select(0)]
+        for number, reader in enumerate(ready, start=1):
+            reader.read(fates, elapsed_ns=elapsed_ns, look=self._looks)
+            if elapsed_ns() > until_ns:  # a crowd of sockets must not hold up timers and tasks; the rest comes next
+                self._unlooked = ready[number:]
+                break
+        else:
+            self._unlooked = []
         if len(fates.links) >= FOLD_PACKETS:
             fates.fold()
 

@@ -35,6 +35,9 @@ from tracker.session import Session, seal_broadcast
 from tracker.sessions import Sessions
 from tracker.wire import peek
 
+FAN_OUT = 40  # members that a board goes out to at once ...
+FAN_OUT_NS = 5_000_000  # ... and how long until the next ones
+
 
 class Tracker:
     """One tracker on one host.
@@ -286,11 +289,18 @@ class Tracker:
         members = desk.membership.members()
         shares, delivered = desk.market.odds(floor=self._terms.floor, now_ns=now_ns)
         desk.board = board
-        for page in pages(shares, delivered):
-            data = seal_broadcast(page, board=board, identity=self._identity)
-            for member in members:
-                endpoint.send(data, (member.host, member.port))
+        frames = [seal_broadcast(page, board=board, identity=self._identity) for page in pages(shares, delivered)]
+        targets = [(member.host, member.port) for member in members]
+        for number, first in enumerate(range(0, len(targets), FAN_OUT)):
+            slice_ns = now_ns + number * FAN_OUT_NS
+            self._clock.call_at(slice_ns, self._fan_out, endpoint, frames, targets[first : first + FAN_OUT])
         self._emit(BoardPosted(board, shares.tolist(), delivered.tolist(), len(members)))
+
+    def _fan_out(self, endpoint: Endpoint, frames: list[bytes], targets: list[Address]) -> None:
+        """Send a board to some members: to all at once, a large swarm would answer it at once, and stand still meanwhile."""
+        for frame in frames:
+            for target in targets:
+                endpoint.send(frame, target)
 
     # -- settlement -------------------------------------------------------------------------------------------------
 
