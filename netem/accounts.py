@@ -108,10 +108,10 @@ class Account:
 
 
 class _Part(msgspec.Struct, array_like=True):
-    """A piece of an account on its way to another process: the totals come with the first, histograms as bins and maximum."""
+    """A piece of an account on its way to another process: the totals come with the first, histograms as they count."""
 
     totals: tuple[int, int, int, list[int], int, int] | None
-    histograms: list[tuple[list[int], int]]
+    histograms: list[tuple[list[int], list[int], int]]
     links: list[tuple[str, str, list[tuple[bytes, int]], int, int, int, int, int]]
 
 
@@ -146,8 +146,8 @@ def unpack(parts: Iterable[bytes]) -> Account:
         if part.totals is not None:
             sent, copies, delivered, dropped, in_flight, account.foreign = part.totals
             account.conservation = Conservation(sent, copies, delivered, dropped=tuple(dropped), in_flight=in_flight)
-            for histogram, (bins, max_ns) in zip((account.lateness, account.lag), part.histograms, strict=True):
-                histogram.merge(bins, max_ns)
+            for histogram, latencies in zip((account.lateness, account.lag), part.histograms, strict=True):
+                histogram.merge(*latencies)
         for source, target, exposures, *counts in part.links:
             met = tuple(Exposure(from_plain(config), packets) for config, packets in exposures)
             copies, received, dropped_later, in_flight, delay_ns = counts

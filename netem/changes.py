@@ -52,4 +52,8 @@ class Restart(Change, frozen=True):
     host: str
 
 
-AnyChange = Impair | ImpairAll | Cut | Mend | Crash | Restart
+class Begin(Change, frozen=True):
+    """The preparations are over."""
+
+
+AnyChange = Impair | ImpairAll | Cut | Mend | Crash | Restart | Begin

@@ -20,11 +20,12 @@ class LatencyHistogram:
     Invariant: `count` and `max_ns` are exact.
     """
 
-    __slots__ = ("_bins", "_count", "_max_ns", "_pending")
+    __slots__ = ("_before", "_bins", "_count", "_max_ns", "_pending")
 
     def __init__(self) -> None:
         self._pending: list[int] = []
         self._bins = np.zeros(len(_EDGES_NS) + 1, dtype=np.int64)
+        self._before = np.zeros_like(self._bins)
         self._count = self._max_ns = 0
 
     def add(self, duration_ns: int) -> None:
@@ -39,15 +40,21 @@ class LatencyHistogram:
         if len(self._pending) >= _FOLD:
             self._fold()
 
-    def counts(self) -> tuple[list[int], int]:
-        """Return the counts by bin and the longest duration, for `merge` in another process."""
+    def begin(self) -> None:
+        """Leave what was added so far out of `quantile_ns`: it was only preparation."""
         self._fold()
-        return self._bins.tolist(), self._max_ns
+        self._before = self._bins.copy()
 
-    def merge(self, bins: Sequence[int], max_ns: int) -> None:
+    def counts(self) -> tuple[list[int], list[int], int]:
+        """Return the counts by bin, those before `begin`, and the longest duration, for `merge` in another process."""
+        self._fold()
+        return self._bins.tolist(), self._before.tolist(), self._max_ns
+
+    def merge(self, bins: Sequence[int], before: Sequence[int], max_ns: int) -> None:
         """Add the `counts` of another histogram."""
         self._fold()
         self._bins += np.array(bins, dtype=np.int64)
+        self._before += np.array(before, dtype=np.int64)
         self._count = int(self._bins.sum())
         self._max_ns = max(self._max_ns, max_ns)
 
@@ -63,12 +70,14 @@ class LatencyHistogram:
         return self._max_ns
 
     def quantile_ns(self, share: float) -> int:
-        """Return a duration that at least `share` (0..1) of all do not exceed: at most 9 % (or 1 us) too high."""
+        """Return a duration that at least `share` (0..1) of all since `begin` do not exceed: at most 9 % (or 1 us) too high."""
         self._fold()
-        if not self._count:
+        bins = self._bins - self._before
+        count = int(bins.sum())
+        if not count:
             return 0
-        rank = min(max(int(np.ceil(share * self._count)), 1), self._count)
-        return int(self._tops()[int(np.searchsorted(np.cumsum(self._bins), rank))])
+        rank = min(max(int(np.ceil(share * count)), 1), count)
+        return int(self._tops()[int(np.searchsorted(np.cumsum(bins), rank))])
 
     def worst_mean_ns(self, share: float) -> float:
         """Return an upper bound on the mean of any `share` (0..1] of the durations: the mean of the longest ones."""

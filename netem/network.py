@@ -240,6 +240,12 @@ class Network:
         self._tell("restart", host)
         self._change_elsewhere(changes.Restart(host))
 
+    def begin(self) -> None:
+        """Judge the host's lag and lateness from now on: starting many nodes at once is no part of what is emulated."""
+        self.fates.lateness.begin()
+        self.lag.histogram.begin()
+        self._change_elsewhere(changes.Begin())
+
     def apply(self, change: AnyChange) -> None:
         """Make a change that another process of the run has made; raise ConfigError as its method does."""
         match change:
@@ -255,6 +261,8 @@ class Network:
                 self.crash(host)
             case changes.Restart(host):
                 self.restart(host)
+            case changes.Begin():
+                self.begin()
 
     def _change_elsewhere(self, change: AnyChange) -> None:
         if self._mirror is not None:

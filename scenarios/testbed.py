@@ -6,6 +6,7 @@ Source: DESIGN sections 2 (composition root) and 3 (two clocks, same node code).
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ class Bed:
         self._launch = launch
         self._fleet = fleet
         self._show: trio.CancelScope | None = None
+        self._begun = False
         self._tracker: Tracker | None = None
 
     @property
@@ -193,7 +195,13 @@ class Bed:
         return keyed_generator(self.run_seed, *key)
 
     def lasting(self, duration_s: float) -> trio.CancelScope:
-        """Return the scope of the scenario's show: it ends after `duration_s`, or at Ctrl-C; then all is settled."""
+        """Return the scope of the scenario's show: it ends after `duration_s`, or at Ctrl-C; then all is settled.
+
+        The host's lag is judged from the first show with an end on: what comes before is preparation.
+        """
+        if math.isfinite(duration_s) and not self._begun:
+            self._begun = True
+            self.network.begin()
         self._show = trio.move_on_after(duration_s)
         if self.interrupted:
             self._show.cancel()
