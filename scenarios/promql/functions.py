@@ -77,12 +77,14 @@ def label_replace(frame: Frame, *, target: str, template: str, source: str, expr
     `$1` and `${name}` in the template stand for groups of the match.
 
     Raises:
-        BadQuery: no RE2 expression, or no label name.
-        ExecutionError: two series become the same.
+        ExecutionError: no RE2 expression, no label name, or two series become the same.
     """
-    matching = pattern(expression)
+    try:
+        matching = pattern(expression)
+    except BadQuery as error:
+        raise ExecutionError(f"invalid regular expression in label_replace(): {error}") from error
     if not LABEL_NAME.fullmatch(target):
-        raise BadQuery(f"invalid destination label name in label_replace(): {target!r}")
+        raise ExecutionError(f"invalid destination label name in label_replace(): {target}")
 
     def changed(labels: Labels) -> Labels:
         match = matching.fullmatch(dict(labels).get(source, ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from scenarios.promql.frames import Integers, Mask, Numbers
@@ -48,27 +50,34 @@ def _change(windows: Windows, edges: Edges, *, is_counter: bool) -> Numbers:
     with np.errstate(invalid="ignore"):
         change: Numbers = Edges.at(values, edges.last) - Edges.at(values, edges.first)
         if is_counter:
-            lost = _lost(windows)
-            if lost is not None:
-                change = change + (Edges.at(lost, edges.last) - Edges.at(lost, edges.first))
+            for lost, worth in _lost(windows):
+                inside = Edges.at(lost, edges.last) - Edges.at(lost, edges.first)
+                change = change + np.where(inside != 0, inside * worth, 0.0)
     return change
 
 
-def _lost(windows: Windows) -> Numbers | None:
-    """Return what each counter had lost in resets up to each sample, (S, K); None when none was reset."""
+def _lost(windows: Windows) -> Iterator[tuple[Numbers, float]]:
+    """Yield sums over resets up to each sample, (S, K), and the worth of one unit: their difference is what a window lost."""
     frame = windows.samples.frame
     if not frame.values.shape[1]:
-        return None
+        return
     held = np.maximum.accumulate(np.where(frame.present, np.arange(frame.values.shape[1]), 0), axis=1)
     values = np.take_along_axis(
         frame.values, held, axis=1
     )  # ended series keep their last value: a gap alone is no reset
     fell = values[:, 1:] < values[:, :-1]
-    if not fell.any():
-        return None
-    lost = np.zeros_like(values)
-    np.cumsum(np.where(fell, values[:, :-1], 0.0), axis=1, out=lost[:, 1:])
-    return lost
+    losses = np.where(fell, values[:, :-1], 0.0)
+    infinite = np.isinf(losses)
+    if fell.any():
+        yield _up_to_each(np.where(infinite, 0.0, losses)), 1.0
+    if infinite.any():  # counted apart: after an infinite sum no window would have a difference
+        yield _up_to_each(infinite), np.inf
+
+
+def _up_to_each(losses: Numbers | Mask) -> Numbers:
+    sums = np.zeros((losses.shape[0], losses.shape[1] + 1))
+    np.cumsum(losses, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def instant_rate(windows: Windows) -> tuple[Numbers, Mask]:

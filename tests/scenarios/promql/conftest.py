@@ -31,7 +31,7 @@ class Data:
     """Samples as scrapes, for our store, and as series with stale markers, for Prometheus."""
 
     store: SampleStore = field(default_factory=SampleStore)
-    series: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+    series: dict[int, list[tuple[int, float]]] = field(default_factory=dict, repr=False)
 
     def scrape(self, time_ms: int, values: dict[int, float]) -> None:
         self.store.append(time_ms, list(values), list(values.values()))
@@ -52,9 +52,14 @@ def data() -> Data:
     """Return two minutes of scrapes about a second apart, with resets, gaps, an end, NaN, infinities and histograms."""
     made, rng = Data(), np.random.default_rng(5)
     nodes = [(f"n{i}", "a" if i % 3 else "b", str(i % 2)) for i in range(7)]
-    counters = {made.store.series("sent_total", dict(zip(("node", "role", "half"), node, strict=True))): i for i, node in enumerate(nodes)}
+    counters = {
+        made.store.series("sent_total", dict(zip(("node", "role", "half"), node, strict=True))): i
+        for i, node in enumerate(nodes)
+    }
     gauges = {made.store.series("depth", {"node": node, "role": role}): i for i, (node, role, _) in enumerate(nodes)}
-    info = {made.store.series("node_info", {"node": node, "zone": f"z{i % 2}"}): i for i, (node, _, _) in enumerate(nodes)}
+    info = {
+        made.store.series("node_info", {"node": node, "zone": f"z{i % 2}"}): i for i, (node, _, _) in enumerate(nodes)
+    }
     odd = {made.store.series("odd", {"node": f"n{i}"}): i for i in range(4)}
     buckets = {
         made.store.series("wait_seconds_bucket", {"le": bound, "kind": kind}): (kind, place)
@@ -66,7 +71,9 @@ def data() -> Data:
         time_ms = BASE_MS + 1000 * scrape + int(rng.integers(0, 40))
         values: dict[int, float] = {}
         for number, i in counters.items():
-            count[number] = 0.0 if rng.random() < 0.03 else count[number] + float(rng.integers(0, 50 * (i + 1)))
+            count[number] = rng.random() + (
+                0.0 if rng.random() < 0.03 else count[number] + float(rng.integers(0, 50 * (i + 1)))
+            )
             if not (i == 2 and 30 <= scrape < 50) and not (i == 3 and scrape < 40) and not (i == 4 and scrape > 90):
                 values[number] = count[number]
         values |= {number: float(rng.normal(i, 3)) for number, i in gauges.items() if i != 5 or scrape % 9 < 6}
@@ -129,7 +136,9 @@ def _series(data: Data, number: int) -> bytes:
     labels = b"".join(
         _part(1, _part(1, name.encode()) + _part(2, value.encode())) for name, value in data.store.labels(number)
     )
-    samples = (b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(time_ms) for time_ms, value in data.series[number])
+    samples = (
+        b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(time_ms) for time_ms, value in data.series[number]
+    )
     return labels + b"".join(_part(2, sample) for sample in samples)
 
 

@@ -13,7 +13,11 @@ from scenarios.promql.errors import QueryError
 from scenarios.promql.queries import Matrix, Scalar, evaluate_instant, evaluate_range
 
 BASE_MS = 1_700_000_000_000
-START_MS, END_MS, STEP_MS = BASE_MS - 3_000, BASE_MS + 440_000, 4_500  # before the first scrape, after the last lookback
+START_MS, END_MS, STEP_MS = (
+    BASE_MS - 3_000,
+    BASE_MS + 440_000,
+    4_500,
+)  # before the first scrape, after the last lookback
 # Sums of a thousand values below a thousand, in any order, differ by about 1000 * 1000 * 2**-52.
 CLOSE = {"rel_tol": 1e-9, "abs_tol": 1e-9}
 
@@ -237,7 +241,9 @@ def test_the_grid_compares_tens_of_thousands_of_samples(data, prometheus):
     assert sum(assert_equal(data, prometheus, query) for query in SELECTORS + OVER_RANGES) > 10_000
 
 
-@pytest.mark.parametrize("query", [*SELECTORS, "sum by (role) (depth)", "topk(3, depth)", "sent_total[5s]", "depth[9s:2s]", "1 + 1"])
+@pytest.mark.parametrize(
+    "query", [*SELECTORS, "sum by (role) (depth)", "topk(3, depth)", "sent_total[5s]", "depth[9s:2s]", "1 + 1"]
+)
 def test_a_query_at_one_time_has_prometheus_values(data, prometheus, query):
     time_ms = BASE_MS + 77_345
     found = evaluate_instant(data.store, query, time_ms=time_ms)
@@ -273,7 +279,9 @@ def windows() -> st.SearchStrategy[str]:
 
 
 def vectors() -> st.SearchStrategy[str]:
-    functions = st.sampled_from(["rate", "increase", "delta", "irate", "avg_over_time", "max_over_time", "last_over_time"])
+    functions = st.sampled_from(
+        ["rate", "increase", "delta", "irate", "avg_over_time", "max_over_time", "last_over_time"]
+    )
     leaves = st.one_of(
         st.sampled_from(SELECTORS),
         st.tuples(functions, windows()).map(lambda it: f"{it[0]}({it[1]})"),
@@ -290,9 +298,9 @@ def vectors() -> st.SearchStrategy[str]:
             st.tuples(st.sampled_from(["sum", "avg", "min", "max", "count"]), grouping, inner).map(
                 lambda it: f"{it[0]}{it[1]}({it[2]})"
             ),
-            st.tuples(st.sampled_from(["abs({0})", "-({0})", "clamp_max({0}, 3)", "({0})", "quantile(0.4, {0})"]), inner).map(
-                lambda it: it[0].format(it[1])
-            ),
+            st.tuples(
+                st.sampled_from(["abs({0})", "-({0})", "clamp_max({0}, 3)", "({0})", "quantile(0.4, {0})"]), inner
+            ).map(lambda it: it[0].format(it[1])),
             st.tuples(inner, operators, number).map(lambda it: f"({it[0]}) {it[1]} {it[2]}"),
             st.tuples(inner, operators, modifier, left, inner).map(
                 lambda it: f"({it[0]}) {it[1]}{it[2]}{it[3] if it[2] else ''} ({it[4]})"
