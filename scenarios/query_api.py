@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import datetime
 from urllib.parse import parse_qs
 
@@ -82,10 +83,11 @@ def query_routes(store: SampleStore, *, clock: Clock) -> list[Route]:
 async def _parameters(request: Request) -> Parameters:
     """Return the parameters of the address and of a form, and the label name of the path as `name`."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY_BYTES:
-            raise BadQuery(f"the request is larger than {MOST_BODY_BYTES} bytes")
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > MOST_BODY_BYTES:
+                raise BadQuery(f"the request is larger than {MOST_BODY_BYTES} bytes")
     try:
         form = body.decode()
     except UnicodeDecodeError as error:

@@ -136,9 +136,8 @@ def _binary(at: Evaluator, node: BinaryExpr) -> Value:
 def _call(at: Evaluator, node: Call) -> Value:
     name, arguments = node.func.name, node.args
     if name in functions.OVER_WINDOWS:
-        windows = at.windows(arguments[0])
-        result = functions.OVER_WINDOWS[name](windows)
-        return functions.over_windows(windows, result, keeps_name=name in functions.KEEPS_NAME)
+        function = functions.OVER_WINDOWS[name]
+        return functions.over_windows(at.windows(arguments[0]), function, keeps_name=name in functions.KEEPS_NAME)
     if name in functions.OF_VALUES:
         return functions.of_values(name, at.vector(arguments[0]), *map(at.scalar, arguments[1:]))
     if name not in _CALLS:
@@ -147,9 +146,8 @@ def _call(at: Evaluator, node: Call) -> Value:
 
 
 def _quantile_over_time(at: Evaluator, share: Expr, window: Expr) -> Frame:
-    windows = at.windows(window)
-    result = summarised(windows, quantile_summary(at.scalar(share)))
-    return functions.over_windows(windows, result, keeps_name=False)
+    summary = quantile_summary(at.scalar(share))
+    return functions.over_windows(at.windows(window), lambda windows: summarised(windows, summary), keeps_name=False)
 
 
 def _label_replace(at: Evaluator, node: Expr, *texts: Expr) -> Frame:

@@ -10,7 +10,7 @@ import numpy as np
 
 from scenarios.promql import over_time, rates
 from scenarios.promql.errors import BadQuery, ExecutionError
-from scenarios.promql.frames import Frame, Mask, Numbers, merged
+from scenarios.promql.frames import Frame, Mask, Numbers, empty, merged
 from scenarios.promql.labels import Labels, Match, pattern, replaced
 from scenarios.promql.windows import Windows
 
@@ -18,7 +18,8 @@ LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
 
 # Functions of a window alone; each gives values and presence, (S, T).
-OVER_WINDOWS: dict[str, Callable[[Windows], tuple[Numbers, Mask]]] = {
+OfWindows = Callable[[Windows], tuple[Numbers, Mask]]
+OVER_WINDOWS: dict[str, OfWindows] = {
     "rate": lambda windows: rates.extrapolated(windows, is_counter=True, is_rate=True),
     "increase": lambda windows: rates.extrapolated(windows, is_counter=True, is_rate=False),
     "delta": lambda windows: rates.extrapolated(windows, is_counter=False, is_rate=False),
@@ -36,13 +37,15 @@ KEEPS_NAME = frozenset({"last_over_time"})
 OF_VALUES: dict[str, Callable[..., Numbers]] = {"abs": np.abs, "clamp_min": np.maximum, "clamp_max": np.minimum}
 
 
-def over_windows(windows: Windows, result: tuple[Numbers, Mask], *, keeps_name: bool) -> Frame:
-    """Return the vector of a function over windows.
+def over_windows(windows: Windows, function: OfWindows, *, keeps_name: bool) -> Frame:
+    """Return the vector of a function over windows: nothing where there are no samples at all.
 
     Raises:
         ExecutionError: two series are the same without their names.
     """
-    frame = Frame(windows.samples.frame.labels, *result).filled()
+    if not windows.samples.times_ms.size:
+        return empty(len(windows.ends_ms))
+    frame = Frame(windows.samples.frame.labels, *function(windows)).filled()
     if keeps_name:
         return frame
     nameless = frame.nameless()

@@ -40,6 +40,8 @@ def _bound(text: str) -> float:
 
 def _by_pattern(share: Numbers, bounds: Numbers, counts: Numbers, *, present: Mask) -> Numbers:
     """Return one histogram's quantiles (T,), step by step with the same buckets together."""
+    if present.all():
+        return _of_buckets(share, bounds, counts)
     patterns, which = np.unique(present, axis=1, return_inverse=True)
     found = np.full(len(share), np.nan)
     for number in range(patterns.shape[1]):

@@ -26,14 +26,32 @@ def summarised(windows: Windows, summary: Summary) -> tuple[Numbers, Mask]:
 
 def total(samples: Numbers, there: Mask) -> Numbers:
     """Return the sum of each window."""
-    summed: Numbers = np.where(there, samples, 0.0).sum(axis=2)
-    return summed
+    return _compensated(samples, there, is_mean=False)
 
 
 def average(samples: Numbers, there: Mask) -> Numbers:
-    """Return the mean of each window."""
-    mean: Numbers = total(samples, there) / there.sum(axis=2)
-    return mean
+    """Return the mean of each window; that of equal samples is exactly their value."""
+    return _compensated(samples, there, is_mean=True)
+
+
+def _compensated(samples: Numbers, there: Mask, *, is_mean: bool) -> Numbers:
+    """Return sums or means with Neumaier's compensation, sample by sample: the bits of Prometheus's.
+
+    A rate over means would take a last bit that fell for the reset of a counter, so "nearly equal" is not enough.
+
+    Source: Prometheus 2.42, promql/functions.go, kahanSumInc and funcAvgOverTime.
+    """
+    so_far, rest, count = (np.zeros(samples.shape[:2]) for _ in range(3))
+    for place in range(samples.shape[2]):
+        sample, adds = samples[:, :, place], there[:, :, place]
+        count += adds
+        if is_mean:  # an infinite mean stays, unless NaN or the other infinity comes
+            adds = adds & ~(np.isinf(so_far) & (np.isfinite(sample) | (sample == so_far)))
+            sample = sample / count - so_far / count
+        larger = so_far + sample
+        lost = np.where(np.abs(so_far) >= np.abs(sample), (so_far - larger) + sample, (sample - larger) + so_far)
+        rest, so_far = np.where(adds, rest + lost, rest), np.where(adds, larger, so_far)
+    return np.where(np.isinf(so_far), so_far, so_far + rest)
 
 
 def least(samples: Numbers, there: Mask) -> Numbers:

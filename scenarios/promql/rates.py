@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from scenarios.promql.frames import Integers, Mask, Numbers
@@ -49,35 +47,26 @@ def _change(windows: Windows, edges: Edges, *, is_counter: bool) -> Numbers:
     values = windows.samples.frame.values
     with np.errstate(invalid="ignore"):
         change: Numbers = Edges.at(values, edges.last) - Edges.at(values, edges.first)
-        if is_counter:
-            for lost, worth in _lost(windows):
-                inside = Edges.at(lost, edges.last) - Edges.at(lost, edges.first)
-                change = change + np.where(inside != 0, inside * worth, 0.0)
+        if is_counter and values.shape[1]:
+            _add_resets(change, windows, edges)
     return change
 
 
-def _lost(windows: Windows) -> Iterator[tuple[Numbers, float]]:
-    """Yield sums over resets up to each sample, (S, K), and the worth of one unit: their difference is what a window lost."""
+def _add_resets(change: Numbers, windows: Windows, edges: Edges) -> None:
+    """Add to each window's change what its counters had when they were reset, in the order of time as Prometheus does."""
     frame = windows.samples.frame
-    if not frame.values.shape[1]:
-        return
     held = np.maximum.accumulate(np.where(frame.present, np.arange(frame.values.shape[1]), 0), axis=1)
     values = np.take_along_axis(
         frame.values, held, axis=1
     )  # ended series keep their last value: a gap alone is no reset
     fell = values[:, 1:] < values[:, :-1]
-    losses = np.where(fell, values[:, :-1], 0.0)
-    infinite = np.isinf(losses)
-    if fell.any():
-        yield _up_to_each(np.where(infinite, 0.0, losses)), 1.0
-    if infinite.any():  # counted apart: after an infinite sum no window would have a difference
-        yield _up_to_each(infinite), np.inf
-
-
-def _up_to_each(losses: Numbers | Mask) -> Numbers:
-    sums = np.zeros((losses.shape[0], losses.shape[1] + 1))
-    np.cumsum(losses, axis=1, out=sums[:, 1:])
-    return sums
+    low, high = windows.columns()
+    first, last = np.broadcast_to(edges.first, change.shape), np.broadcast_to(edges.last, change.shape)
+    for column in (np.flatnonzero(fell.any(axis=0)) + 1).tolist():
+        rows = np.flatnonzero(fell[:, column - 1])
+        steps = slice(np.searchsorted(high, column, "right"), np.searchsorted(low, column, "right"))
+        inside = (first[rows, steps] < column) & (last[rows, steps] >= column)
+        change[rows, steps] += np.where(inside, values[rows, column - 1][:, None], 0.0)
 
 
 def instant_rate(windows: Windows) -> tuple[Numbers, Mask]:

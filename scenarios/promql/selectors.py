@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 from promql_parser import Matchers, MatchOp, VectorSelector
@@ -12,12 +12,17 @@ from scenarios.promql.frames import Frame, Integers, Samples, empty
 from scenarios.promql.labels import NAME, Matcher
 from scenarios.promql.store import SampleStore
 
+if TYPE_CHECKING:  # a duration is read here, no clock
+    from datetime import timedelta
+
 LOOKBACK_MS = 300_000
 
 
 def milliseconds(duration: timedelta | None) -> int:
     """Return a duration (ms); none is 0."""
-    return 0 if duration is None else duration // timedelta(milliseconds=1)
+    if duration is None:
+        return 0
+    return duration.days * 86_400_000 + duration.seconds * 1000 + duration.microseconds // 1000
 
 
 def matchers_of(selector: VectorSelector) -> tuple[Matcher, ...]:

@@ -13,7 +13,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,12 +25,12 @@ SCRAPES = 120
 BOUNDS = ("0.1", "0.5", "1", "2.5", "+Inf")
 
 
-@dataclass
 class Data:
     """Samples as scrapes, for our store, and as series with stale markers, for Prometheus."""
 
-    store: SampleStore = field(default_factory=SampleStore)
-    series: dict[int, list[tuple[int, float]]] = field(default_factory=dict, repr=False)
+    def __init__(self) -> None:
+        self.store = SampleStore()
+        self.series: dict[int, list[tuple[int, float]]] = {}
 
     def scrape(self, time_ms: int, values: dict[int, float]) -> None:
         self.store.append(time_ms, list(values), list(values.values()))

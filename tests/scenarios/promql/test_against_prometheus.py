@@ -232,6 +232,13 @@ OTHERS = [
 ALL = [*SELECTORS, *OVER_RANGES, *AGGREGATIONS, *OTHERS]
 
 
+@pytest.mark.parametrize("query", [*OVER_RANGES, "depth", "quantile_over_time(0.5, depth[5s])"])
+def test_there_is_nothing_long_before_and_after_the_samples(data, prometheus, query):
+    for start_ms in (BASE_MS - 10_000_000, BASE_MS + 10_000_000):
+        times = {"start_ms": start_ms, "end_ms": start_ms + 9_000, "step_ms": 3_000}
+        assert ours(data.store, query, **times) == theirs(prometheus, query, **times) == (200, {})
+
+
 @pytest.mark.parametrize("query", ALL)
 def test_a_query_over_a_range_has_prometheus_values(data, prometheus, query):
     assert_equal(data, prometheus, query)
