@@ -172,10 +172,9 @@ class _Run:
     async def _on_the_wires(self) -> None:
         async with trio.open_nursery() as wires:
             await wires.start(self._network.run)
-            wires.start_soon(self._watch_for_interrupt)
             try:
                 with self._playing:
-                    await self._play()
+                    await self._play(wires)
             finally:
                 if self._bed is not None:
                     self._bed.close()
@@ -208,7 +207,7 @@ class _Run:
         self._progress.say(f"void: {reason}; stopping")
         self._playing.cancel()
 
-    async def _play(self) -> None:
+    async def _play(self, wires: trio.Nursery) -> None:
         async with trio.open_nursery() as services:
             bed = self._bed = Bed(
                 self._network,
@@ -221,19 +220,19 @@ class _Run:
                 launch=services.start,
                 fleet=self._fleet,
             )
+            wires.start_soon(self._watch_for_interrupt, bed)
             self._started_ns = self._clock.now_ns()
             await self._scenario.run(bed)
             await bed.tracker.wait_settled()
             services.cancel_scope.cancel()
 
-    async def _watch_for_interrupt(self) -> None:
+    async def _watch_for_interrupt(self, bed: Bed) -> None:
         """End the show at the first Ctrl-C (or SIGTERM) and settle; at the second, stop without settling."""
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
-                assert self._bed is not None
-                if self._bed.interrupted:
+                if bed.interrupted:
                     self._playing.cancel()
-                self._bed.interrupt()
+                bed.interrupt()
 
     def judge(self) -> Result:
         """Audit the ledger from disk and judge the claims."""

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from scenarios.promql.errors import QueryError
 from scenarios.promql.queries import Matrix, Scalar, evaluate_instant, evaluate_range
 
+pytestmark = pytest.mark.slow  # a Prometheus is started
+
 BASE_MS = 1_700_000_000_000
 START_MS, END_MS, STEP_MS = (
     BASE_MS - 3_000,

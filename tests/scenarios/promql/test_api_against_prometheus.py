@@ -9,6 +9,8 @@ import pytest
 from scenarios.promql.errors import QueryError
 from scenarios.query_api import _label_values, _labels, _query, _query_range, _series
 
+pytestmark = pytest.mark.slow  # a Prometheus is started
+
 AT = 1_700_000_077.345
 RANGE = {"start": 1_700_000_000, "end": 1_700_000_130.5, "step": "7s"}
 MATCHES = ["depth", 'sent_total{role="a"}', '{node=~"n[12]"}']
