@@ -73,8 +73,10 @@ class Watch:
 
     def serve_end(self) -> None:
         """Serve what there was at the end of the run, until Ctrl-C."""
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             trio.run(serve_metrics, self._listener, self.exposition)
+        except* KeyboardInterrupt:
+            pass  # as was announced
 
     def show(self, claims: Sequence[Claim]) -> None:
         """Take the claims as judged."""

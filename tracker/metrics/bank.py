@@ -14,7 +14,7 @@ from tracker.bank.transactions import MINT
 if TYPE_CHECKING:
     from tracker.bank.bank import Bank
 
-_POSTED, _SUM = "swarmbed_bank_transactions_total", "swarmbed_bank_balance_sum_microcredits"
+_POSTED, _SUM = "swarmbed_bank_transactions_total", "swarmbed_bank_imbalance_microcredits"
 _MINTED, _OWNED = "swarmbed_bank_minted_microcredits_total", "swarmbed_bank_owned_microcredits"
 
 
