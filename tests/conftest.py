@@ -92,13 +92,13 @@ def _system_program(name: str) -> str:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def promtool() -> str:
     """Return the path of promtool."""
     return _system_program("promtool")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def prometheus() -> str:
     """Return the path of the Prometheus server."""
     return _system_program("prometheus")
