@@ -129,7 +129,12 @@ class _Rendered:
             end = begin + len(part)
             missing = series.keys[len(self._starts) : end]
             self._starts += [self._start(key) for key in missing]
-            yield "".join(_lines(self._starts[begin:end], part)).encode()
+            lines = [""] * (
+                2 * len(part)
+            )  # names and numbers in turns: to join them is cheaper than to make lines first
+            lines[::2] = self._starts[begin:end]
+            lines[1::2] = _numbers(part)
+            yield "".join(lines).encode()
 
     def _start(self, key: Key) -> str:
         suffix, labels = key
@@ -141,14 +146,13 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-def _lines(starts: Sequence[str], values: Sequence[float]) -> list[str]:
-    """Return one line a value, as `floatToGoString` writes numbers; whole numbers, which most are, three times as fast."""
-    pairs = zip(starts, values, strict=True)
+def _numbers(values: Sequence[float]) -> list[str]:
+    """Return each number as `floatToGoString` writes it, and a line's end; whole numbers, which most are, in a fifth of the time."""
     if set(map(type, values)) != {int} or max(values) >= _EXACT_BELOW:
-        return [f"{start}{floatToGoString(value)}\n" for start, value in pairs]  # type: ignore[no-untyped-call]  # the library left out its types
+        return [floatToGoString(value) + "\n" for value in values]  # type: ignore[no-untyped-call]  # the library left out its types
     return [
-        f"{start}{value}.0\n"
+        f"{value}.0\n"
         if value < _PLAIN_BELOW
-        else f"{start}{((digits := str(value))[0] + '.' + digits[1:]).rstrip('0.')}{_EXPONENTS[len(digits)]}\n"
-        for start, value in pairs
+        else f"{((digits := str(value))[0] + '.' + digits[1:]).rstrip('0.')}{_EXPONENTS[len(digits)]}\n"
+        for value in values
     ]

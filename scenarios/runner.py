@@ -287,11 +287,14 @@ class _Run:
         )
 
     async def _claims_so_far(self) -> Sequence[Claim]:
-        """Judge the claims beside the event loop, as far as this process saw the network; the ledger is not audited."""
+        """Judge the claims on the run so far, beside the event loop; the ledger is not audited."""
         bed = self._bed
         if bed is None:
             return []
         account, trace, facts = self._network.account(), self._trace.copy(), dict(bed.facts)
+        hosts = self._network.hosts
+        # Of a link that ends in another process only one side's counts are here: until they are merged it proves nothing.
+        account.links = [link for link in account.links if hosts[link.source].here and hosts[link.target].here]
 
         def judge() -> Sequence[Claim]:
             record = dataclasses.replace(self._record(bed, account.certificate(), {}), trace=trace, facts=facts)
