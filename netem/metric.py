@@ -96,7 +96,6 @@ class Panel:
         width, height: in Grafana's grid of 24 columns.
         limit: values from here on are bad, and drawn red.
         bad_below: values below here are bad, and drawn red.
-        quiet: may be empty in a healthy run.
     """
 
     dashboard: str
@@ -110,7 +109,6 @@ class Panel:
     height: int = 8
     limit: float | None = None
     bad_below: float | None = None
-    quiet: bool = False
 
 
 class Family(abc.ABC):
