@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 import trio
 from hypercorn.config import Config
@@ -16,8 +17,9 @@ from hypercorn.trio import serve
 from hypercorn.typing import ASGIFramework
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from netem.errors import ConfigError
 from scenarios.exposition import CONTENT_TYPE, Exposition
@@ -53,13 +55,10 @@ def address_of(listener: socket.socket) -> str:
 def application(exposition: Exposition) -> Starlette:
     """Return the application: `/metrics`, and a redirection there from `/`."""
 
-    async def metrics(_request: Request) -> Response:
-        return StreamingResponse(_answer(exposition), media_type=CONTENT_TYPE)
-
     async def root(_request: Request) -> Response:
         return RedirectResponse("/metrics")
 
-    return Starlette(routes=[Route("/metrics", metrics), Route("/", root)])
+    return Starlette(routes=[Route("/metrics", _Metrics(exposition)), Route("/", root)])
 
 
 async def serve_metrics(listener: socket.socket, exposition: Exposition) -> None:
@@ -71,7 +70,22 @@ async def serve_metrics(listener: socket.socket, exposition: Exposition) -> None
     await serve(app, config, mode="asgi")
 
 
-async def _answer(exposition: Exposition) -> AsyncIterator[bytes]:
+class _Metrics:
+    """The answer to a scrape, as an application of its own: Starlette's streaming response would start tasks for each."""
+
+    def __init__(self, exposition: Exposition) -> None:
+        self._exposition = exposition
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", CONTENT_TYPE.encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async with aclosing(_answer(self._exposition)) as parts:
+            async for part in parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _answer(exposition: Exposition) -> AsyncGenerator[bytes, None]:
     began_s = resumed_s = time.perf_counter()
     waiting: list[bytes] = []
     size = 0
