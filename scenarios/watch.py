@@ -6,6 +6,7 @@ Source: DESIGN sections 5 and 6.
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -73,10 +74,15 @@ class Watch:
 
     def serve_end(self) -> None:
         """Serve what there was at the end of the run, until Ctrl-C."""
-        try:
-            trio.run(serve_metrics, self._listener, self.exposition)
-        except* KeyboardInterrupt:
-            pass  # as was announced
+        trio.run(self._serve_until_interrupted)
+
+    async def _serve_until_interrupted(self) -> None:
+        # A KeyboardInterrupt would be raised anywhere, amid the server's own work too.
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(serve_metrics, self._listener, self.exposition)
+                await anext(signals)
+                nursery.cancel_scope.cancel()
 
     def show(self, claims: Sequence[Claim]) -> None:
         """Take the claims as judged."""
