@@ -16,6 +16,8 @@ from grafana.model import COLUMNS, dashboards, laid_out
 from netem.metric import DASHBOARDS, Panel, Query
 from scenarios.exposition import Exposition
 from scenarios.metrics import families
+from scenarios.promql.queries import evaluate_range
+from scenarios.promql.store import SampleStore
 
 FOLDER = Path(__file__).resolve().parents[2] / "grafana"
 BOARDS = {name: json.loads((FOLDER / "dashboards" / f"{name}.json").read_text(encoding="utf-8")) for name in DASHBOARDS}
@@ -152,6 +154,11 @@ def test_a_query_asks_only_for_what_there_is(panel, target):
     )
     asked = set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
     assert asked <= {label for name in KNOWN if name in target["expr"] for label in KNOWN[name]}
+
+
+@pytest.mark.parametrize(("panel", "target"), list(targets()))
+def test_a_query_is_one_that_the_built_in_evaluator_takes(panel, target):
+    evaluate_range(SampleStore(), substituted(target["expr"]), start_ms=0, end_ms=10_000, step_ms=1_000)
 
 
 @pytest.mark.parametrize(
