@@ -16,7 +16,7 @@ import msgspec
 
 from netem.certificate import Certificate, Conservation, LinkCount, certify
 from netem.fates import Cause, FateLog, no_drops
-from netem.latency import LatencyHistogram
+from netem.latency import Counts, LatencyHistogram
 from netem.link import Exposure
 from netem.plain_link import from_plain, to_plain
 
@@ -111,7 +111,7 @@ class _Part(msgspec.Struct, array_like=True):
     """A piece of an account on its way to another process: the totals come with the first, histograms as they count."""
 
     totals: tuple[int, int, int, list[int], int, int] | None
-    histograms: list[tuple[list[int], list[int], int]]
+    histograms: list[Counts]
     links: list[tuple[str, str, list[tuple[bytes, int]], int, int, int, int, int]]
 
 
@@ -147,7 +147,7 @@ def unpack(parts: Iterable[bytes]) -> Account:
             sent, copies, delivered, dropped, in_flight, account.foreign = part.totals
             account.conservation = Conservation(sent, copies, delivered, dropped=tuple(dropped), in_flight=in_flight)
             for histogram, latencies in zip((account.lateness, account.lag), part.histograms, strict=True):
-                histogram.merge(*latencies)
+                histogram.merge(latencies)
         for source, target, exposures, *counts in part.links:
             met = tuple(Exposure(from_plain(config), packets) for config, packets in exposures)
             copies, received, dropped_later, in_flight, delay_ns = counts
@@ -182,8 +182,8 @@ def merge(accounts: Sequence[Account]) -> Account:
     )
     by_ends: dict[tuple[str, str], LinkCount] = {}
     for account in accounts:
-        merged.lateness.merge(*account.lateness.counts())
-        merged.lag.merge(*account.lag.counts())
+        merged.lateness.merge(account.lateness.counts())
+        merged.lag.merge(account.lag.counts())
         for count in account.links:
             ends = (count.source, count.target)
             by_ends[ends] = by_ends[ends].plus(count) if ends in by_ends else count

@@ -1,4 +1,4 @@
-"""Pure: which directed pairs of hosts are cut, when partitions may overlap."""
+"""Pure: which directed pairs of hosts are cut, when partitions may overlap; and the event that tells of any fault."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from netem.errors import ConfigError
+from netem.events import Event
 
 Pair = tuple[str, str]
+KINDS = ("impair", "partition", "heal", "crash", "restart")
+
+
+class FaultMade(Event, frozen=True):
+    """A scenario or a person changed the network while it ran: one of `KINDS`, and what in words."""
+
+    kind: str
+    what: str
 
 
 class Cuts:

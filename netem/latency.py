@@ -5,28 +5,32 @@ Source: DESIGN section 3 (timer lateness and event-loop lag are measured).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 _FOLD = 65_536
 # Eight bins an octave from 1 us to 134 s: a quantile is at most 9 % too high.
 _EDGES_NS = 1000.0 * 2.0 ** (np.arange(8 * 27 + 1) / 8)
+_OCTAVES = np.arange(4, 25) * 8
+OCTAVES_S = tuple(2.0**octave / 1e6 for octave in range(4, 25))
+"""The edges, from 16 us to 17 s, of the coarser counts that are shown while a run goes on."""
+
+Counts = tuple[list[int], list[int], int, int]
+"""As `LatencyHistogram.counts` returns them."""
 
 
 class LatencyHistogram:
     """Count durations in nanoseconds; a negative one (early) counts as 0.
 
-    Invariant: `count` and `max_ns` are exact.
+    Invariant: `count`, `max_ns` and `sum_ns` are exact.
     """
 
-    __slots__ = ("_before", "_bins", "_count", "_max_ns", "_pending")
+    __slots__ = ("_before", "_bins", "_count", "_max_ns", "_pending", "_sum_ns")
 
     def __init__(self) -> None:
         self._pending: list[int] = []
         self._bins = np.zeros(len(_EDGES_NS) + 1, dtype=np.int64)
         self._before = np.zeros_like(self._bins)
-        self._count = self._max_ns = 0
+        self._count = self._max_ns = self._sum_ns = 0
 
     def add(self, duration_ns: int) -> None:
         """Count one duration."""
@@ -45,18 +49,26 @@ class LatencyHistogram:
         self._fold()
         self._before = self._bins.copy()
 
-    def counts(self) -> tuple[list[int], list[int], int]:
-        """Return the counts by bin, those before `begin`, and the longest duration, for `merge` in another process."""
+    def by_octave(self) -> list[int]:
+        """Return the counts up to each of `OCTAVES_S`, each without those before it, and then of all that is longer."""
         self._fold()
-        return self._bins.tolist(), self._before.tolist(), self._max_ns
+        counts: list[int] = np.add.reduceat(self._bins, [0, *(_OCTAVES + 1)]).tolist()
+        return counts
 
-    def merge(self, bins: Sequence[int], before: Sequence[int], max_ns: int) -> None:
+    def counts(self) -> Counts:
+        """Return the counts by bin, those before `begin`, the longest duration and the sum, for `merge` in another process."""
+        self._fold()
+        return self._bins.tolist(), self._before.tolist(), self._max_ns, self._sum_ns
+
+    def merge(self, counts: Counts) -> None:
         """Add the `counts` of another histogram."""
+        bins, before, max_ns, sum_ns = counts
         self._fold()
         self._bins += np.array(bins, dtype=np.int64)
         self._before += np.array(before, dtype=np.int64)
         self._count = int(self._bins.sum())
         self._max_ns = max(self._max_ns, max_ns)
+        self._sum_ns += sum_ns
 
     @property
     def count(self) -> int:
@@ -68,6 +80,12 @@ class LatencyHistogram:
         """The longest duration so far, 0 if there is none."""
         self._fold()
         return self._max_ns
+
+    @property
+    def sum_ns(self) -> int:
+        """The sum of all durations."""
+        self._fold()
+        return self._sum_ns
 
     def quantile_ns(self, share: float) -> int:
         """Return a duration that at least `share` (0..1) of all since `begin` do not exceed: at most 9 % (or 1 us) too high."""
@@ -103,3 +121,4 @@ class LatencyHistogram:
         self._bins += np.bincount(np.searchsorted(_EDGES_NS, durations), minlength=len(self._bins))
         self._count += len(durations)
         self._max_ns = max(self._max_ns, int(durations.max()))
+        self._sum_ns += int(durations.sum())

@@ -47,7 +47,7 @@ class Network:
         clock: the run's clock; virtual time delivers in memory, real time over sockets. Its own `run` runs elsewhere.
         run_seed: keys all randomness.
         default_link: what every link does unless `impair` said otherwise.
-        on_fault: called as (kind, description) for impair, partition, heal, crash and restart.
+        on_fault: called as (kind, description) for every live change: `faults.KINDS`.
         mirror: called with every live change, so that other processes of the run make it too.
         strangers: let unknown addresses take part, each as a host of its own, at most 4,096.
 
@@ -88,6 +88,11 @@ class Network:
         self._cuts = Cuts()
         self._healed = trio.lowlevel.ParkingLot()
         self._on_fault = on_fault
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """Return the routes there are so far, in the order of their link ids; the list grows."""
+        return self._routes
 
     def add_host(
         self,

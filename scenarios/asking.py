@@ -34,6 +34,7 @@ _OPTIONS = {
     "procs": click.option(
         "--procs", metavar="P", help="Processes that share the nodes; by default as many as they need here."
     ),
+    "serve": click.option("--serve", metavar="PORT", help="Serve /metrics on 127.0.0.1:PORT; 0 picks a free port."),
     "quiet": click.option("--quiet", is_flag=True, help="No progress."),
 }
 

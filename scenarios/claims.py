@@ -95,6 +95,10 @@ class Trace:
         """Take an event."""
         self.by_type[type(event)].append((time_ns, event))
 
+    def copy(self) -> Trace:
+        """Return the events so far."""
+        return Trace({kind: events.copy() for kind, events in self.by_type.items()})
+
     def of(self, kind: type[E]) -> Sequence[tuple[int, E]]:
         """Return the events of a type with their times."""
         return self.by_type.get(kind, [])

@@ -13,9 +13,9 @@ import numpy as np
 import trio
 
 from netem.errors import ConfigError, Rejection
-from netem.events import Event
 from node.policies import make_policy, policy_names
 from scenarios.content import Shared
+from scenarios.events import Arrival
 from scenarios.parameters import Params, param
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
 from tracker.desk import Terms
@@ -61,17 +61,6 @@ class CrowdParams(Params, frozen=True, kw_only=True):
     def requests_per_s(self, mean_bytes: float) -> float:
         """Return the rate of requests for files of `mean_bytes` on average."""
         return self.wanted_bytes_per_s() / max(mean_bytes, SMALLEST_MEAN_BYTES)
-
-
-class Arrival(Event, frozen=True):
-    """One of the crowd wants a file; `node` is who will fetch it, empty when everybody has it or is fetching it."""
-
-    index: int
-    node: bytes
-
-
-class CrowdLeft(Event, frozen=True):
-    """No more requests come; downloads under way are closed."""
 
 
 def zipf_shares(files: int, exponent: float) -> np.ndarray:

@@ -11,15 +11,19 @@ import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 from netem.accounts import Account, merge
+from netem.certificate import Certificate
 from netem.clock import S
 from netem.errors import ConfigError, OwnCodeError, SwarmbedError
 from netem.events import EventStream
+from netem.faults import FaultMade
 from netem.network import Network
+from netem.offload import offload
 from netem.real_time import RealTime
 from netem.virtual_time import VirtualTime, schedule_deterministically
 from scenarios.catalogue import Scenario
@@ -40,18 +44,24 @@ from scenarios.trace_file import TraceFile
 from tracker.bank.audit import audit
 from tracker.events import NodeJoined
 
+if TYPE_CHECKING:
+    from scenarios.watch import Watch
+
 MOST_PROCS = 64
 HOLD_NS = S // 2  # how long events wait for earlier ones from other processes
 DRAIN_S = 1.0  # after the last sender has stopped, so that what is under way arrives and is counted
 
 
-def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Options) -> Result:
+def run_scenario(
+    scenario: Scenario, values: Mapping[str, object], options: Options, *, watch: Watch | None = None
+) -> Result:
     """Run a scenario and write its run directory.
 
     Args:
         scenario: what to play.
         values: parameter values by key, as `fill` takes them.
         options: how to run it.
+        watch: shows its metrics.
 
     Raises:
         ConfigError: something is wrong with what was asked for; nothing was run.
@@ -66,7 +76,7 @@ def run_scenario(scenario: Scenario, values: Mapping[str, object], options: Opti
     directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
     write_run_json(directory, scenario=scenario, params=params, options=options, content=content)
     clock = VirtualTime() if options.time == "virtual" else RealTime()
-    run = _Run(clock, scenario, params, options=options, content=content, directory=directory)
+    run = _Run(clock, scenario, params, options=options, content=content, directory=directory, watch=watch)
     try:
         with rare_collections():
             if isinstance(clock, VirtualTime):
@@ -114,6 +124,7 @@ class _Run:
         options: Options,
         content: Sequence[Shared],
         directory: Path,
+        watch: Watch | None,
     ) -> None:
         self._clock = clock
         self._scenario = scenario
@@ -128,11 +139,22 @@ class _Run:
         self._events.subscribe(self._trace.fold)
         self._fleet = Fleet(procs, emit_at=self._events.emit_at, on_death=self._give_up) if spread else None
         mirror = self._fleet.change if self._fleet else None
-        self._network = Network(clock, run_seed=options.seed, default_link=params.link(), mirror=mirror)
+        self._network = Network(
+            clock,
+            run_seed=options.seed,
+            default_link=params.link(),
+            on_fault=lambda kind, what: self._events.emit(FaultMade(kind, what)),
+            mirror=mirror,
+        )
         self._void: list[str] = []
         self._own_code = own_code_files(scenario.file, params)
         self._progress = Progress(clock, duration_s=params.duration_s, quiet=options.quiet)
         self._events.subscribe(self._progress.fold)
+        self._watch = watch
+        if watch is not None:
+            watch.begin(scenario.name, options=options, directory=directory, clock=clock)
+            watch.attach(network=self._network, events=self._events)
+            self._events.subscribe(watch.fold)
         self._started_ns = 0
         self._bed: Bed | None = None
         self._playing = trio.CancelScope()
@@ -153,6 +175,8 @@ class _Run:
                 if self._fleet is not None:
                     await ground.start(self._fleet.run)
                     ground.start_soon(self._release_events)
+                if self._watch is not None and not self._clock.virtual:
+                    ground.start_soon(self._watch.run, self._claims_so_far)
                 await self._carry_out()
                 ground.cancel_scope.cancel()
             self._events.release(everything=True)
@@ -221,6 +245,8 @@ class _Run:
                 fleet=self._fleet,
             )
             wires.start_soon(self._watch_for_interrupt, bed)
+            if self._watch is not None:
+                self._watch.attach(bed=bed, bank=bed.bank)
             self._started_ns = self._clock.now_ns()
             await self._scenario.run(bed)
             await bed.tracker.wait_settled()
@@ -240,28 +266,50 @@ class _Run:
         assert bed is not None
         report = audit(self._directory / "ledger.sqlite")
         certificate = self._account.certificate(void=self._void)
-        record = Record(
-            params=self._params,
-            trace=self._trace,
-            started_ns=self._started_ns,
-            certificate=certificate,
-            facts=bed.facts,
-            ledger_ok=report.invariants,
-        )
+        record = self._record(bed, certificate, report.invariants)
         if not self._void:  # else what is left in them may tell why
             shutil.rmtree(self._directory / "stores", ignore_errors=True)
+        claims = self._judged(record)
+        if self._watch is not None:
+            self._watch.show(claims)
         return Result(
             scenario=self._scenario.name,
             seed=self._options.seed,
             time=self._options.time,
             params=self._params,
-            claims=self._judged(record),
+            claims=claims,
             invariants=report.invariants,
             certificate=self._account.certificate(void=self._void) if self._void else certificate,
             counts=count(self._trace, self._account),
             digest=self._digest(report.head),
             directory=self._directory,
             interrupted=bed.interrupted,
+        )
+
+    async def _claims_so_far(self) -> Sequence[Claim]:
+        """Judge the claims on the run so far, beside the event loop; the ledger is not audited."""
+        bed = self._bed
+        if bed is None:
+            return []
+        account, trace, facts = self._network.account(), self._trace.copy(), dict(bed.facts)
+        hosts = self._network.hosts
+        # Of a link that ends in another process only one side's counts are here: until they are merged it proves nothing.
+        account.links = [link for link in account.links if hosts[link.source].here and hosts[link.target].here]
+
+        def judge() -> Sequence[Claim]:
+            record = dataclasses.replace(self._record(bed, account.certificate(), {}), trace=trace, facts=facts)
+            return judge_guarded(lambda: self._scenario.claims(record), self._own_code)
+
+        return await offload(self._clock, judge)
+
+    def _record(self, bed: Bed, certificate: Certificate, ledger_ok: Mapping[str, bool]) -> Record:
+        return Record(
+            params=self._params,
+            trace=self._trace,
+            started_ns=self._started_ns,
+            certificate=certificate,
+            facts=bed.facts,
+            ledger_ok=ledger_ok,
         )
 
     def _judged(self, record: Record) -> Sequence[Claim]:

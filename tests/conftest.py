@@ -1,4 +1,4 @@
-"""trio: what tests of all packages share: a host that is calibrated, and a disk that is really full.
+"""trio: what tests of all packages share: a host that is calibrated, a disk that is really full, and system programs.
 
 The disk is a small file system of its own (for root), or a limit on the size of files.
 """
@@ -6,7 +6,9 @@ The disk is a small file system of its own (for root), or a limit on the size of
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,3 +79,26 @@ def _small_file_system(place: Path, kib: int) -> Iterator[Path]:
 
 def _resize(place: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(place)], check=True)
+
+
+def _system_program(name: str) -> str:
+    """Return the path of a program of a Debian package; without it skip, or fail where everything must be tested."""
+    path = shutil.which(name)
+    if path is None:
+        absent = f"{name} is not installed (Debian package prometheus)"
+        if os.environ.get("SWARMBED_REQUIRE_ORACLES"):
+            pytest.fail(absent)
+        pytest.skip(absent)
+    return path
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Return the path of promtool."""
+    return _system_program("promtool")
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> str:
+    """Return the path of the Prometheus server."""
+    return _system_program("prometheus")

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from netem.errors import ConfigError
 from scenarios.asking import common_options, options_of, say, values_of, whole_number, write_answer
 from scenarios.cli import again
 
 if TYPE_CHECKING:
     from scenarios.catalogue import Scenario
     from scenarios.options import Options
+    from scenarios.watch import Watch
 
 MOST_REPLICATES = 10_000
 
@@ -34,25 +36,44 @@ def command(scenario: str, **given: Any) -> int:
     chosen = scenario_named(scenario)
     seed = whole_number("--seed", given["seed"])
     if given["replicates"] is not None:
+        if given["serve"] is not None:
+            raise ConfigError("--serve", given["serve"], "a single run, without --replicates")
         return _replicate(scenario, chosen, given, options=options_of(given, seed=seed))
     return play(chosen, given, seed=seed)
 
 
 def play(chosen: Scenario, given: dict[str, Any], *, seed: int) -> int:
-    """Run a scenario as the command's options say, and print what came out; return the exit status."""
+    """Run a scenario as the command's options say, serve it if told to, and print what came out; return the exit status."""
+    say(f"seed {seed}", given)
+    if given["serve"] is None:
+        return _play(chosen, given, seed=seed, watch=None)
+    port = whole_number("--serve", given["serve"], low=0, high=65_535)
+    from scenarios.serving import listening
+    from scenarios.watch import Watch
+
+    with listening(port) as listener:
+        watch = Watch(listener)
+        say(f"metrics at {watch.address}/metrics", given)
+        status = _play(chosen, given, seed=seed, watch=watch)
+        if given["time_"] == "virtual":
+            say(f"the end of the simulated run is at {watch.address}/metrics until Ctrl-C", given)
+            watch.serve_end()
+        return status
+
+
+def _play(chosen: Scenario, given: dict[str, Any], *, seed: int, watch: Watch | None) -> int:
     from scenarios.fitting import fit
     from scenarios.parameters import fill
     from scenarios.runner import check_procs, run_scenario
     from scenarios.tables import result_lines
 
     options, values = options_of(given, seed=seed), values_of(given)
-    say(f"seed {options.seed}", given)
     params = fill(chosen.params, values)
     check_procs(options, params)
     options, warning = fit(params, options)
     if warning:
         click.echo(f"swarmbed: warning: {warning}", err=True)
-    result = run_scenario(chosen, values, options)
+    result = run_scenario(chosen, values, options, watch=watch)
     for line in result_lines(result, again=again()):
         say(line, given)
     write_answer(given["json_file"], result.to_dict(), kept=result.directory / "result.json")

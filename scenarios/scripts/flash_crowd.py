@@ -21,7 +21,8 @@ from node.downloader import REFRESH_S
 from node.events import DownloadFinished
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
 from scenarios.content import Shared
-from scenarios.crowd import Arrival, CrowdLeft, CrowdParams, let_crowd_come, open_market, zipf_shares
+from scenarios.crowd import CrowdParams, let_crowd_come, open_market, zipf_shares
+from scenarios.events import Arrival, CrowdLeft
 from scenarios.market_claims import ODDS, ODDS_NAME, odds_claim
 from scenarios.parameters import param
 from scenarios.shared_claims import shared_claims

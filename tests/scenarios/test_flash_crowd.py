@@ -11,7 +11,7 @@ from netem.errors import ConfigError
 from node.events import DownloadFinished, PieceAccepted
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
-from scenarios.crowd import Arrival, CrowdLeft
+from scenarios.events import Arrival, CrowdLeft
 from scenarios.scripts import flash_crowd
 from scenarios.scripts.flash_crowd import (
     NewFileReleased,

@@ -1,0 +1,1 @@
+"""What netem measures, one metric family a file."""

@@ -1,0 +1,1 @@
+"""What node measures, one metric family a file."""

@@ -1,0 +1,201 @@
+"""The web server of a run: scrapes, a taken port, and what a person sees."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+import trio
+
+from netem.errors import ConfigError
+from netem.metric import Family, Label, gauge
+from scenarios.exposition import Exposition
+from scenarios.serving import address_of, application, listening, serve_metrics
+
+BIG = 20_000
+
+
+class Wide(Family):
+    """Many series, and steps between which others have their turn."""
+
+    name = "wide"
+    metrics = (gauge("swarmbed_wide", "A number.", Label("number", most=BIG)),)
+    panels = ()
+
+    def gather(self, now_ns):
+        for number in range(BIG):
+            self.set("swarmbed_wide", number, str(number))
+            if number % 1_000 == 0:
+                yield
+
+
+def wide():
+    return Exposition({"wide": Wide}, info={"run": "r"}, now_ns=lambda: 0)
+
+
+async def scrape(address, path="/metrics"):
+    """GET over a raw stream; return status line and body."""
+    host, port = address.removeprefix("http://").split(":")
+    stream = await trio.open_tcp_stream(host, int(port))
+    async with stream:
+        await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while not answer.endswith(b"\r\n0\r\n\r\n"):
+            part = await stream.receive_some()
+            if not part:
+                break
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head.split(b"\r\n")[0].decode(), body
+
+
+async def test_several_scrapes_at_once_get_everything():
+    exposition = wide()
+    answers = []
+
+    async def one(address):
+        answers.append(await scrape(address))
+
+    with listening(0) as listener:
+        async with trio.open_nursery() as serving:
+            serving.start_soon(serve_metrics, listener, exposition)
+            async with trio.open_nursery() as scrapers:
+                for _ in range(3):
+                    scrapers.start_soon(one, address_of(listener))
+            serving.cancel_scope.cancel()
+    for status, body in answers:
+        assert status.startswith("HTTP/1.1 200")
+        assert body.count(b"swarmbed_wide{") == BIG
+    text = b"".join(exposition.slices())
+    assert b"swarmbed_scrape_duration_seconds_count 3.0\n" in text
+
+
+async def test_others_have_their_turn_while_a_scrape_is_answered():
+    exposition = wide()
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    app = application(exposition)
+    sent = []
+    seen = []
+
+    async def send(message):
+        sent.append(message)
+        seen.append(turns)
+
+    async def receive():
+        await trio.sleep_forever()
+
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": [], "query_string": b"", "root_path": ""}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        await app({**scope, "asgi": {"version": "3.0", "spec_version": "2.3"}}, receive, send)
+        nursery.cancel_scope.cancel()
+    body = b"".join(message.get("body", b"") for message in sent)
+    assert body.count(b"swarmbed_wide{") == BIG
+    assert seen[-1] > seen[0]
+
+
+async def test_a_server_that_stops_amid_a_scrape_leaves_no_trace(capfd):
+    with listening(0) as listener:
+        async with trio.open_nursery() as serving:
+            serving.start_soon(serve_metrics, listener, wide())
+            stream = await trio.open_tcp_stream(*listener.getsockname())
+            async with stream:
+                await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                await stream.receive_some(10)  # the answer has begun
+                serving.cancel_scope.cancel()
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_the_root_leads_to_the_metrics_and_nothing_else_is_there():
+    with listening(0) as listener:
+        async with trio.open_nursery() as serving:
+            serving.start_soon(serve_metrics, listener, wide())
+            assert "307" in (await scrape(address_of(listener), "/"))[0]
+            assert "404" in (await scrape(address_of(listener), "/other"))[0]
+            serving.cancel_scope.cancel()
+
+
+def test_a_taken_port_is_one_clear_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        taken_port = listening(taken.getsockname()[1])
+        with pytest.raises(ConfigError) as refused, taken_port:
+            pass
+    assert refused.value.field == "--serve"
+
+
+def test_it_listens_on_the_loopback_address_only():
+    with listening(0) as listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
+def test_a_taken_port_ends_the_command_before_anything_runs(swarmbed, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        outcome = swarmbed("run", "flash-crowd", "--serve", port)
+    assert outcome.status == 2
+    assert outcome.err.startswith(f"swarmbed: --serve: {port} is not allowed; allowed: a free port")
+    assert outcome.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_a_port_that_is_none_is_refused(swarmbed, port):
+    outcome = swarmbed("run", "flash-crowd", f"--serve={port}")
+    assert outcome.status == 2
+    assert outcome.err == f"swarmbed: --serve: {port!r} is not allowed; allowed: a whole number from 0 to 65535\n"
+
+
+def test_many_runs_at_one_port_are_refused(swarmbed):
+    outcome = swarmbed("run", "flash-crowd", "--serve", 0, "--replicates", 2)
+    assert outcome.status == 2
+    assert "--serve" in outcome.err
+
+
+def test_without_serve_nothing_listens_and_nothing_of_the_web_is_imported():
+    program = (
+        "import sys\nfrom scenarios.cli import cli\n"
+        "cli.main(['run', '--help'], standalone_mode=False)\n"
+        "print([name for name in ('hypercorn', 'starlette', 'prometheus_client', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
+def fetched(address):
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_a_simulated_run_is_served_when_it_is_over_until_interrupted(start_swarmbed, content, small, tmp_path):
+    settings = [f"--set={key}={value}" for key, value in small.items()]
+    run = ["run", "flash-crowd", "--time=virtual", "--serve=0", f"--content={content}", f"--out={tmp_path / 'out'}"]
+    with start_swarmbed(*run, "--quiet", *settings) as process:
+        try:
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if "until Ctrl-C" in line:
+                    break
+            address = next(word for word in lines[-1].split() if word.startswith("http"))
+            assert lines[0] == "seed 1\n"
+            assert address in lines[1]
+            text = fetched(address)
+            assert 'swarmbed_claim_ok{claim="payouts + refunds = fees (µcr)"} 1.0\n' in text
+            assert 'swarmbed_run_info{run="out",scenario="flash-crowd",seed="1",time="virtual"} 1.0\n' in text
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode in {0, 1}  # as the claims say
+    assert said == ""

@@ -1,0 +1,1 @@
+"""What tracker measures, one metric family a file."""
