@@ -20,7 +20,7 @@ MOST_GROWTH_BYTES = (
 
 
 # What the attackers keep, the network's log of packets, and the packets that are on their way.
-NOT_KEPT = ("*/tests/*", "*/node/roles/*", "*/netem/fates.py", "*/netem/route.py")
+NOT_KEPT = ("*/tests/*", "*/node/roles/*", "*/netem/fates.py", "*/netem/host.py", "*/netem/route.py")
 
 
 def allocated_bytes():
