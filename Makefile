@@ -13,10 +13,12 @@ demo: $(READY)
 test: $(READY_DEV) lint
 	$(BIN)/python -m pytest -m "not slow"
 
-# Ten minutes of fuzzing go on beside the others, out of their way.
+# Ten minutes of fuzzing and the attacks in virtual time go on beside the others, out of their way.
 test-slow: $(READY_DEV)
 	nice -n 19 $(BIN)/python -m pytest -q -m slow -k guided_fuzzing & fuzzing=$$!; \
-	$(BIN)/python -m pytest -m slow -k "not guided_fuzzing" && wait $$fuzzing
+	nice -n 10 $(BIN)/python -m pytest -q -m slow -k "hostile_runs and not real_sockets" & attacks=$$!; \
+	$(BIN)/python -m pytest -m slow -k "not guided_fuzzing and (not hostile_runs or real_sockets)"; status=$$?; \
+	wait $$attacks || status=1; wait $$fuzzing || status=1; exit $$status
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .

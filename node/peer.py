@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import trio
 
-from netem.clock import Clock
+from netem.clock import Clock, S
 from netem.errors import BadFrame, LocalProtocolError, RemoteProtocolError
 from netem.events import Event
 from netem.host import Endpoint, Host
@@ -88,7 +88,7 @@ class Peer:
         self._bidding = Bidding(config.policy, config.beliefs, upload_bytes_per_s=config.upload_bytes_per_s)
         self._pages_heard = self._first_board = 0
         self._outside = False
-        self._heard_s = 0.0
+        self._heard_ns = 0
         self._announced = 0
         self._fetching: set[int] = set()
         self._downloaded: list[int] = []  # in order, so that ties go to the oldest
@@ -102,7 +102,7 @@ class Peer:
             self._open_sides(endpoint)
             await self._link.rejoin()  # for as long as it takes: the first attempt may be lost
             self._announced = self._link.joins
-            self._heard_s = trio.current_time()
+            self._heard_ns = self._clock.now_ns()
             if self._identity.epoch > 1:
                 await self._offer_stored()
             task_status.started()
@@ -262,7 +262,7 @@ class Peer:
             for message in (*self._bidding.heartbeats(), *self._uploader.deposits()):
                 self._send(endpoint, message)
             self._uploader.forget_expired()
-            silent = trio.current_time() - self._heard_s > SILENCE_S
+            silent = self._clock.now_ns() - self._heard_ns > SILENCE_S * S
             if self._outside or silent or self._link.joins != self._announced:
                 await self._come_back()
             while next_s <= trio.current_time():  # coming back may have taken several beats
@@ -274,7 +274,7 @@ class Peer:
             await self._link.rejoin()
         self._outside = False
         self._announced = self._link.joins
-        self._heard_s = trio.current_time()
+        self._heard_ns = self._clock.now_ns()
         self._uploader.deposit_again()
         for index in sorted(self._roots):
             if index in self._roots:  # else it was dropped meanwhile
@@ -340,7 +340,7 @@ class Peer:
     def _on_odds(self, data: bytes) -> None:
         board, page = open_broadcast(data, self._config.tracker_key)
         if self._bidding.odds.add(board, page):
-            self._heard_s = trio.current_time()
+            self._heard_ns = self._clock.now_ns()
             self._first_board = self._first_board if self._pages_heard else board
             self._pages_heard += 1
             self._link.board = max(self._link.board, self._bidding.odds.board)

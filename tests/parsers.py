@@ -245,13 +245,14 @@ FRAMES = [
     sealed(number, encode(message), sender=STRANGER, to=TRACKER, key=KEY, seq=number)
     for number, message in enumerate(MESSAGES)
 ]
+PAGE = seal_broadcast(m.Odds(0, 1, 0, bytes(4), bytes(4)), board=1, identity=TRACKER)
 SAMPLES: dict[str, list[bytes]] = {
     "framing": [frame(b"abc") + frame(b""), b"\xff\xff\xff\xff"],
-    "control": [*FRAMES, seal_broadcast(m.Odds(0, 1, 0, bytes(4), bytes(4)), board=1, identity=TRACKER)],
+    "control": [*FRAMES, PAGE],
     "block": [wire.encode_block(DIGEST, b"f" * 8, b"data", piece=1, block=2)],
     "to_tracker": [*BODIES, *FRAMES],
     "to_desk": BODIES,
-    "to_peer": [*BODIES, *FRAMES, wire.encode_block(DIGEST, b"f" * 8, b"data", piece=1, block=2)],
+    "to_peer": [*BODIES, *FRAMES, PAGE, wire.encode_block(DIGEST, b"f" * 8, b"data", piece=1, block=2)],
     "odds": [encode(m.Odds(0, 1, 0, bytes(8), bytes(8)))],
     "tc_line": [b"delay 20ms 5ms distribution normal loss gemodel 1% 20% duplicate 1% rate 8mbit", b"loss 5% 25%"],
     "settings": [b"loss=0.05\nnodes=20\nimpair=delay 20ms loss 1%", b"delay_s=1e-3\nport=0\nrate_bytes_per_s=inf"],
