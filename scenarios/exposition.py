@@ -148,7 +148,7 @@ def _escaped(value: str) -> str:
 
 def _numbers(values: Sequence[float]) -> list[str]:
     """Return each number as `floatToGoString` writes it, and a line's end; whole numbers, which most are, in a fifth of the time."""
-    if set(map(type, values)) != {int} or max(values) >= _EXACT_BELOW:
+    if set(map(type, values)) != {int} or max(values) >= _EXACT_BELOW or min(values) <= -_EXACT_BELOW:
         return [floatToGoString(value) + "\n" for value in values]  # type: ignore[no-untyped-call]  # the library left out its types
     return [
         f"{value}.0\n"
