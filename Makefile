@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/swarmbed run flash-crowd --nodes 20 --set loss=0.05
 
 test: $(READY_DEV) lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 # Ten minutes of fuzzing and the attacks in virtual time go on beside the others, out of their way.
 test-slow: $(READY_DEV)
