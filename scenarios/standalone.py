@@ -9,15 +9,11 @@ Source: DESIGN section 6.
 from __future__ import annotations
 
 import os
-import secrets
 import signal
-import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-import msgspec
 import trio
 from msgspec import Meta
 
@@ -30,11 +26,13 @@ from node.content import scan
 from node.peer import Peer, PeerConfig
 from node.policies import make_policy
 from node.store import Store
+from scenarios.boots import boot
 from scenarios.parameters import LinkParams
 from scenarios.trace_file import TraceFile
+from scenarios.tracker_address import TrackerAddress, way_to
 from tracker.bank.bank import Bank
 from tracker.desk import Terms
-from tracker.identity import KEY_BYTES, Identity
+from tracker.identity import Identity
 from tracker.tracker import Tracker
 
 LOOK_S = 1.0  # how often a node looks for a file that is not there yet
@@ -54,66 +52,6 @@ class NodeParams(LinkParams, frozen=True, kw_only=True):
     """How a node serves."""
 
     policy: Annotated[str, Meta(description="how to split the upload over the files")] = "proportional_response"
-
-
-@dataclass(frozen=True, slots=True)
-class TrackerAddress:
-    """Where a tracker listens, and the key it signs with: `HOST:PORT/KEY`, as `swarmbed tracker` prints it."""
-
-    host: str
-    port: int
-    key: bytes
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}/{self.key.hex()}"
-
-    @classmethod
-    def parse(cls, text: str) -> TrackerAddress:
-        """Read an address; names are looked up.
-
-        Raises:
-            ConfigError: it is no such address, or the name is not known.
-        """
-        place, _, key = text.partition("/")
-        host, _, port = place.rpartition(":")
-        try:
-            found = socket.getaddrinfo(host, int(port), socket.AF_INET, socket.SOCK_STREAM)[0][4]
-            parsed = cls(str(found[0]), int(found[1]), bytes.fromhex(key))
-        except (ValueError, OSError):
-            parsed = cls("", 0, b"")
-        if len(parsed.key) != KEY_BYTES or not 1 <= parsed.port <= 65_535:
-            raise ConfigError("--tracker", text, "HOST:PORT/KEY, the first line that `swarmbed tracker` prints")
-        return parsed
-
-
-class _Boots(msgspec.Struct):
-    """What a role keeps of itself from boot to boot."""
-
-    secret: str
-    boots: int
-
-
-def boot(directory: Path) -> Identity:
-    """Return the identity kept in a directory, for one more boot; it is made at the first.
-
-    Raises:
-        ConfigError: the directory cannot be used, or what is kept there is no identity.
-    """
-    path = directory / "identity.json"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        kept = _Boots(secrets.token_hex(32), 0)
-        if path.exists():
-            kept = msgspec.json.decode(path.read_bytes(), type=_Boots)
-        kept.boots += 1
-        identity = Identity(bytes.fromhex(kept.secret), epoch=kept.boots)
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(msgspec.json.encode(kept))
-        fresh.replace(path)
-    except (OSError, ValueError, msgspec.DecodeError) as fault:
-        raise ConfigError("--dir", str(directory), f"a directory of this role's own ({fault})") from None
-    return identity
 
 
 async def run_tracker(params: TrackerParams, *, listen: tuple[str, int], directory: Path, say: Say) -> None:
@@ -182,7 +120,7 @@ async def run_node(
     async def play(network: Network, events: EventStream, services: trio.Nursery) -> None:
         host = network.add_host(
             "node",
-            ip=listen or _way_to(tracker),
+            ip=listen or way_to(tracker),
             upload_bytes_per_s=params.upload_bytes_per_s,
             download_bytes_per_s=params.download_bytes_per_s,
         )
@@ -274,13 +212,3 @@ def _files_at(path: Path) -> list[tuple[str, Path]]:
     if not path.is_file():
         raise ConfigError("--publish", str(path), "a readable file or directory")
     return [(path.name, path)]
-
-
-def _way_to(tracker: TrackerAddress) -> str:
-    """Return the address of this machine that packets to the tracker leave from."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((tracker.host, tracker.port))
-        except OSError as fault:
-            raise ConfigError("--tracker", str(tracker), f"an address there is a way to ({fault.strerror})") from None
-        return str(probe.getsockname()[0])

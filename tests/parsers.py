@@ -102,7 +102,7 @@ class Stage:
         self.tracker = Tracker(
             network.add_host("tracker"), clock, identity=TRACKER, bank=Bank(), emit=lambda _event: None
         )
-        self.tracker._endpoint = network.hosts["tracker"].open_udp(lambda _data, _source: None)
+        self.tracker._reception.endpoint = network.hosts["tracker"].open_udp(lambda _data, _source: None)
         join = MESSAGES[0]
         hello = wire.encode_signed(join, to=TRACKER.node, seq=0, board=0, identity=STRANGER)
         _, session = self.tracker._sessions.meet(hello)
@@ -139,7 +139,7 @@ class Stage:
 
     def refresh(self) -> None:
         """Forget what was counted against the stranger: time stands still here, so that it would be shut out for ever."""
-        self.tracker._budgets.clear()
+        self.tracker._reception.budgets.clear()
         self.peer._uploader.tabs._tabs.clear()
         self.peer._uploader._customers.clear()
 
@@ -183,8 +183,8 @@ def block(data: bytes) -> None:
 def to_tracker(data: bytes) -> None:
     """Send the tracker a datagram, as it is and properly sealed; drivers count what is wrong and raise nothing."""
     stage.refresh()
-    stage.tracker._on_datagram(data, ADDRESS)
-    stage.tracker._on_datagram(stage.seal(data, to=TRACKER, key=stage.tracker_key), ADDRESS)
+    stage.tracker._reception.on_datagram(data, ADDRESS)
+    stage.tracker._reception.on_datagram(stage.seal(data, to=TRACKER, key=stage.tracker_key), ADDRESS)
 
 
 def to_desk(data: bytes) -> None:

@@ -86,7 +86,7 @@ def test_the_samples_are_valid_and_reach_what_lies_behind_the_proofs():
     before = stage.tracker.dropped.copy()
     for number, body in enumerate(parsers.BODIES):
         frame = stage.seal(body, to=parsers.TRACKER, key=stage.tracker_key)
-        stage.tracker._on_datagram(frame, parsers.ADDRESS)
+        stage.tracker._reception.on_datagram(frame, parsers.ADDRESS)
         assert parsers.wire.peek(frame).number == number
     dropped = stage.tracker.dropped - before
     assert "forged" not in dropped

@@ -135,6 +135,17 @@ class Membership:
         """Return a member, or None."""
         return self._members.get(node)
 
+    def current(self, node: bytes, *, epoch: int) -> Member:
+        """Return a member that is here with this boot.
+
+        Raises:
+            RemoteProtocolError: `not-a-member`: it expired, or a later boot is in. Hanging up tells it to join again.
+        """
+        member = self._members.get(node)
+        if member is None or member.epoch != epoch:
+            raise RemoteProtocolError("not-a-member")
+        return member
+
     def members(self) -> list[Member]:
         """Return all members, sorted by id."""
         return [self._members[node] for node in sorted(self._members)]

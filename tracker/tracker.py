@@ -15,25 +15,22 @@ from collections.abc import Callable
 import trio
 
 from netem.clock import Clock, S
-from netem.errors import BadFrame, Rejection, RemoteProtocolError
+from netem.errors import Rejection, RemoteProtocolError
 from netem.events import Event
 from netem.host import Endpoint, Host
 from netem.route import Address
 from tracker import messages as m
 from tracker.bank.bank import Bank
 from tracker.bank.transactions import mint, tariff, user_account
-from tracker.budget import Budget
 from tracker.desk import Desk, Terms
 from tracker.doors import Doors, Seat
-from tracker.events import BoardPosted, EquivocationSeen, FileHeld, FramesDropped, NodeJoined, NodeLeft
+from tracker.events import BoardPosted, FileHeld, FramesDropped, NodeJoined, NodeLeft
 from tracker.identity import Identity, node_id
-from tracker.limits import DATAGRAMS_PER_S
-from tracker.membership import Member
 from tracker.odds import pages
+from tracker.reception import Reception
 from tracker.recovery import first_board, recover
 from tracker.session import Session, seal_broadcast
 from tracker.sessions import Sessions
-from tracker.wire import peek
 
 FAN_OUT = 40  # members that a board goes out to at once ...
 FAN_OUT_NS = 5_000_000  # ... and how long until the next ones
@@ -74,12 +71,10 @@ class Tracker:
         self._desk = Desk(identity, clock, terms=self._terms, bank=bank, emit=emit)
         self._sessions = Sessions(identity)
         self._doors = Doors()
-        self._accused: set[bytes] = set()
-        self._budgets: dict[bytes, Budget] = {}  # of each member's datagrams
         self._settle_soon = trio.Event()
         self._settled = trio.lowlevel.ParkingLot()  # where tasks wait for the next settlement
-        self._endpoint: Endpoint | None = None
         self.dropped: Counter[str] = Counter()
+        self._reception = Reception(self._desk, self._sessions, clock, emit=emit, dropped=self.dropped)
         self.address: Address = ("", 0)
 
     @property
@@ -98,7 +93,11 @@ class Tracker:
 
     def sizes(self) -> dict[str, int]:
         """Return how many entries the tables have that others can make grow."""
-        return {"downloads": len(self._desk.market.downloads), "budgets": len(self._budgets), **self._doors.sizes()}
+        return {
+            "downloads": len(self._desk.market.downloads),
+            "budgets": len(self._reception.budgets),
+            **self._doors.sizes(),
+        }
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started once what earlier boots left is taken up, the tariff durable, and it listens.
@@ -116,7 +115,8 @@ class Tracker:
             await nursery.start(self._bank.run)
             await self._bank.apply(tariff(terms.fee_credits, board=desk.board, time_ns=now_ns))
             self.address = await self._host.listen_tcp(self._serve, nursery=nursery, port=self._port)
-            endpoint = self._endpoint = self._host.open_udp(self._on_datagram, port=self.address[1])
+            endpoint = self._host.open_udp(self._reception.on_datagram, port=self.address[1])
+            self._reception.endpoint = endpoint
             nursery.start_soon(self._post_boards, endpoint)
             nursery.start_soon(self._settle_downloads)
             task_status.started()
@@ -152,7 +152,7 @@ class Tracker:
         await seat.send(session.seal(welcome, board=self._desk.board))
         while (frame := await seat.receive()) is not None:
             message = session.open(frame, board=self._desk.board)
-            member = self._member(session)
+            member = self._desk.membership.current(session.peer, epoch=session.peer_epoch)
             if isinstance(message, m.Leave):
                 self._drop(member.node, "leave")
                 self._sessions.forget(member.node)
@@ -161,14 +161,6 @@ class Tracker:
             if isinstance(answer, m.Opened | m.Closed):  # a new time to settle
                 self._settle_soon.set()
             await seat.send(session.seal(answer, board=self._desk.board))
-
-    def _member(self, session: Session) -> Member:
-        """Return the member at a session's other end; raise `RemoteProtocolError` if it is none."""
-        member = self._desk.membership.get(session.peer)
-        if member is None or member.epoch != session.peer_epoch:
-            # It expired, or a later boot is in. Hanging up tells it to join again.
-            raise RemoteProtocolError("not-a-member")
-        return member
 
     async def _admit(self, frame: bytes | None) -> Session:
         if frame is None:
@@ -198,7 +190,7 @@ class Tracker:
         self._desk.membership.leave(node)
         self._withdraw(node)
         self._doors.expel(node)
-        self._budgets.pop(node, None)
+        self._reception.budgets.pop(node, None)
         self._emit(NodeLeft(node, reason))
 
     def _withdraw(self, node: bytes) -> None:
@@ -206,72 +198,6 @@ class Tracker:
         for index in self._desk.catalogue.drop(node):
             self._emit(FileHeld(node, index, holds=False))
         self._desk.market.withdraw(node, now_ns=self._clock.now_ns())
-
-    # -- datagrams --------------------------------------------------------------------------------------------------
-
-    def _on_datagram(self, data: bytes, source: Address) -> None:
-        try:
-            header = peek(data)
-            session = self._sessions.of(header.sender)
-            if header.type is m.Heartbeat and self._desk.membership.get(session.peer) is None:
-                self._turn_away(session, source)
-                return
-            message = session.open(data, board=self._desk.board, header=header)
-            if not self._budget(header.sender).take(self._clock.now_ns()):
-                raise BadFrame("flooded")
-            if isinstance(message, m.Heartbeat):
-                self._heartbeat(self._member(session), message)
-            elif isinstance(message, m.Deposit):
-                for receipt in message.receipts:
-                    self._deposit(receipt, session=session, source=source)
-            else:
-                raise BadFrame("unexpected", type(message).__name__)
-        except RemoteProtocolError as fault:
-            self.dropped[fault.kind] += 1
-
-    def _budget(self, node: bytes) -> Budget:
-        """Return what a member may still send: a full heartbeat every second with all its receipts, and as much again."""
-        budget = self._budgets.get(node)
-        if budget is None:
-            budget = self._budgets[node] = Budget(
-                per_s=DATAGRAMS_PER_S, burst=2 * DATAGRAMS_PER_S, now_ns=self._clock.now_ns()
-            )
-        return budget
-
-    def _turn_away(self, session: Session, source: Address) -> None:
-        """Tell a node that it was silent for too long: it cannot know, and hears no odds.
-
-        Its heartbeat is not opened, for it would often be expired; whoever forges one learns nothing.
-        """
-        assert self._endpoint is not None
-        self._endpoint.send(session.seal(m.Reject("not-a-member"), board=self._desk.board), source)
-
-    def _heartbeat(self, member: Member, beat: m.Heartbeat) -> None:
-        now_ns = self._clock.now_ns()
-        held = frozenset(self._desk.catalogue.files_of(member.node))
-        self._desk.membership.heartbeat(member.node, beat, now_ns, held=held)
-        self._desk.market.declare(member.node, member.split, now_ns=now_ns)
-
-    def _deposit(self, frame: bytes, *, session: Session, source: Address) -> None:
-        """Take one forwarded receipt; a bad one is counted and leaves the others of its datagram alone.
-
-        The server hears of an authentic one that is not taken: else it would go on to serve for nothing.
-        """
-        try:
-            sender, receipt = self._sessions.open_receipt(frame)
-        except RemoteProtocolError as fault:
-            self.dropped[f"receipt-{fault.kind}"] += 1
-            return
-        try:
-            self._desk.market.receipt(receipt, sender=sender, now_ns=self._clock.now_ns())
-        except Rejection as no:
-            self.dropped[f"receipt-{no.reason}"] += 1
-            assert self._endpoint is not None
-            refusal = m.Refusal(receipt.download, no.reason)
-            self._endpoint.send(session.seal(refusal, board=self._desk.board), source)
-            if no.reason == "equivocation" and sender not in self._accused:  # once: it may be told us for ever
-                self._accused.add(sender)
-                self._emit(EquivocationSeen(sender, "two receipts that contradict each other"))
 
     # -- the board --------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,8 @@ def command(tracker: str, settings: tuple[str, ...], **given: Any) -> int:
     import trio
 
     from scenarios.parameters import fill, read_settings
-    from scenarios.standalone import NodeParams, TrackerAddress, run_node
+    from scenarios.standalone import NodeParams, run_node
+    from scenarios.tracker_address import TrackerAddress
 
     params = fill(NodeParams, read_settings(settings))
     params.link()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.standalone import TrackerAddress
+from scenarios.tracker_address import TrackerAddress
 from tracker.bank.audit import audit
 
 ROOT = Path(__file__).parents[2]

@@ -131,3 +131,12 @@ def test_a_heartbeat_of_a_stranger_is_counted_as_such():
     with pytest.raises(RemoteProtocolError) as caught:
         Membership().heartbeat(node_of(1), Heartbeat(0, 1, []), 0, held=range(MAX_FILES))
     assert caught.value.kind == "unknown-node"
+
+
+def test_only_the_boot_that_is_here_is_a_current_member():
+    membership = joined(epoch=2)
+    assert membership.current(node_of(1), epoch=2).node == node_of(1)
+    for node, epoch in ((node_of(1), 1), (node_of(1), 3), (node_of(2), 2)):
+        with pytest.raises(RemoteProtocolError) as fault:
+            membership.current(node, epoch=epoch)
+        assert fault.value.kind == "not-a-member"
