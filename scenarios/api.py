@@ -14,7 +14,9 @@ import trio
 
 from netem.errors import ConfigError, LocalProtocolError
 from scenarios.catalogue import scenario_named
+from scenarios.fitting import fit
 from scenarios.options import Options
+from scenarios.parameters import fill
 from scenarios.result import Result
 from scenarios.runner import run_scenario
 
@@ -60,4 +62,6 @@ def run(
         out=Path(out) if out is not None else None,
         quiet=quiet,
     )
-    return run_scenario(scenario_named(os.fspath(scenario)), params, options)
+    chosen = scenario_named(os.fspath(scenario))
+    fitted = fit(fill(chosen.params, params), options, given=params)
+    return run_scenario(chosen, {**params, **fitted.values}, fitted.options)

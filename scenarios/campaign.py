@@ -12,6 +12,7 @@ from typing import Any
 
 from scenarios.catalogue import Scenario
 from scenarios.content import user_content
+from scenarios.fitting import Fit, fit, host_calibration
 from scenarios.grid import cells
 from scenarios.jobs import Job, Outcome, at_once, run_jobs
 from scenarios.options import Options
@@ -25,7 +26,7 @@ from scenarios.tally import Tally
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """Runs to be made: `workers` at once, each in a directory of its own below `directory`."""
+    """Runs to be made: `workers` at once, each in a directory of its own below `directory`; `notes` say what was fitted."""
 
     scenario: Scenario
     directory: Path
@@ -33,6 +34,7 @@ class Campaign:
     jobs: Sequence[Job]
     workers: int
     quiet: bool
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +84,15 @@ def plan(
         ConfigError: something is wrong with a run; nothing was made.
     """
     grid = list(cells(over, seeds))
+    calibration = host_calibration() if options.time == "real" else None
+    fits: dict[tuple[tuple[str, str], ...], Fit] = {}
     for labels in {tuple(labels.items()): labels for labels, _ in grid}.values():
-        params = fill(scenario.params, {**values, **labels})
+        asked = {**values, **labels}
+        params = fill(scenario.params, asked)
         params.link()
         check_procs(options, params)
+        # Once for all seeds: replicates with different demands could not be averaged.
+        fits[tuple(labels.items())] = fit(params, options, given=asked, calibration=calibration)
     if options.content:
         user_content(options.content)
     directory = new_run_directory(options.out, scenario=f"{scenario.name}-{title}", seed=seeds[0])
@@ -96,7 +103,9 @@ def plan(
             scenario=name,
             seed=seed,
             time=options.time,
-            values={key: _text(value) for key, value in {**values, **labels}.items()},
+            values={
+                key: _text(value) for key, value in {**values, **labels, **fits[tuple(labels.items())].values}.items()
+            },
             labels=labels,
             content=options.content,
             procs=options.procs,
@@ -106,8 +115,19 @@ def plan(
     ]
     workers = min(at_once(options.time), len(jobs))
     return Campaign(
-        scenario=scenario, directory=directory, time=options.time, jobs=jobs, workers=workers, quiet=options.quiet
+        scenario=scenario,
+        directory=directory,
+        time=options.time,
+        jobs=jobs,
+        workers=workers,
+        quiet=options.quiet,
+        notes=[_note(labels, one.note) for labels, one in fits.items() if one.note],
     )
+
+
+def _note(labels: Sequence[tuple[str, str]], note: str) -> str:
+    where = " ".join(f"{key}={value}" for key, value in labels)
+    return f"{where}: {note}" if where else note
 
 
 Runner = Callable[[Campaign, Callable[[Outcome], None]], bool]

@@ -2,8 +2,8 @@
 
 The model is linear, in CPU seconds a second: every node costs its heartbeats and its odds, every delivered block its whole
 way through the market. What a process may use is the share of a core at which its lag and lateness still kept within the
-fidelity limits when it was calibrated, with an even stream of packets. A crowd is not even, so a market may use less: its
-mean load has to leave room for its peaks. A run at the edge may still be void.
+fidelity limits when it was calibrated, with an even stream of packets. A crowd is not even, so what it asks for counts with its
+peaks. A run at the edge may still be void; one whose demand is fitted to the host keeps a distance from it.
 
 Source: DESIGN section 3 (fidelity limits: lag and lateness p99 within 10 ms).
 """
@@ -11,6 +11,7 @@ Source: DESIGN section 3 (fidelity limits: lag and lateness p99 within 10 ms).
 from __future__ import annotations
 
 import bisect
+import math
 from typing import Annotated
 
 import msgspec
@@ -21,8 +22,10 @@ from tracker.messages import BLOCK_BYTES
 
 LIMIT_MS = 10.0
 PEAK = (
-    1.5  # of a market's load over its mean: runs that filled two thirds of what an even stream may use were borderline
+    1.5  # of a crowd's load over its mean: runs that filled two thirds of what an even stream may use were borderline
 )
+SPARE = 0.25  # of what the host can carry is left to others who use it when demand and processes are chosen for it
+LEAST_DEMAND = 0.05  # of what was wanted: with less there is no market to look at
 VERSION = 1
 MOST_NODES = 5_000
 SOCKETS_PER_NODE = 4  # UDP, both ends of the control connection, and an open file
@@ -63,48 +66,65 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         return self.share * 1e6 / self.packet_us
 
     @property
-    def market_share(self) -> float:
-        """Return the share of a core that a market's mean load may take in one process."""
-        return self.share / PEAK
-
-    @property
     def steady(self) -> bool:
         """Say whether the host keeps within the limits at all, without load."""
         return max(self.lag_p99_ms, self.lateness_p99_ms) <= LIMIT_MS
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run asks of its process: nodes, delivered blocks per second, and the share of a core that takes."""
+    """What a run asks of its process: nodes, delivered blocks per second, and the share of a core they take.
+
+    `share` is the mean, `peak_share` counts the blocks with their peaks.
+    """
 
     nodes: int
     blocks_per_s: float
     share: float
+    peak_share: float
 
 
 def expected_load(params: Params, calibration: Calibration) -> Load:
     """Return the mean load of a real-time run; more than all upload cannot be served."""
     served_bytes_per_s = min(params.wanted_bytes_per_s(), params.nodes * params.upload_bytes_per_s)
     blocks_per_s = served_bytes_per_s / BLOCK_BYTES
-    cost_us = blocks_per_s * calibration.block_us + params.nodes * calibration.node_us_per_s
-    return Load(nodes=params.nodes, blocks_per_s=blocks_per_s, share=cost_us / 1e6)
+    blocks, idle = blocks_per_s * calibration.block_us / 1e6, params.nodes * calibration.node_us_per_s / 1e6
+    return Load(nodes=params.nodes, blocks_per_s=blocks_per_s, share=idle + blocks, peak_share=idle + PEAK * blocks)
 
 
-def most_nodes(params: Params, calibration: Calibration, *, processes: int = 1) -> int:
-    """Return how many nodes of a scenario's kind fit into so many processes, each on a core of its own."""
+def fitting_demand_bytes_per_s(params: Params, calibration: Calibration, *, processes: int = 1) -> float | None:
+    """Return the demand that so many processes carry with `SPARE` to spare, in two digits; None if it would be no market."""
+    room = _room(calibration, processes) * (1 - SPARE) - params.nodes * calibration.node_us_per_s / 1e6
+    demand = room * 1e6 / (PEAK * calibration.block_us) * BLOCK_BYTES
+    if demand < LEAST_DEMAND * params.wanted_bytes_per_s():
+        return None
+    digit = 10.0 ** (math.floor(math.log10(demand)) - 1)
+    return math.floor(demand / digit) * digit
+
+
+def _room(calibration: Calibration, processes: int) -> float:
+    """Return the cores' worth of time that processes may use; more of them than there are cores carry no more."""
+    return calibration.share * min(processes, calibration.cores)
+
+
+def most_nodes(params: Params, calibration: Calibration, *, processes: int = 1, spare: float = 0.0) -> int:
+    """Return how many nodes of a scenario's kind fit into so many processes, with a share of the time to spare."""
     by_files = processes * (max(0, calibration.open_files - SPARE_FILES) // SOCKETS_PER_NODE)
 
     def too_much(nodes: int) -> bool:
         asked = msgspec.structs.replace(params, nodes=nodes)
-        return expected_load(asked, calibration).share > calibration.market_share * processes
+        return expected_load(asked, calibration).peak_share > _room(calibration, processes) * (1 - spare)
 
     # Load grows with the nodes, if not in proportion: a crowd may have a bound of its own.
     return min(by_files, bisect.bisect_left(range(MOST_NODES + 1), True, key=too_much) - 1)
 
 
 def processes_needed(params: Params, calibration: Calibration) -> int:
-    """Return the fewest processes that a real-time run fits into, each on a core of its own; all cores if none do."""
-    enough = (n for n in range(1, calibration.cores) if params.nodes <= most_nodes(params, calibration, processes=n))
-    return next(enough, calibration.cores)
+    """Return the fewest processes that a real-time run fits into with `SPARE` to spare; as many as cores if none do."""
+
+    def enough(processes: int) -> bool:
+        return params.nodes <= most_nodes(params, calibration, processes=processes, spare=SPARE)
+
+    return next(filter(enough, range(1, calibration.cores)), calibration.cores)
 
 
 def capacity_warning(params: Params, calibration: Calibration, *, processes: int = 1) -> str | None:
@@ -119,12 +139,12 @@ def capacity_warning(params: Params, calibration: Calibration, *, processes: int
         )
     if params.nodes <= fits:
         return None
-    if load.share <= calibration.market_share * cores:
+    if load.peak_share <= _room(calibration, cores):
         return (
             f"{params.nodes} nodes need more than the {calibration.open_files:,} open files allowed: raise `ulimit -n`"
         )
     return (
-        f"{params.nodes} nodes and {load.blocks_per_s:,.0f} blocks/s take about {load.share:.1f} cores, and {cores} of this "
-        f"host keep time up to a mean of {calibration.market_share * cores:.1f}: the run may be void. About {fits} such nodes fit; "
-        f"or ask for less, or use --time virtual"
+        f"{params.nodes} nodes and {load.blocks_per_s:,.0f} blocks/s take about {load.share:.1f} cores, at times "
+        f"{load.peak_share:.1f}, and {cores} of this host keep time up to {_room(calibration, cores):.1f}: the run may be void. "
+        f"About {fits} such nodes fit; or ask for less, or use --time virtual"
     )

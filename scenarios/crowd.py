@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import trio
@@ -27,10 +27,13 @@ LONGEST_HOLD_S = 3_600.0
 class CrowdParams(Params, frozen=True, kw_only=True):
     """The crowd's size and taste, and how servers answer it."""
 
+    demand_keys: ClassVar[tuple[str, ...]] = ("crowd_bytes_per_s", "load")
+
     zipf: Annotated[float, param("exponent of the files' popularity", unit="1", ge=0, le=5)] = 0.8
     load: Annotated[float, param("requested bytes/s over the upload of all nodes", unit="1", gt=0, le=5)] = 0.29
     crowd_bytes_per_s: Annotated[
-        float, param("the crowd asks for at most this much in all, so that many nodes still fit one machine", gt=0)
+        float,
+        param("the crowd asks for at most this much in all; by default, in real time, less on a host too slow", gt=0),
     ] = 7.25e6
     servers_share: Annotated[float, param("share of nodes that hold every file at first", unit="1", ge=0, le=1)] = 0.5
     keep_files: Annotated[

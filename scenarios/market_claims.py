@@ -19,10 +19,11 @@ from tracker.odds import HALF_LIFE_S
 # About one memory of the proven rates: fewer boards would judge a moment, more would reach back into the growth.
 LAST_BOARDS = 15
 ODDS_NAME = "odds against requests (TV)"
+OLD_ODDS_NAME = "odds of the old files (TV)"
 ODDS = "huberman-wu, section 3.3 (uniform p/π) with eq. (5); noise: scenarios/theory.py"
 
 
-def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to_ns: int) -> Claim:
+def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to_ns: int, growing: str = "") -> Claim:
     """Claim that the odds, averaged over the last boards, are the request shares up to the noise of proven rates.
 
     Args:
@@ -31,13 +32,18 @@ def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to
         requests: how many there were in all, for beliefs that are learned.
         from_ns: when p began to hold.
         to_ns: when it ceased to.
+        growing: why the last file is left out, since too few servers can hold it yet, and the odds of the others are
+            compared among themselves; "" judges all.
     """
     params = record.params
+    name = OLD_ODDS_NAME if growing else ODDS_NAME
     if params.policy == "price_taker":
-        return assumed(ODDS_NAME, "the policy is price_taker: it herds, and settles nowhere", ODDS)
+        return assumed(name, "the policy is price_taker: it herds, and settles nowhere", ODDS)
     boards = [e for t, e in record.trace.of(BoardPosted) if from_ns < t <= to_ns and len(e.shares) == len(p)]
     if len(boards) < 2 * LAST_BOARDS:
-        return unjudged(ODDS_NAME, f"fewer than {2 * LAST_BOARDS} boards", ODDS)
+        return unjudged(name, f"fewer than {2 * LAST_BOARDS} boards", ODDS)
+    settled = len(p) - bool(growing)
+    p = p[:settled] / p[:settled].sum()
     last = boards[-LAST_BOARDS:]
     servers = last[-1].servers
     error = rate_error(
@@ -51,14 +57,16 @@ def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to
     if params.beliefs == "learned":
         tolerance += _learning_error(p, requests=requests, servers=servers)
     if tolerance >= _uniform_distance(p):
-        return unjudged(ODDS_NAME, f"noise up to {tolerance:.2f} would hide even equal bandwidth for all files", ODDS)
+        return unjudged(name, f"noise up to {tolerance:.2f} would hide even equal bandwidth for all files", ODDS)
+    shares = np.mean([e.shares for e in last], axis=0)[:settled]
+    note = f"mean of the last {LAST_BOARDS} boards; all files alike would be {_uniform_distance(p):.3f} away"
     return compare(
-        ODDS_NAME,
+        name,
         predicted=0.0,
-        measured=total_variation(np.mean([e.shares for e in last], axis=0), p),
+        measured=total_variation(shares / shares.sum(), p),
         tolerance=tolerance,
         source=ODDS,
-        note=f"mean of the last {LAST_BOARDS} boards; all files alike would be {_uniform_distance(p):.3f} away",
+        note="; ".join(filter(None, [note, growing])),
     )
 
 

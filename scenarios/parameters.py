@@ -95,7 +95,13 @@ class LinkParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Params(LinkParams, frozen=True, kw_only=True):
-    """What every scenario takes."""
+    """What every scenario takes.
+
+    `demand_keys` are the keys that say how much is asked for; the first bounds `wanted_bytes_per_s`, and follows the host in
+    real time when the user gives none of them.
+    """
+
+    demand_keys: ClassVar[tuple[str, ...]] = ()
 
     nodes: Nodes = 20
     duration_s: Duration = 45.0

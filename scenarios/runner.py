@@ -71,7 +71,8 @@ def run_scenario(
     params.link()
     check_procs(options, params)
     if options.procs is None:
-        options, _ = fit(params, options)
+        fitted = fit(params, options, given=values)
+        options, params = fitted.options, fill(scenario.params, {**values, **fitted.values})
     content = user_content(options.content) if options.content else standard_library()
     directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
     write_run_json(directory, scenario=scenario, params=params, options=options, content=content)

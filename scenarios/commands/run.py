@@ -70,11 +70,13 @@ def _play(chosen: Scenario, given: dict[str, Any], *, seed: int, watch: Watch | 
     options, values = options_of(given, seed=seed), values_of(given)
     params = fill(chosen.params, values)
     check_procs(options, params)
-    options, warning = fit(params, options)
-    if warning:
-        click.echo(f"swarmbed: warning: {warning}", err=True)
-    result = run_scenario(chosen, values, options, watch=watch)
-    for line in result_lines(result, again=again()):
+    fitted = fit(params, options, given=values)
+    if fitted.note:
+        say(fitted.note, given)
+    if fitted.warning:
+        click.echo(f"swarmbed: warning: {fitted.warning}", err=True)
+    result = run_scenario(chosen, {**values, **fitted.values}, fitted.options, watch=watch)
+    for line in result_lines(result, again=again() + fitted.settings):
         say(line, given)
     write_answer(given["json_file"], result.to_dict(), kept=result.directory / "result.json")
     return result.status
@@ -90,6 +92,8 @@ def _replicate(name: str, chosen: Scenario, given: dict[str, Any], *, options: O
     seeds = range(options.seed, options.seed + runs)
     campaign = plan(name, chosen, values_of(given), options=options, over={}, seeds=seeds, title=f"x{runs}")
     say(f"seeds {seeds[0]}..{seeds[-1]}, {campaign.workers} at once", given)
+    for note in campaign.notes:
+        say(note, given)
     findings = run_campaign(campaign)
     for line in findings_lines(findings):
         say(line, given)

@@ -42,6 +42,8 @@ def command(scenario: str, **given: Any) -> int:
     options = options_of(given, seed=seeds[0])
     campaign = plan(scenario, chosen, values, options=options, over=over, seeds=seeds, title="sweep")
     say(f"seeds {seeds[0]}..{seeds[-1]}, {len(campaign.jobs)} runs", given)
+    for note in campaign.notes:
+        say(note, given)
     findings = run_campaign(campaign, runner=runner)
     for line in findings_lines(findings):
         say(line, given)

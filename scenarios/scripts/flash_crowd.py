@@ -23,7 +23,7 @@ from scenarios.claims import Claim, Record, assumed, compare, unjudged
 from scenarios.content import Shared
 from scenarios.crowd import CrowdParams, let_crowd_come, open_market, zipf_shares
 from scenarios.events import Arrival, CrowdLeft
-from scenarios.market_claims import ODDS, ODDS_NAME, odds_claim
+from scenarios.market_claims import LAST_BOARDS, ODDS, ODDS_NAME, odds_claim
 from scenarios.parameters import param
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import Bed
@@ -85,12 +85,27 @@ def claims(record: Record) -> Sequence[Claim]:
 
 
 def new_odds_claim(record: Record) -> Claim:
-    """Claim that the odds come to the request shares that hold since the new file is out."""
-    if off := _no_release(record.params):
+    """Claim that the odds come to the request shares that hold since the new file is out.
+
+    A share p of all bandwidth takes about a share p of all servers, so as many requests as there are nodes. With fewer than
+    that by the last boards, the new file is still growing then, and the odds of the old ones are judged among themselves.
+    """
+    params: Params = record.params
+    if off := _no_release(params):
         return assumed(ODDS_NAME, off, ODDS)
     released_ns, ended_ns = _show(record)
-    requests = sum(1 for _, arrival in record.trace.of(Arrival) if arrival.node)
-    return odds_claim(record, record.facts["popularity"], requests=requests, from_ns=released_ns, to_ns=ended_ns)
+    growing_s = params.duration_s - params.appear_s - LAST_BOARDS * Terms().board_interval_s
+    expected = params.requests_per_s(_mean_bytes(record)) * max(0.0, growing_s)
+    few = expected < params.nodes and record.facts["new_index"] > 0
+    asked = [arrival.index for _, arrival in record.trace.of(Arrival) if arrival.node]
+    return odds_claim(
+        record,
+        record.facts["popularity"],
+        requests=sum(1 for index in asked if index != record.facts["new_index"] or not few),
+        from_ns=released_ns,
+        to_ns=ended_ns,
+        growing=f"the new file still grows: {expected:.0f} requests by then, for {params.nodes} nodes" if few else "",
+    )
 
 
 def growth_claim(record: Record) -> Claim:
@@ -98,7 +113,7 @@ def growth_claim(record: Record) -> Claim:
     params: Params = record.params
     index = record.facts["new_index"]
     released_ns, _ = _show(record)
-    copies = max(3, round(params.new_share * params.nodes / 2))
+    copies = _copies(record)
     name = f"{copies} copies of the new file (s)"
     if off := _no_release(params) or _other_bottleneck(params):
         return assumed(name, off, GROWTH)
@@ -122,6 +137,18 @@ def growth_claim(record: Record) -> Claim:
         source=GROWTH,
         note="downloads may take 1.2 x size / rates, and bids move once a board",
     )
+
+
+def _mean_bytes(record: Record) -> float:
+    return float(record.facts["popularity"] @ [file.size_bytes for file in record.facts["files"]])
+
+
+def _copies(record: Record) -> int:
+    """Return how many copies are predicted: half of what the file's share of the nodes, or of the requests, comes to."""
+    params: Params = record.params
+    show_s = params.duration_s - params.appear_s
+    most = min(params.nodes, params.requests_per_s(_mean_bytes(record)) * show_s)
+    return max(3, round(params.new_share * most / 2))
 
 
 def _no_release(params: Params) -> str:

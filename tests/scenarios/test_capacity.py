@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.capacity import PEAK, Calibration, capacity_warning, expected_load, most_nodes, processes_needed
+from scenarios.capacity import (
+    LEAST_DEMAND,
+    PEAK,
+    SPARE,
+    Calibration,
+    capacity_warning,
+    expected_load,
+    fitting_demand_bytes_per_s,
+    most_nodes,
+    processes_needed,
+)
 from scenarios.catalogue import scenario_named
 from scenarios.parameters import Params, fill
 from tracker.messages import BLOCK_BYTES
@@ -65,7 +75,10 @@ def test_exactly_the_nodes_that_fit_are_not_warned_about(load, upload_bytes_per_
 
 
 def test_a_market_leaves_room_for_its_peaks():
-    assert expected_load(params(nodes=most_nodes(params(), HOST)), HOST).share * PEAK <= HOST.share
+    load = expected_load(params(nodes=most_nodes(params(), HOST)), HOST)
+    idle = load.nodes * HOST.node_us_per_s / 1e6
+    assert load.peak_share == pytest.approx(idle + (load.share - idle) * PEAK)
+    assert load.share < load.peak_share <= HOST.share
 
 
 def test_processes_multiply_what_fits():
@@ -79,9 +92,9 @@ def test_a_crowd_with_a_bound_leaves_room_for_more_nodes():
 
 
 def test_a_run_takes_as_few_processes_as_it_needs():
-    for processes in (1, 2):
-        fits = most_nodes(params(), HOST, processes=processes)
-        assert processes_needed(params(nodes=fits), HOST) == processes
+    fits = most_nodes(params(), HOST, spare=SPARE)
+    assert processes_needed(params(nodes=fits), HOST) == 1
+    assert processes_needed(params(nodes=fits + 1), HOST) == 2
     assert processes_needed(params(nodes=5_000), HOST) == HOST.cores
 
 
@@ -116,3 +129,25 @@ def test_a_host_that_is_late_by_itself_fits_nothing(late):
 
 def test_packets_per_second_are_what_the_share_pays_for():
     assert HOST.packets_per_s == 50_000
+
+
+@given(nodes=st.integers(2, 1_000), processes=st.integers(1, 4), block_us=st.floats(50.0, 2_000.0))
+def test_a_fitting_demand_leaves_a_share_of_the_host_and_hardly_more(nodes, processes, block_us):
+    host = msgspec.structs.replace(HOST, block_us=block_us)
+    asked = params(nodes=nodes, crowd_bytes_per_s=1e9, load=5.0)
+    demand = fitting_demand_bytes_per_s(asked, host, processes=processes)
+    room = HOST.share * min(processes, HOST.cores) * (1 - SPARE)
+    if demand is None:
+        least = params(nodes=nodes, load=5.0, crowd_bytes_per_s=LEAST_DEMAND * asked.wanted_bytes_per_s())
+        assert expected_load(least, host).peak_share > room
+        return
+    for factor, fits in ((1 - 1e-9, True), (1.11, False)):  # the second digit is rounded down: by a tenth at most
+        lowered = expected_load(params(nodes=nodes, crowd_bytes_per_s=demand * factor, load=5.0), host)
+        limited = lowered.blocks_per_s < demand * factor / BLOCK_BYTES * (
+            1 - 1e-9
+        )  # upload, not the crowd, is the bound
+        assert limited or (lowered.peak_share <= room) is fits
+
+
+def test_nodes_that_fill_the_host_without_a_crowd_have_no_fitting_demand():
+    assert fitting_demand_bytes_per_s(params(nodes=500), HOST) is None

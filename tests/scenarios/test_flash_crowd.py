@@ -12,6 +12,7 @@ from node.events import DownloadFinished, PieceAccepted
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
 from scenarios.events import Arrival, CrowdLeft
+from scenarios.market_claims import OLD_ODDS_NAME
 from scenarios.scripts import flash_crowd
 from scenarios.scripts.flash_crowd import (
     NewFileReleased,
@@ -92,6 +93,37 @@ def test_boards_after_the_crowd_left_do_not_count(tmp_path):
     assert new_odds_claim(record_of(market(p) + late, tmp_path)).ok
 
 
+CROWD_TOO_SMALL = {"nodes": 500, "crowd_bytes_per_s": 1e6}
+
+
+def test_a_crowd_too_small_for_its_nodes_is_judged_by_the_old_files(tmp_path):
+    p = popularity(Params(), FILES - 1)
+    growing = np.append(p[:-1] * 0.9 / 0.7, 0.1)
+    claim = new_odds_claim(record_of(market(growing), tmp_path, **CROWD_TOO_SMALL))
+    assert (claim.name, claim.ok) == (OLD_ODDS_NAME, True)
+    assert "still grows" in claim.note
+    assert claim.measured == pytest.approx(0.0, abs=1e-12)
+    equal = np.append(np.full(FILES - 1, 0.9 / (FILES - 1)), 0.1)
+    assert new_odds_claim(record_of(market(equal), tmp_path, **CROWD_TOO_SMALL)).ok is False
+    assert new_odds_claim(record_of(market(growing), tmp_path)).ok is False
+
+
+def test_the_old_files_odds_have_the_tolerance_of_their_own_noise(tmp_path):
+    p = popularity(Params(), FILES - 1)
+    tolerance = new_odds_claim(record_of(market(p), tmp_path, **CROWD_TOO_SMALL)).tolerance
+    for off, holds in ((0.9, True), (1.1, False)):
+        shifted = p + 0.7 * np.array([off * tolerance, 0, 0, 0, -off * tolerance, 0])
+        assert new_odds_claim(record_of(market(shifted), tmp_path, **CROWD_TOO_SMALL)).ok is holds
+
+
+def test_without_an_old_file_there_is_nothing_to_compare(tmp_path):
+    record = record_of(market([1.0]), tmp_path, **CROWD_TOO_SMALL)
+    record.facts.update(popularity=np.array([1.0]), new_index=0, files=record.facts["files"][-1:])
+    claim = new_odds_claim(record)
+    assert claim.ok is False
+    assert "too little data" in claim.note
+
+
 def growth(ends, arrivals=None):
     index = FILES - 1
     arrivals = arrivals if arrivals is not None else [0.1] * len(ends)
@@ -114,6 +146,15 @@ def test_copies_that_nobody_serves_on_fail(tmp_path):
     claim = growth_claim(record_of(growth(COPY_S * np.arange(1, 11)), tmp_path, nodes=60))
     assert claim.ok is False
     assert claim.measured == pytest.approx(9 * COPY_S)
+
+
+def test_a_small_crowd_is_asked_for_as_many_copies_as_it_can_make(tmp_path):
+    # 1e6 / 500,000 requests a second, 0.3 of them for the new file, over the 40 s after its release: 24, of which half.
+    ends = 2.0 * np.arange(1, 25)
+    claim = growth_claim(record_of(growth(ends, arrivals=ends - 1), tmp_path, **CROWD_TOO_SMALL))
+    assert claim.name.startswith("12 copies ")
+    assert claim.measured == pytest.approx(24.0)
+    assert growth_claim(record_of(growth(ends), tmp_path, nodes=500)).name.startswith("75 copies ")
 
 
 def test_too_few_copies_fail_with_a_reason(tmp_path):

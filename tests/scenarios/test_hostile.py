@@ -158,5 +158,5 @@ def test_attacks_that_are_unknown_are_refused():
 def test_more_than_one_process_is_refused_and_never_chosen():
     with pytest.raises(ConfigError, match="--procs"):
         check_procs(Options(procs=2), Params())
-    options, _ = fit(Params(upload_bytes_per_s=1e8), Options(procs=None, time="real"))
-    assert options.procs == 1
+    fitted = fit(Params(upload_bytes_per_s=1e8), Options(procs=None, time="real"), given=())
+    assert (fitted.options.procs, fitted.values) == (1, {})
