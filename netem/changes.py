@@ -56,4 +56,8 @@ class Begin(Change, frozen=True):
     """The preparations are over."""
 
 
-AnyChange = Impair | ImpairAll | Cut | Mend | Crash | Restart | Begin
+class End(Change, frozen=True):
+    """All that matters is over."""
+
+
+AnyChange = Impair | ImpairAll | Cut | Mend | Crash | Restart | Begin | End

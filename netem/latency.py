@@ -24,13 +24,14 @@ class LatencyHistogram:
     Invariant: `count`, `max_ns` and `sum_ns` are exact.
     """
 
-    __slots__ = ("_before", "_bins", "_count", "_max_ns", "_pending", "_sum_ns")
+    __slots__ = ("_bins", "_count", "_left_out", "_max_ns", "_over", "_pending", "_sum_ns")
 
     def __init__(self) -> None:
         self._pending: list[int] = []
         self._bins = np.zeros(len(_EDGES_NS) + 1, dtype=np.int64)
-        self._before = np.zeros_like(self._bins)
+        self._left_out = np.zeros_like(self._bins)
         self._count = self._max_ns = self._sum_ns = 0
+        self._over = False
 
     def add(self, duration_ns: int) -> None:
         """Count one duration."""
@@ -47,7 +48,12 @@ class LatencyHistogram:
     def begin(self) -> None:
         """Leave what was added so far out of `quantile_ns`: it was only preparation."""
         self._fold()
-        self._before = self._bins.copy()
+        self._left_out = self._bins.copy()
+
+    def end(self) -> None:
+        """Leave what is added from now on out of `quantile_ns`: it is only what comes after."""
+        self._fold()
+        self._over = True
 
     def by_octave(self) -> list[int]:
         """Return the counts up to each of `OCTAVES_S`, each without those before it, and then of all that is longer."""
@@ -56,16 +62,16 @@ class LatencyHistogram:
         return counts
 
     def counts(self) -> Counts:
-        """Return the counts by bin, those before `begin`, the longest duration and the sum, for `merge` in another process."""
+        """Return the counts by bin, those left out of quantiles, the longest duration and the sum, for `merge` in another process."""
         self._fold()
-        return self._bins.tolist(), self._before.tolist(), self._max_ns, self._sum_ns
+        return self._bins.tolist(), self._left_out.tolist(), self._max_ns, self._sum_ns
 
     def merge(self, counts: Counts) -> None:
         """Add the `counts` of another histogram."""
-        bins, before, max_ns, sum_ns = counts
+        bins, left_out, max_ns, sum_ns = counts
         self._fold()
         self._bins += np.array(bins, dtype=np.int64)
-        self._before += np.array(before, dtype=np.int64)
+        self._left_out += np.array(left_out, dtype=np.int64)
         self._count = int(self._bins.sum())
         self._max_ns = max(self._max_ns, max_ns)
         self._sum_ns += sum_ns
@@ -88,9 +94,9 @@ class LatencyHistogram:
         return self._sum_ns
 
     def quantile_ns(self, share: float) -> int:
-        """Return a duration that at least `share` (0..1) of all since `begin` do not exceed: at most 9 % (or 1 us) too high."""
+        """Return a duration that at least `share` (0..1) of all from `begin` to `end` do not exceed: at most 9 % (or 1 us) too high."""
         self._fold()
-        bins = self._bins - self._before
+        bins = self._bins - self._left_out
         count = int(bins.sum())
         if not count:
             return 0
@@ -118,7 +124,10 @@ class LatencyHistogram:
             return
         durations = np.maximum(np.array(self._pending, dtype=np.int64), 0)
         self._pending.clear()
-        self._bins += np.bincount(np.searchsorted(_EDGES_NS, durations), minlength=len(self._bins))
+        bins = np.bincount(np.searchsorted(_EDGES_NS, durations), minlength=len(self._bins))
+        self._bins += bins
+        if self._over:
+            self._left_out += bins
         self._count += len(durations)
         self._max_ns = max(self._max_ns, int(durations.max()))
         self._sum_ns += int(durations.sum())

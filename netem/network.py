@@ -251,6 +251,12 @@ class Network:
         self.lag.histogram.begin()
         self._change_elsewhere(changes.Begin())
 
+    def end(self) -> None:
+        """Judge the host's lag and lateness no more: stopping many nodes at once is no part of what is emulated either."""
+        self.fates.lateness.end()
+        self.lag.histogram.end()
+        self._change_elsewhere(changes.End())
+
     def apply(self, change: AnyChange) -> None:
         """Make a change that another process of the run has made; raise ConfigError as its method does."""
         match change:
@@ -268,6 +274,8 @@ class Network:
                 self.restart(host)
             case changes.Begin():
                 self.begin()
+            case changes.End():
+                self.end()
 
     def _change_elsewhere(self, change: AnyChange) -> None:
         if self._mirror is not None:

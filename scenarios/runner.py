@@ -251,6 +251,7 @@ class _Run:
             self._started_ns = self._clock.now_ns()
             await self._scenario.run(bed)
             await bed.tracker.wait_settled()
+            self._network.end()
             services.cancel_scope.cancel()
 
     async def _watch_for_interrupt(self, bed: Bed) -> None:

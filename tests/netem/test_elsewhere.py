@@ -55,6 +55,22 @@ def run_apart(program, *, link=LOSSY, **there):
     return trio.run(main)
 
 
+def test_lateness_after_the_end_is_judged_in_no_process():
+    late_ns = 10**12
+
+    async def program(here, elsewhere, _nursery):
+        here.end()
+        for network in (here, elsewhere):
+            network.lag.histogram.add(late_ns)
+            network.fates.lateness.add(late_ns)
+        await settle(1)
+
+    account = run_apart(program)
+    for histogram in (account.lag, account.lateness):
+        assert histogram.max_ns == late_ns
+        assert histogram.quantile_ns(1.0) < late_ns
+
+
 def test_datagrams_cross_and_both_accounts_together_balance():
     got = []
 

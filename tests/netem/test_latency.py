@@ -37,3 +37,24 @@ def test_quantiles_and_worst_means_are_upper_bounds_within_a_bin(durations, shar
     assert histogram.worst_mean_ns(worst / len(ordered)) <= 1.0906 * true_mean + 1000
     assert histogram.count == len(durations)
     assert histogram.max_ns == max(durations)
+
+
+@given(
+    parts=st.tuples(*[st.lists(st.integers(0, 10**10), max_size=50)] * 3),
+    share=st.floats(0.01, 1.0),
+)
+def test_quantiles_are_of_what_came_between_begin_and_end(parts, share):
+    before, between, after = parts
+    histogram, alone, merged = LatencyHistogram(), LatencyHistogram(), LatencyHistogram()
+    histogram.extend(list(before))
+    histogram.begin()
+    histogram.extend(list(between))
+    histogram.end()
+    histogram.extend(list(after))
+    alone.add(max(before + between + after, default=0))  # the longest bounds every bin
+    alone.begin()
+    alone.extend(list(between))
+    assert histogram.quantile_ns(share) == alone.quantile_ns(share)
+    assert histogram.count == len(before + between + after)
+    merged.merge(histogram.counts())
+    assert merged.quantile_ns(share) == histogram.quantile_ns(share)
