@@ -15,6 +15,8 @@ from typing import Protocol
 
 import trio
 
+from netem.promptness import ask_for_short_slices
+
 _CLOEXEC_NONBLOCK = 0o2000000 | 0o4000
 _ABSTIME = 1
 _PR_SET_TIMERSLACK = 29
@@ -54,6 +56,7 @@ class TimerFd:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         # The default slack of 50 us would be the largest part of every departure's error.
         self._libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        ask_for_short_slices()  # nor should it wait for others' turns to end
         self._rung = False
         # Made once, as the alarm is set for every wake-up.
         self._spec = _Itimerspec(_Timespec(0, 0), _Timespec(0, 0))
