@@ -32,7 +32,7 @@ SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)  # of a core, tried from the t
 TRIED_S = 0.6
 IDLE_S = 1.5
 DRAIN_S = 0.5
-PACKETS, QUICK_PACKETS = 16_000, 2_000
+PACKETS, QUICK_PACKETS = 16_000, 3_000
 QUICK_PROBE_S = 0.1
 # What the quick measure assumes; `swarmbed calibrate` measures all three.
 QUICK_SHARE, BLOCK_IN_PACKETS, NODE_IN_PACKETS_PER_S = 0.6, 22.0, 90.0
@@ -65,7 +65,7 @@ def calibrate() -> Calibration:
 
 def quick_calibration() -> Calibration:
     """Guess in a fifth of a second what `calibrate` would measure."""
-    packet_us = impaired_us(QUICK_PACKETS)
+    packet_us = min(impaired_us(QUICK_PACKETS // 3) for _ in range(3))  # what else runs on the host makes some slower
     lag_p99_ms, lateness_p99_ms = trio.run(_punctuality_ms, 0.0, QUICK_PROBE_S)
     return Calibration(
         packet_us=packet_us,

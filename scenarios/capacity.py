@@ -25,7 +25,7 @@ PEAK = (
     1.5  # of a crowd's load over its mean: runs that filled two thirds of what an even stream may use were borderline
 )
 SPARE = 0.25  # of what the host can carry is left to others who use it when demand and processes are chosen for it
-LEAST_DEMAND = 0.05  # of what was wanted: with less there is no market to look at
+LEAST_DEMAND = 0.05  # of what was wanted: with less there would be no market to look at
 VERSION = 1
 MOST_NODES = 5_000
 SOCKETS_PER_NODE = 4  # UDP, both ends of the control connection, and an open file
@@ -91,12 +91,11 @@ def expected_load(params: Params, calibration: Calibration) -> Load:
     return Load(nodes=params.nodes, blocks_per_s=blocks_per_s, share=idle + blocks, peak_share=idle + PEAK * blocks)
 
 
-def fitting_demand_bytes_per_s(params: Params, calibration: Calibration, *, processes: int = 1) -> float | None:
-    """Return the demand that so many processes carry with `SPARE` to spare, in two digits; None if it would be no market."""
+def fitting_demand_bytes_per_s(params: Params, calibration: Calibration, *, processes: int = 1) -> float:
+    """Return the demand, in two digits, that so many processes carry with `SPARE` to spare, and at least `LEAST_DEMAND`."""
     room = _room(calibration, processes) * (1 - SPARE) - params.nodes * calibration.node_us_per_s / 1e6
     demand = room * 1e6 / (PEAK * calibration.block_us) * BLOCK_BYTES
-    if demand < LEAST_DEMAND * params.wanted_bytes_per_s():
-        return None
+    demand = max(demand, LEAST_DEMAND * params.wanted_bytes_per_s())
     digit = 10.0 ** (math.floor(math.log10(demand)) - 1)
     return math.floor(demand / digit) * digit
 

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from scenarios.calibration import quick_calibration, saved_calibration
-from scenarios.capacity import Calibration, capacity_warning, fitting_demand_bytes_per_s, processes_needed
+from scenarios.capacity import (
+    LEAST_DEMAND,
+    Calibration,
+    capacity_warning,
+    fitting_demand_bytes_per_s,
+    processes_needed,
+)
 from scenarios.options import Options
 from scenarios.parameters import Params
 
@@ -58,13 +64,15 @@ def fit(params: Params, options: Options, *, given: Container[str], calibration:
     if params.demand_keys and not any(key in given for key in params.demand_keys):
         wanted = params.wanted_bytes_per_s()
         demand = fitting_demand_bytes_per_s(params, calibration, processes=procs)
-        if demand is not None and demand < wanted:
+        if demand < wanted:
             key = params.demand_keys[0]
             values = {key: demand}
             params = msgspec.structs.replace(params, **values)
-            note = (
-                f"demand {demand / 1e6:.2g} MB/s: what this host can carry in real time (of {wanted / 1e6:.3g} MB/s); "
-                f"--set {key}=... overrides"
+            why = (
+                "what this host can carry in real time"
+                if demand > LEAST_DEMAND * wanted
+                else "the least, for a slow host"
             )
+            note = f"demand {demand / 1e6:.2g} MB/s: {why} (of {wanted / 1e6:.3g} MB/s); --set {key}=... overrides"
     warning = capacity_warning(params, calibration, processes=procs) or ""
     return Fit(options=dataclasses.replace(options, procs=procs), values=values, note=note, warning=warning)

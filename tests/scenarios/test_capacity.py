@@ -137,9 +137,10 @@ def test_a_fitting_demand_leaves_a_share_of_the_host_and_hardly_more(nodes, proc
     asked = params(nodes=nodes, crowd_bytes_per_s=1e9, load=5.0)
     demand = fitting_demand_bytes_per_s(asked, host, processes=processes)
     room = HOST.share * min(processes, HOST.cores) * (1 - SPARE)
-    if demand is None:
-        least = params(nodes=nodes, load=5.0, crowd_bytes_per_s=LEAST_DEMAND * asked.wanted_bytes_per_s())
-        assert expected_load(least, host).peak_share > room
+    least = LEAST_DEMAND * asked.wanted_bytes_per_s()
+    if demand <= least:
+        assert demand == pytest.approx(least, rel=0.1)
+        assert expected_load(params(nodes=nodes, load=5.0, crowd_bytes_per_s=least * 1.1), host).peak_share > room
         return
     for factor, fits in ((1 - 1e-9, True), (1.11, False)):  # the second digit is rounded down: by a tenth at most
         lowered = expected_load(params(nodes=nodes, crowd_bytes_per_s=demand * factor, load=5.0), host)
@@ -149,5 +150,7 @@ def test_a_fitting_demand_leaves_a_share_of_the_host_and_hardly_more(nodes, proc
         assert limited or (lowered.peak_share <= room) is fits
 
 
-def test_nodes_that_fill_the_host_without_a_crowd_have_no_fitting_demand():
-    assert fitting_demand_bytes_per_s(params(nodes=500), HOST) is None
+def test_nodes_that_fill_the_host_without_a_crowd_get_the_least_demand():
+    asked = params(nodes=500)
+    least = LEAST_DEMAND * asked.wanted_bytes_per_s()
+    assert 0.9 * least < fitting_demand_bytes_per_s(asked, HOST) <= least

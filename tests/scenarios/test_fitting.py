@@ -9,7 +9,7 @@ import pytest
 
 from scenarios import fitting
 from scenarios.campaign import plan
-from scenarios.capacity import Calibration, capacity_warning
+from scenarios.capacity import LEAST_DEMAND, Calibration, capacity_warning
 from scenarios.catalogue import scenario_named
 from scenarios.fitting import fit
 from scenarios.options import Options
@@ -73,15 +73,16 @@ def test_virtual_time_keeps_every_demand():
     )
 
 
-def test_a_host_that_the_nodes_alone_overload_keeps_the_demand_and_warns():
+def test_a_host_that_the_nodes_alone_overload_gets_the_least_demand_and_a_warning():
     fitted = fit_of(nodes=2_000)
-    assert (fitted.values, fitted.note) == ({}, "")
+    assert 0 < fitted.values["crowd_bytes_per_s"] <= LEAST_DEMAND * 7.25e6
+    assert "the least, for a slow host (of 7.25 MB/s)" in fitted.note
     assert "the run may be void" in fitted.warning
 
 
 def test_a_scenario_without_a_declared_demand_is_left_alone():
     fitted = fit_of(kind=Params, nodes=400)
-    assert fitted.values == {}
+    assert (fitted.values, fitted.note) == ({}, "")
     assert fitted.warning
 
 
