@@ -32,8 +32,9 @@ from tracker.recovery import first_board, recover
 from tracker.session import Session, seal_broadcast
 from tracker.sessions import Sessions
 
-FAN_OUT = 40  # members that a board goes out to at once ...
-FAN_OUT_NS = 5_000_000  # ... and how long until the next ones
+FAN_OUT = 20  # members that a board goes out to at once ...
+FAN_OUT_NS = 10_000_000  # ... and how long until the next ones ...
+FAN_OUTS = 50  # ... at most so often: then half of a board's second is over
 
 
 class Tracker:
@@ -217,9 +218,10 @@ class Tracker:
         desk.board = board
         frames = [seal_broadcast(page, board=board, identity=self._identity) for page in pages(shares, delivered)]
         targets = [(member.host, member.port) for member in members]
-        for number, first in enumerate(range(0, len(targets), FAN_OUT)):
+        at_once = max(FAN_OUT, -(-len(targets) // FAN_OUTS))
+        for number, first in enumerate(range(0, len(targets), at_once)):
             slice_ns = now_ns + number * FAN_OUT_NS
-            self._clock.call_at(slice_ns, self._fan_out, endpoint, frames, targets[first : first + FAN_OUT])
+            self._clock.call_at(slice_ns, self._fan_out, endpoint, frames, targets[first : first + at_once])
         self._emit(BoardPosted(board, shares.tolist(), delivered.tolist(), len(members)))
 
     def _fan_out(self, endpoint: Endpoint, frames: list[bytes], targets: list[Address]) -> None:

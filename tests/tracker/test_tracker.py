@@ -207,6 +207,24 @@ def test_every_member_hears_every_board(play):
     assert [event.servers for event in play(program).of(BoardPosted)] == [2] * 5
 
 
+@pytest.mark.parametrize(("at_once", "most", "apart_ms"), [(20, 50, 0), (1, 50, 40), (1, 3, 20), (2, 50, 20)])
+def test_a_large_swarm_hears_a_board_in_turns(play, monkeypatch, *, at_once, most, apart_ms):
+    monkeypatch.setattr("tracker.tracker.FAN_OUT", at_once)
+    monkeypatch.setattr("tracker.tracker.FAN_OUTS", most)
+
+    async def program(place):
+        clients = [await Client(place, str(number)).join() for number in range(5)]
+        heard_s = {}
+        while len(heard_s) < len(clients):
+            await trio.sleep(0.001)
+            for client in clients:
+                if client.inbox:
+                    heard_s.setdefault(client.node, trio.current_time())
+        assert (max(heard_s.values()) - min(heard_s.values())) * 1000 == pytest.approx(apart_ms, abs=3)
+
+    play(program)
+
+
 def test_a_silent_node_expires_is_dropped_as_a_server_and_is_told_when_it_speaks_again(play):
     async def program(place):
         server, other = await Client(place, "s").join(), await Client(place, "o").join()
