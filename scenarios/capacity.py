@@ -25,7 +25,7 @@ PEAK = (
     1.5  # of a crowd's load over its mean: runs that filled two thirds of what an even stream may use were borderline
 )
 SPARE = 0.25  # of what the host can carry is left to others who use it when demand and processes are chosen for it
-LEAST_DEMAND = 0.05  # of what was wanted: with less there would be no market to look at
+LEAST_DEMAND = 0.1  # of what was wanted: with less there would be no market to look at
 VERSION = 1
 MOST_NODES = 5_000
 SOCKETS_PER_NODE = 4  # UDP, both ends of the control connection, and an open file
