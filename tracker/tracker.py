@@ -226,7 +226,7 @@ class Tracker:
 
     def _fan_out(self, endpoint: Endpoint, frames: list[bytes], targets: list[Address]) -> None:
         """Send a board to some members: to all at once, a large swarm would answer it at once, and stand still meanwhile."""
-        for frame in frames:
+        for frame in frames if endpoint.open else ():  # the tracker may have left meanwhile
             for target in targets:
                 endpoint.send(frame, target)
 
