@@ -24,7 +24,7 @@ LIMIT_MS = 10.0
 PEAK = (
     1.5  # of a crowd's load over its mean: runs that filled two thirds of what an even stream may use were borderline
 )
-SPARE = 0.25  # of what the host can carry is left to others who use it when demand and processes are chosen for it
+SPARE = 0.4  # of what the host can carry is left to others who use it, when a demand is lowered to fit
 LEAST_DEMAND = 0.1  # of what was wanted: with less there would be no market to look at
 VERSION = 1
 MOST_NODES = 5_000
@@ -92,7 +92,12 @@ def expected_load(params: Params, calibration: Calibration) -> Load:
 
 
 def fitting_demand_bytes_per_s(params: Params, calibration: Calibration, *, processes: int = 1) -> float:
-    """Return the demand, in two digits, that so many processes carry with `SPARE` to spare, and at least `LEAST_DEMAND`."""
+    """Return the demand that so many processes carry: what is wanted if that fits, else in two digits what leaves `SPARE`.
+
+    It is at least `LEAST_DEMAND` of what is wanted, even if that does not fit.
+    """
+    if expected_load(params, calibration).peak_share <= _room(calibration, processes):
+        return params.wanted_bytes_per_s()
     room = _room(calibration, processes) * (1 - SPARE) - params.nodes * calibration.node_us_per_s / 1e6
     demand = room * 1e6 / (PEAK * calibration.block_us) * BLOCK_BYTES
     demand = max(demand, LEAST_DEMAND * params.wanted_bytes_per_s())
@@ -105,25 +110,22 @@ def _room(calibration: Calibration, processes: int) -> float:
     return calibration.share * min(processes, calibration.cores)
 
 
-def most_nodes(params: Params, calibration: Calibration, *, processes: int = 1, spare: float = 0.0) -> int:
-    """Return how many nodes of a scenario's kind fit into so many processes, with a share of the time to spare."""
+def most_nodes(params: Params, calibration: Calibration, *, processes: int = 1) -> int:
+    """Return how many nodes of a scenario's kind fit into so many processes, each on a core of its own."""
     by_files = processes * (max(0, calibration.open_files - SPARE_FILES) // SOCKETS_PER_NODE)
 
     def too_much(nodes: int) -> bool:
         asked = msgspec.structs.replace(params, nodes=nodes)
-        return expected_load(asked, calibration).peak_share > _room(calibration, processes) * (1 - spare)
+        return expected_load(asked, calibration).peak_share > _room(calibration, processes)
 
     # Load grows with the nodes, if not in proportion: a crowd may have a bound of its own.
     return min(by_files, bisect.bisect_left(range(MOST_NODES + 1), True, key=too_much) - 1)
 
 
 def processes_needed(params: Params, calibration: Calibration) -> int:
-    """Return the fewest processes that a real-time run fits into with `SPARE` to spare; as many as cores if none do."""
-
-    def enough(processes: int) -> bool:
-        return params.nodes <= most_nodes(params, calibration, processes=processes, spare=SPARE)
-
-    return next(filter(enough, range(1, calibration.cores)), calibration.cores)
+    """Return the fewest processes that a real-time run fits into, each on a core of its own; all cores if none do."""
+    enough = (n for n in range(1, calibration.cores) if params.nodes <= most_nodes(params, calibration, processes=n))
+    return next(enough, calibration.cores)
 
 
 def capacity_warning(params: Params, calibration: Calibration, *, processes: int = 1) -> str | None:
