@@ -35,7 +35,7 @@ DRAIN_S = 0.5
 PACKETS, QUICK_PACKETS = 16_000, 3_000
 QUICK_PROBE_S = 0.1
 # What the quick measure assumes; `swarmbed calibrate` measures all three.
-QUICK_SHARE, BLOCK_IN_PACKETS, NODE_IN_PACKETS_PER_S = 0.6, 22.0, 90.0
+QUICK_SHARE, BLOCK_IN_PACKETS, NODE_IN_PACKETS_PER_S = 0.6, 26.0, 90.0
 
 _MARKET = Params(nodes=60, upload_bytes_per_s=400_000.0)
 _SERVERS = 4

@@ -24,7 +24,7 @@ LIMIT_MS = 10.0
 PEAK = (
     1.5  # of a crowd's load over its mean: runs that filled two thirds of what an even stream may use were borderline
 )
-SPARE = 0.4  # of what the host can carry is left to others who use it, when a demand is lowered to fit
+SPARE = 0.5  # of what the host can carry is left to others who use it, when a demand is lowered to fit
 LEAST_DEMAND = 0.1  # of what was wanted: with less there would be no market to look at
 VERSION = 1
 MOST_NODES = 5_000

@@ -36,7 +36,7 @@ def fit_of(options=REAL, host=HOST, kind=FLASH_CROWD, **values):
 @pytest.mark.parametrize("scenario", ["flash-crowd", "steady"])
 def test_a_demand_that_nobody_asked_for_is_lowered_to_what_the_host_carries(scenario):
     kind = scenario_named(scenario).params
-    fitted = fit_of(kind=kind, nodes=250)
+    fitted = fit_of(kind=kind, nodes=200)
     (demand,) = fitted.values.values()
     assert 0 < demand < kind().crowd_bytes_per_s
     assert fitted.warning == ""
@@ -47,19 +47,19 @@ def test_a_demand_that_nobody_asked_for_is_lowered_to_what_the_host_carries(scen
 
 
 def test_a_fitted_demand_is_repeated_by_its_settings():
-    first = fit_of(nodes=250)
+    first = fit_of(nodes=200)
     key, equals, value = first.settings.removeprefix(" --set ").partition("=")
     assert equals
-    again = fit_of(nodes=250, **{key: float(value)})
+    again = fit_of(nodes=200, **{key: float(value)})
     assert float(value) == pytest.approx(first.values[key], rel=1e-5)
     assert (again.values, again.note) == ({}, "")
 
 
 @pytest.mark.parametrize("asked", [{"crowd_bytes_per_s": 7.25e6}, {"load": 0.29}])
 def test_a_demand_that_was_asked_for_is_kept_and_warned_about(asked):
-    fitted = fit_of(nodes=250, **asked)
+    fitted = fit_of(nodes=200, **asked)
     assert (fitted.values, fitted.note) == ({}, "")
-    assert fitted.warning == capacity_warning(fill(FLASH_CROWD, {"nodes": 250, **asked}), HOST, processes=2)
+    assert fitted.warning == capacity_warning(fill(FLASH_CROWD, {"nodes": 200, **asked}), HOST, processes=2)
     assert fitted.warning
 
 
@@ -68,7 +68,7 @@ def test_a_demand_that_the_host_carries_is_kept():
 
 
 def test_virtual_time_keeps_every_demand():
-    assert fit_of(Options(time="virtual", procs=None), nodes=250) == fitting.Fit(
+    assert fit_of(Options(time="virtual", procs=None), nodes=200) == fitting.Fit(
         options=Options(time="virtual", procs=1)
     )
 
@@ -81,7 +81,7 @@ def test_a_host_that_the_nodes_alone_overload_gets_the_least_demand_and_a_warnin
 
 
 def test_a_scenario_without_a_declared_demand_is_left_alone():
-    fitted = fit_of(kind=Params, nodes=250)
+    fitted = fit_of(kind=Params, nodes=200)
     assert (fitted.values, fitted.note) == ({}, "")
     assert fitted.warning
 
@@ -101,7 +101,7 @@ def test_a_scenario_that_declares_its_demand_is_fitted():
 def test_without_measured_figures_a_guess_is_taken(monkeypatch):
     monkeypatch.setattr(fitting, "saved_calibration", lambda: None)
     monkeypatch.setattr(fitting, "quick_calibration", lambda: HOST)
-    assert fit(fill(FLASH_CROWD, {"nodes": 250}), REAL, given=()) == fit_of(nodes=250)
+    assert fit(fill(FLASH_CROWD, {"nodes": 200}), REAL, given=()) == fit_of(nodes=200)
 
 
 def test_all_seeds_of_a_combination_get_one_demand(monkeypatch, tmp_path):
@@ -112,13 +112,13 @@ def test_all_seeds_of_a_combination_get_one_demand(monkeypatch, tmp_path):
         scenario_named("flash-crowd"),
         {},
         options=Options(time="real", procs=None, out=tmp_path / "out"),
-        over={"nodes": ["20", "250"]},
+        over={"nodes": ["20", "200"]},
         seeds=range(1, 3),
         title="sweep",
     )
     demands = {(job.labels["nodes"], job.values.get("crowd_bytes_per_s")) for job in campaign.jobs}
-    assert demands == {("20", None), ("250", str(fit_of(nodes=250).values["crowd_bytes_per_s"]))}
-    assert [note.partition(":")[0] for note in campaign.notes] == ["nodes=250"]
+    assert demands == {("20", None), ("200", str(fit_of(nodes=200).values["crowd_bytes_per_s"]))}
+    assert [note.partition(":")[0] for note in campaign.notes] == ["nodes=200"]
 
 
 def test_the_command_tells_and_records_the_demand(swarmbed, monkeypatch, content, tmp_path):
