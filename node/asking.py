@@ -45,11 +45,12 @@ class Asking:
         self._lossy = False  # whether anything asked was lost so far
         self._checked_ns = 0
         self._rescan_ns = 0
+        self._idle_until_ns = 0  # until then there is nothing to ask of anybody, unless something is given back
 
     def requests_for(self, server: bytes, now_ns: int) -> Ask | None:
         """Return what to ask of a server, if anything; cheap, call it after each of its blocks."""
         flow = self._flows.get(server)
-        if flow is None or len(flow.outstanding) > flow.refill_at:
+        if flow is None or len(flow.outstanding) > flow.refill_at or now_ns < self._idle_until_ns:
             return None
         return self._fill(flow, now_ns)
 
@@ -57,14 +58,15 @@ class Asking:
         """Return what to ask of whom now, giving up what has timed out; call it at `next_check_ns` and after changes."""
         self._checked_ns = now_ns
         self._rescan_ns = now_ns
+        self._idle_until_ns = 0
         for flow in self._flows.values():
             if flow.outstanding and flow.deadline_ns() <= now_ns:
                 self._rate -= flow.rate
                 self._give_back(flow.timed_out())
-        flows = [self._flows[server] for server in self._fastest()]
-        asks = [self._fill(flow, now_ns) for flow in flows if len(flow.outstanding) <= flow.refill_at]
-        found = [ask for ask in asks if ask is not None]
-        if len(flows) == 1 and found and found[0].replaces:
+        idle = [flow for flow in self._flows.values() if len(flow.outstanding) <= flow.refill_at]
+        idle.sort(key=_fastest_first)
+        found = [ask for flow in idle if (ask := self._fill(flow, now_ns)) is not None]
+        if len(self._flows) == 1 and found and found[0].replaces:
             # Nothing is under way, and nobody else can help if this gets lost.
             found.append(found[0]._replace(replaces=False))
         return found
@@ -75,14 +77,20 @@ class Asking:
 
     def next_check_ns(self) -> int:
         """Return when to call `requests` if nothing happens before: within a second of the last call."""
-        flows = self._flows.values()
-        busy = [flow.deadline_ns() for flow in flows if flow.outstanding]
-        # An idle server may step in as soon as another's answer is overdue: look often when the end is near.
-        pause_ns = self._pause_ns() if len(busy) < len(flows) else LOOK_NS
-        # A deadline may come nearer when the first answers come.
-        if any(flow.outstanding and flow.untimed for flow in flows):
-            pause_ns = RESCAN_NS
-        return min([*busy, self._checked_ns + pause_ns])
+        earliest_ns = self._checked_ns + LOOK_NS
+        idle = untimed = False
+        for flow in self._flows.values():
+            if not flow.outstanding:
+                idle = True
+                continue
+            deadline_ns = flow.deadline_ns()
+            earliest_ns = min(earliest_ns, deadline_ns)
+            if not flow.spacing_ns and flow.untimed:
+                untimed = True
+        # An idle server may step in as soon as another's answer is overdue: look often when the end is near. A deadline may
+        # come nearer when the first answers come.
+        pause_ns = RESCAN_NS if untimed else self._pause_ns() if idle else LOOK_NS
+        return min(earliest_ns, self._checked_ns + pause_ns)
 
     def _remaining_ns(self) -> float:
         """Estimate how long the download will last."""
@@ -100,10 +108,14 @@ class Asking:
         room = window - len(flow.outstanding)
         if room <= 0:
             return self._trim(flow, window) if flow.spacing_ns and -room > window and n_flows > 1 else None
+        if len(flow.outstanding) > flow.refill_at:
+            return None  # the window has shrunk since this server was asked
         keys = self._pieces.pick(flow, room, flows=self._flows)
-        if not keys and now_ns >= self._rescan_ns and n_flows > 1:
-            keys = self._again(flow, room, now_ns)
+        if not keys and n_flows > 1:
+            keys = self._again(flow, room, now_ns) if now_ns >= self._rescan_ns else []
         if not keys:
+            if not any(piece.todo for piece in self._active.values()):
+                self._idle_until_ns = self._rescan_ns
             return None
         runs, asked = join_runs(keys)
         self._give_back(keys[asked:])
@@ -138,10 +150,15 @@ class Asking:
         return max(RESCAN_NS, int(min(self._remaining_ns() / 4, LOOK_NS)))
 
     def _give_back(self, keys: Sequence[int]) -> None:
+        self._idle_until_ns = 0
         for key in reversed(keys):
             state = self._active.get(key // BLOCKS_PER_PIECE)
             if state is not None:
                 state.give_back(key % BLOCKS_PER_PIECE)
 
     def _fastest(self) -> list[bytes]:
-        return [server for _, server in sorted([(-flow.rate, server) for server, flow in self._flows.items()])]
+        return [flow.server for flow in sorted(self._flows.values(), key=_fastest_first)]
+
+
+def _fastest_first(flow: ServerFlow) -> tuple[float, bytes]:
+    return -flow.rate, flow.server
