@@ -56,9 +56,8 @@ class Living:
         self.up = True
         self._changed.unpark_all()
 
-    async def wait_down(self) -> None:
-        """Wait until the host has crashed once more than now."""
-        boots = self.boots
+    async def wait_down(self, boots: int) -> None:
+        """Wait until the host has crashed since it had crashed `boots` times."""
         while self.boots == boots:
             await self._changed.park()
 
@@ -92,8 +91,9 @@ class Living:
         self._changed.unpark_all()
 
     async def wait_awake(self) -> None:
-        """Wait until the host is not paused; return at once when it is not."""
-        while self._pauses:
+        """Wait until the host is not paused, or crashes; return at once when it is not."""
+        boots = self.boots
+        while self._pauses and self.boots == boots:
             await self._changed.park()
 
     def keep_unread(self, endpoint: Endpoint, data: bytes, source: Address) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +141,18 @@ class Bed:
             await self._launch(self._keep_fleet)
             self.peers = await self._fleet.start(lambda mine: self._prepare(plan, mine), names)
             return
-        workshop = Workshop(self.clock, directory=self._directory, emit=self.emit)
+        workshop = Workshop(directory=self._directory, emit=self.emit)
         each = ["" for _ in range(self.params.nodes)] + list(roles)
-        peers = [workshop.make(host, plan, role=role) for host, role in zip(hosts, each, strict=True)]
-        self.peers = peers
+        present: list[AnyPeer] = []
+        nodes = [
+            workshop.boots(host, plan, role=role, on_boot=partial(present.__setitem__, number))
+            for number, (host, role) in enumerate(zip(hosts, each, strict=True))
+        ]
+        present += [node.peer for node in nodes]
+        self.peers = present
         async with trio.open_nursery() as joining:
-            for peer in peers:
-                joining.start_soon(self._launch, peer.run)
+            for node in nodes:
+                joining.start_soon(self._launch, node.run)
 
     def _add_host(self, name: str) -> Host:
         return self.network.add_host(
