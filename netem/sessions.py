@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,21 +72,26 @@ def poisson_sessions(
     return sessions
 
 
-def read_sessions(text: str, *, source: str) -> list[Session]:
+def read_sessions(text: str, *, source: str, names: Collection[str]) -> list[Session]:
     """Read a trace: CSV with the header `name,start_s,end_s` and a row for each session, in any order.
 
     Args:
         text: the trace.
         source: its name, for messages.
+        names: the hosts that may come and go.
 
     Raises:
-        ConfigError: a wrong header, a row with a gap or without three numbers, a session that ends before it starts, or
+        ConfigError: a wrong header, a row with a gap, another host or without numbers, a session that ends before it starts, or
             two sessions of a host that overlap; the message has the line.
     """
     rows = list(csv.reader(text.splitlines()))
     if not rows or tuple(cell.strip() for cell in rows[0]) != COLUMNS:
         raise ConfigError(f"{source}: line 1", ",".join(rows[0]) if rows else "", f"the header {','.join(COLUMNS)}")
-    numbered = [(number, _session(row, f"{source}: line {number}")) for number, row in enumerate(rows[1:], 2) if row]
+    numbered = [
+        (number, _session(row, f"{source}: line {number}", names=names))
+        for number, row in enumerate(rows[1:], 2)
+        if row
+    ]
     if not numbered:
         raise ConfigError(source, "no sessions", "at least one session")
     last: dict[str, Session] = {}
@@ -101,10 +106,12 @@ def read_sessions(text: str, *, source: str) -> list[Session]:
     return sorted((session for _, session in numbered), key=lambda session: (session.start_s, session.name))
 
 
-def _session(row: list[str], where: str) -> Session:
+def _session(row: list[str], where: str, *, names: Collection[str]) -> Session:
     cells = [cell.strip() for cell in row]
     if len(cells) != len(COLUMNS) or not all(cells):
         raise ConfigError(where, ",".join(row), f"no gap: {', '.join(COLUMNS)} (inf for an end that does not come)")
+    if cells[0] not in names:
+        raise ConfigError(where, cells[0], f"one of {', '.join(names)}")
     try:
         start_s, end_s = map(float, cells[1:])
     except ValueError:

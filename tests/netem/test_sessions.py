@@ -50,7 +50,7 @@ def test_rates_out_of_range_are_refused(field, value):
 
 def test_a_trace_is_read_in_any_order():
     text = HEADER + "b,5,inf\na,0,2.5\n\na , 4 , 5\n"
-    assert read_sessions(text, source="t.csv") == [
+    assert read_sessions(text, source="t.csv", names=["a", "b"]) == [
         Session("a", 0.0, 2.5),
         Session("a", 4.0, 5.0),
         Session("b", 5.0, math.inf),
@@ -65,6 +65,7 @@ def test_a_trace_is_read_in_any_order():
         (HEADER, r"t\.csv: 'no sessions' is not allowed"),
         (HEADER + "a,0,1\na,2,\n", r"t\.csv: line 3: 'a,2,' is not allowed; allowed: no gap"),
         (HEADER + "a,0\n", r"t\.csv: line 2: 'a,0' is not allowed; allowed: no gap"),
+        (HEADER + "z,0,1\n", r"t\.csv: line 2: 'z' is not allowed; allowed: one of a, b"),
         (HEADER + "a,zero,1\n", r"t\.csv: line 2: .* start_s and end_s in seconds"),
         (HEADER + "a,2,1\n", r"t\.csv: line 2: .* a start from 0 and an end after it"),
         (HEADER + "a,-1,1\n", r"t\.csv: line 2: .* a start from 0"),
@@ -74,4 +75,4 @@ def test_a_trace_is_read_in_any_order():
 )
 def test_a_trace_that_makes_no_sense_is_refused_by_its_line(text, message):
     with pytest.raises(ConfigError, match=message):
-        read_sessions(text, source="t.csv")
+        read_sessions(text, source="t.csv", names=["a", "b"])
