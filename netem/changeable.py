@@ -33,7 +33,6 @@ from netem.tcp import Switchboard
 OnFault = Callable[[str, str], None]
 Mirror = Callable[[AnyChange], None]
 Names = str | Iterable[str]
-NOTHING = "none"  # beside tc lines: no impairment
 _MOST_LISTED = 8  # names in a description
 
 
@@ -78,7 +77,7 @@ class Changeable:
         return self._impair(None, config, "all")
 
     def _impair(self, pairs: list[Pair] | None, config: LinkConfig | str, what: str) -> Guard:
-        config = as_config(config)
+        config = config if isinstance(config, LinkConfig) else tc.parse_line(config)
         serial = self._serials()
         self._make(changes.Impair(serial, pairs, to_plain(config)), "impair", f"{what}: {tc.describe(config)}")
         return Guard(lambda: self._make(changes.Restore(serial), "restore", what))
@@ -261,13 +260,6 @@ class Changeable:
 
     def _names(self, names: Names) -> list[str]:
         return [self._host(name).name for name in ([names] if isinstance(names, str) else names)]
-
-
-def as_config(config: LinkConfig | str) -> LinkConfig:
-    """Return a configuration, read from a tc line if it is one; raise ConfigError for a line that is none."""
-    if isinstance(config, LinkConfig):
-        return config
-    return LinkConfig() if config.strip() == NOTHING else tc.parse_tc(config)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from scenarios.run_directory import new_run_directory
 from scenarios.runner import check_procs
 from scenarios.summaries import worst
 from scenarios.tally import Tally
+from scenarios.topology_file import read_topology
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ def plan(
     for labels in {tuple(labels.items()): labels for labels, _ in grid}.values():
         params = fill(scenario.params, {**values, **labels})
         params.link()
+        read_topology(params)
         check_procs(options, params)
     if options.content:
         user_content(options.content)

@@ -22,6 +22,7 @@ from netem.clock import S
 from netem.errors import ConfigError, OwnCodeError, SwarmbedError
 from netem.events import EventStream
 from netem.faults import FaultMade
+from netem.layout import Layout
 from netem.network import Network
 from netem.offload import offload
 from netem.real_time import RealTime
@@ -40,6 +41,8 @@ from scenarios.result import Result, count
 from scenarios.run_directory import new_run_directory, write_json, write_run_json
 from scenarios.scenario_file import own_code_files
 from scenarios.testbed import Bed
+from scenarios.topology_file import FILE as TOPOLOGY_FILE
+from scenarios.topology_file import layout_of, read_topology
 from scenarios.trace_file import TraceFile
 from tracker.bank.audit import audit
 from tracker.events import NodeJoined
@@ -69,14 +72,20 @@ def run_scenario(
     """
     params = fill(scenario.params, values)
     params.link()
+    topology = read_topology(params)
     check_procs(options, params)
     if options.procs is None:
         options, _ = fit(params, options)
     content = user_content(options.content) if options.content else standard_library()
     directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
     write_run_json(directory, scenario=scenario, params=params, options=options, content=content)
+    if topology:
+        (directory / TOPOLOGY_FILE).write_text(topology, encoding="utf-8")
     clock = VirtualTime() if options.time == "virtual" else RealTime()
-    run = _Run(clock, scenario, params, options=options, content=content, directory=directory, watch=watch)
+    layout = layout_of(topology, params)
+    run = _Run(
+        clock, scenario, params, options=options, content=content, directory=directory, layout=layout, watch=watch
+    )
     try:
         with rare_collections():
             if isinstance(clock, VirtualTime):
@@ -124,6 +133,7 @@ class _Run:
         options: Options,
         content: Sequence[Shared],
         directory: Path,
+        layout: Layout,
         watch: Watch | None,
     ) -> None:
         self._clock = clock
@@ -132,6 +142,7 @@ class _Run:
         self._options = options
         self._content = content
         self._directory = directory
+        self._layout = layout
         self._trace = Trace()
         procs = options.procs or 1
         spread = procs > 1
@@ -142,7 +153,7 @@ class _Run:
         self._network = Network(
             clock,
             run_seed=options.seed,
-            default_link=params.link(),
+            link_of=layout.link,
             on_fault=lambda kind, what: self._events.emit(FaultMade(kind, what)),
             mirror=mirror,
         )
@@ -240,6 +251,7 @@ class _Run:
                 run_seed=self._options.seed,
                 content=self._content,
                 directory=self._directory,
+                layout=self._layout,
                 emit=self._events.emit,
                 launch=services.start,
                 fleet=self._fleet,

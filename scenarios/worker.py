@@ -19,6 +19,7 @@ from netem.accounts import pack
 from netem.channel import FrameChannel
 from netem.errors import ConfigError, SwarmbedError
 from netem.events import Event
+from netem.layout import Layout
 from netem.network import Network
 from netem.plain_link import from_plain
 from netem.real_time import RealTime
@@ -70,15 +71,15 @@ class Worker:
 
     async def _take_part(self, prepare: control.Prepare) -> None:
         self._clock = RealTime(prepare.base_ns)
-        self._network = network = Network(
-            self._clock, run_seed=prepare.plan.run_seed, default_link=from_plain(prepare.link)
-        )
+        layout = Layout.parse(prepare.topology, from_plain(prepare.link), region_of=dict(prepare.regions))
+        self._network = network = Network(self._clock, run_seed=prepare.plan.run_seed, link_of=layout.link)
         workshop = Workshop(directory=Path(prepare.directory), emit=self._emit)
         for host in prepare.hosts:
             network.add_host(
                 host.name,
                 upload_bytes_per_s=host.upload_bytes_per_s,
                 download_bytes_per_s=host.download_bytes_per_s,
+                queue_bytes=host.queue_bytes,
                 here=host.name in prepare.mine,
             )
         self._nodes = {name: workshop.boots(network.hosts[name], prepare.plan) for name in prepare.mine}

@@ -18,11 +18,12 @@ from netem.errors import Rejection, RemoteProtocolError
 from netem.guard import Guard
 from netem.sessions import poisson_sessions, read_sessions
 from scenarios.claims import Claim, Record, compare
+from scenarios.hosts import TRACKER
 from scenarios.own_file import read_own_text
 from scenarios.parameters import Params as CommonParams
 from scenarios.parameters import param
 from scenarios.shared_claims import byte_identical, fees_conserved, network_claims
-from scenarios.testbed import TRACKER, Bed
+from scenarios.testbed import Bed
 from tracker.desk import Terms
 
 VICTIM = "node-0"
