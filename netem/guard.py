@@ -16,11 +16,6 @@ class Guard:
     def __init__(self, undo: Callable[[], None]) -> None:
         self._undo: Callable[[], None] | None = undo
 
-    @property
-    def active(self) -> bool:
-        """Say whether the change still stands as far as this guard knows."""
-        return self._undo is not None
-
     def end(self) -> None:
         """Take the change back now. Idempotent."""
         undo, self._undo = self._undo, None

@@ -30,9 +30,11 @@ from netem.virtual_time import VirtualTime, schedule_deterministically
 from scenarios.catalogue import Scenario
 from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
+from scenarios.control_socket import serve_controls
 from scenarios.fitting import fit
 from scenarios.fleet import Fleet
 from scenarios.foreign import judge_guarded, play_guarded
+from scenarios.live import Live
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
@@ -257,12 +259,22 @@ class _Run:
                 fleet=self._fleet,
             )
             wires.start_soon(self._watch_for_interrupt, bed)
+            if not self._clock.virtual:
+                services.start_soon(self._take_controls)
             if self._watch is not None:
                 self._watch.attach(bed=bed, bank=bed.bank)
             self._started_ns = self._clock.now_ns()
             await self._scenario.run(bed)
             await bed.tracker.wait_settled()
             services.cancel_scope.cancel()
+
+    async def _take_controls(self) -> None:
+        try:
+            await serve_controls(self._directory, Live(self._network).do)
+        except OSError as fault:
+            self._progress.say(
+                f"no live changes: there can be no control socket in the run directory ({fault.strerror})"
+            )
 
     async def _watch_for_interrupt(self, bed: Bed) -> None:
         """End the show at the first Ctrl-C (or SIGTERM) and settle; at the second, stop without settling."""
