@@ -13,8 +13,8 @@ from node.peer import Peer, PeerConfig
 from node.policies import make_policy
 from node.roles.byzantine import byzantine_role
 from node.store import Descriptors, Store
-from scenarios.rebooting import Boots
 from scenarios.control import PeerPlan
+from scenarios.rebooting import Boots
 from tracker.identity import Identity
 
 OPEN_FILES = 256  # of all stores of a process together

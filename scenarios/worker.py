@@ -24,9 +24,9 @@ from netem.network import Network
 from netem.plain_link import from_plain
 from netem.real_time import RealTime
 from scenarios import control
-from scenarios.rebooting import Boots
 from scenarios.peers import Workshop
 from scenarios.process import allow_many_sockets, rare_collections
+from scenarios.rebooting import Boots
 
 EVENTS_S = 0.05  # how often events travel
 MOST_EVENTS = 2_000  # in a message, so that it fits a frame
