@@ -37,10 +37,6 @@ class Clock(Protocol):
         """Run `callback(*args)` at `when_ns`, or as soon as possible if that has passed."""
         ...
 
-    async def run(self) -> None:
-        """Fire timers until cancelled; exactly one task per process runs this."""
-        ...
-
 
 Timer = tuple[int, int, Callable[..., None], tuple[Any, ...]]
 

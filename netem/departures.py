@@ -21,7 +21,7 @@ from collections.abc import Callable, Container
 from netem.clock import Clock
 from netem.fates import Cause
 from netem.real_time import COALESCE_NS
-from netem.route import HEADER, MAX_DATAGRAM_BYTES, Address, Path
+from netem.route import HEADER, HEADER_BYTES, MAX_DATAGRAM_BYTES, Address, Path
 
 _TICK_BITS = 15
 TICK_NS = 1 << _TICK_BITS  # a shift is cheaper than a division
@@ -129,6 +129,10 @@ class Departures:
 
     def _send(self, path: Path, frames: list[bytes]) -> None:
         route = path.route
+        if route.held is not None:
+            now_ns = self._now_ns()
+            route.held += [(path, frame[HEADER_BYTES:], *HEADER.unpack_from(frame), now_ns) for frame in frames]
+            return
         sender = path.sender
         sock = self._sockets.get(sender.address)
         dropped = route.link.dropped

@@ -1,4 +1,4 @@
-"""Pure: which directed pairs of hosts are cut, when partitions may overlap; and the event that tells of any fault."""
+"""Pure: which directed pairs of hosts are cut or held, when faults may overlap; and the event that tells of any fault."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from netem.errors import ConfigError
 from netem.events import Event
 
 Pair = tuple[str, str]
-KINDS = ("impair", "partition", "heal", "crash", "restart")
+KINDS = (
+    *("impair", "restore", "partition", "heal", "hold", "release", "flap", "crash", "restart"),
+    *("pause", "resume", "churn", "skew", "unskew", "reset", "half_open"),
+)
 
 
 class FaultMade(Event, frozen=True):
@@ -19,26 +22,30 @@ class FaultMade(Event, frozen=True):
     what: str
 
 
-class Cuts:
-    """Count the cuts of each directed pair of host names; a pair is open while it has none."""
+class Counts:
+    """Count what is done to each directed pair of host names; a pair is free while nothing is."""
 
     def __init__(self) -> None:
-        self._cuts: Counter[Pair] = Counter()
+        self._counts: Counter[Pair] = Counter()
 
-    def is_open(self, pair: Pair) -> bool:
-        """Say whether packets pass from the first host to the second."""
-        return not self._cuts[pair]
+    def is_free(self, pair: Pair) -> bool:
+        """Say whether nothing is done to packets from the first host to the second."""
+        return not self._counts[pair]
 
     def add(self, pairs: Iterable[Pair]) -> None:
-        """Cut pairs once more."""
-        self._cuts.update(pairs)
+        """Do it to pairs once more."""
+        self._counts.update(pairs)
 
     def remove(self, pairs: Iterable[Pair]) -> None:
-        """Undo one cut of each pair."""
-        self._cuts.subtract(pairs)
+        """Undo it once for each pair."""
+        self._counts.subtract(pairs)
+
+    def pairs(self) -> list[Pair]:
+        """Return the pairs that it is done to, sorted."""
+        return sorted(pair for pair, count in self._counts.items() if count)
 
 
-def pairs_between(group: Sequence[str], rest: Sequence[str], *, one_way: bool) -> list[Pair]:
+def pairs_between(group: Sequence[str], rest: Sequence[str], *, one_way: bool, fault: str = "partition") -> list[Pair]:
     """Return the directed pairs that a partition cuts: group to rest, and back unless `one_way`.
 
     Raises:
@@ -46,6 +53,6 @@ def pairs_between(group: Sequence[str], rest: Sequence[str], *, one_way: bool) -
     """
     both = sorted(set(group) & set(rest))
     if both:
-        raise ConfigError("partition", both, "no host on both sides")
+        raise ConfigError(fault, both, "no host on both sides")
     there = [(source, target) for source in group for target in rest]
     return there if one_way else there + [(target, source) for source, target in there]

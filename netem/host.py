@@ -5,6 +5,7 @@ Node code sees only these two classes and trio's own streams; whether bytes cros
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,8 @@ import trio
 from netem.clock import Clock
 from netem.errors import LocalProtocolError
 from netem.fates import Cause, FateLog, no_drops
+from netem.host_clock import HostClock
+from netem.living import Living
 from netem.rate_queue import RateQueue
 from netem.route import HEADER_BYTES, MAX_DATAGRAM_BYTES, Address, Path, Route, Wire
 
@@ -48,8 +51,8 @@ class Backbone(Protocol):
         ...
 
 
-class Host:
-    """One machine: an address, a shared access link, sockets; `up` is False between a crash and a restart.
+class Host(Living):
+    """One machine: an address, a shared access link, sockets; it may crash, restart and pause.
 
     `here` is False for a host whose sockets are in another process: this one knows its address and the links to and from it.
 
@@ -67,16 +70,15 @@ class Host:
         queue_bytes: int,
         here: bool = True,
     ) -> None:
+        super().__init__(HostClock(backbone.clock))
         self.here = here
         self.name = name
         self.ip = ip
-        self.up = True
         self.upload_bytes_per_s = upload_bytes_per_s
         self.download_bytes_per_s = download_bytes_per_s
         self.uplink = RateQueue(upload_bytes_per_s, queue_bytes)
         self.downlink = RateQueue(download_bytes_per_s, queue_bytes)
         self.routes: dict[Host, Route] = {}  # by target
-        self.endpoints: list[Endpoint] = []
         self.sent = 0
         self.unrouted = no_drops()  # drops before any link was chosen, by cause
         self.backbone = backbone
@@ -113,6 +115,7 @@ class Host:
             LocalProtocolError: this host is down.
         """
         self.require_up()
+        await self.wait_awake()
         return await self.backbone.connect(self, address)
 
     def require_up(self) -> None:
@@ -139,6 +142,7 @@ class Endpoint:
         "_backbone",
         "_base_ns",
         "_elapsed_ns",
+        "_handler",
         "_owners",
         "_paths",
         "_read",
@@ -154,7 +158,7 @@ class Endpoint:
         self.host = host
         self.open = True
         self.in_flight = 0  # packets of ours that are still under way
-        self.on_datagram = on_datagram
+        self.on_datagram = self._handler = on_datagram
         self.sources: dict[Address, int] = {}  # link ids of senders whose frames need nothing but to be recorded
         self._paths: dict[Address, Path] = {}  # by target address, as far as they were needed; none once closed
         self._backbone = host.backbone
@@ -165,6 +169,8 @@ class Endpoint:
         self._backbone.wire.open(self, port=port)
         self._owners[self.address] = host
         host.endpoints.append(self)
+        if host.paused:
+            self.pause()
 
     def send(self, data: bytes, target: Address) -> None:
         """Send a datagram; what becomes of it is counted by cause, never raised.
@@ -176,7 +182,7 @@ class Endpoint:
         if size_bytes > MAX_DATAGRAM_BYTES:
             raise LocalProtocolError(f"a datagram of {len(data)} bytes; at most {MAX_DATAGRAM_BYTES - HEADER_BYTES}")
         self.host.sent += 1
-        path = self._paths.get(target) or self._find_path(target)
+        path = self._paths.get(target) or self._find_path(target, data)
         if path is None:
             return
         route, link = path.route, path.route.link
@@ -194,8 +200,12 @@ class Endpoint:
             self.in_flight += 1
             route.post(path, data, link.number - 1, copy_ns - link.copy_delay_ns, copy_ns)
 
-    def _find_path(self, target: Address) -> Path | None:
+    def _find_path(self, target: Address, data: bytes) -> Path | None:
         host = self.host
+        if host.paused and self.open:  # no path is known then, so that only a paused host pays for asking
+            host.sent -= 1
+            host.keep_unsent(self, data, target)
+            return None
         owner = self._owners.get(target) or self._backbone.owner_elsewhere(target)
         if not self.open:
             host.unrouted[Cause.SOURCE_DOWN] += 1
@@ -240,6 +250,15 @@ class Endpoint:
         if owner is None and (owner := self._backbone.owner_elsewhere(source)) is not None:
             return owner.routes.get(self.host) or self._backbone.make_route(owner, self.host)
         return owner.routes.get(self.host) if owner is not None else None
+
+    def pause(self) -> None:
+        """Let what arrives, and what is sent, wait in the host."""
+        self._paths.clear()
+        self.on_datagram = functools.partial(self.host.keep_unread, self)
+
+    def resume(self) -> None:
+        """Hand over and send again."""
+        self.on_datagram = self._handler
 
     def close(self) -> None:
         """Close the socket; packets in flight from here still travel, those to here will find nobody. Idempotent."""

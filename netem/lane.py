@@ -23,17 +23,18 @@ class Lane:
     """One ordered pair of hosts as their streams see it; all streams of the pair share it.
 
     Args:
-        route: the pair's route, whose link says whether the direction is open and whose source has the uplink.
+        route: the pair's route, which says whether the direction is open and whose source has the uplink.
         uniforms: the run's block generator.
         clock: the run's clock.
-        healed: where tasks park until some partition is healed.
+        opened: where tasks park until some partition or hold ends.
     """
 
     def __init__(
-        self, route: Route, *, uniforms: BlockUniforms, clock: Clock, healed: trio.lowlevel.ParkingLot
+        self, route: Route, *, uniforms: BlockUniforms, clock: Clock, opened: trio.lowlevel.ParkingLot
     ) -> None:
         config = route.link.config
-        self._gate = route.link
+        self._route = route
+        self.source = route.source
         self._uplink = route.source.uplink
         self._rate = RateQueue(config.rate_bytes_per_s, config.queue_bytes)
         # Only the source's name differs from the datagrams' link: streams draw fates of their own.
@@ -46,7 +47,7 @@ class Lane:
         )
         self._clock = clock
         self.call_at = clock.call_at
-        self._healed = healed
+        self._opened = opened
 
     def reconfigure(self, config: LinkConfig) -> None:
         """Follow a live change of the link."""
@@ -55,7 +56,7 @@ class Lane:
         self._rate.limit_bytes = config.queue_bytes
 
     async def depart(self, size_bytes: int) -> int:
-        """Send a chunk and return when it arrives if no partition holds it (ns); wait while a queue is full.
+        """Send a chunk and return when it arrives if nothing holds it (ns); wait while a queue is full.
 
         Raises:
             TimeoutError: it was lost too many times in a row.
@@ -86,10 +87,10 @@ class Lane:
 
     @property
     def is_open(self) -> bool:
-        """Say whether no partition cuts the direction now."""
-        return self._gate.open
+        """Say whether no partition cuts the direction now, and nothing is held."""
+        return self._route.link.open and self._route.held is None
 
     async def opened(self) -> None:
         """Wait until the direction is open; return at once when it is."""
-        while not self._gate.open:
-            await self._healed.park()
+        while not self.is_open:
+            await self._opened.park()

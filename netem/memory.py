@@ -56,6 +56,9 @@ class MemoryWire:
 
     def _hand_over(self, path: Path, data: bytes, number: int, delay_ns: int) -> None:
         route = path.route
+        if route.held is not None:
+            route.held.append((path, data, number, sent_ns, self._now_ns()))
+            return
         sender = path.sender
         route.in_flight -= 1
         sender.in_flight -= 1

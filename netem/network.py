@@ -7,29 +7,27 @@ Source: DESIGN section 3.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import trio
 
-from netem import accounts, changes, tc
+from netem import accounts
 from netem.accounts import Account
 from netem.certificate import Certificate, Conservation
-from netem.changes import AnyChange
+from netem.changeable import Mirror, OnFault
 from netem.clock import Clock
 from netem.errors import ConfigError
 from netem.fates import FateLog
-from netem.faults import Cuts, Pair, pairs_between
 from netem.host import Host, StreamHandler, loopback_ip
 from netem.hub import Hub
 from netem.lag import LagMeter
-from netem.lane import Lane
-from netem.link import Link, LinkConfig
+from netem.layers import LinkOf
+from netem.link import LinkConfig
+from netem.links import Links
 from netem.memory import MemoryStreams, MemoryWire
-from netem.plain_link import from_plain, to_plain
-from netem.randomness import BlockUniforms
 from netem.route import Address, Route, Wire
+from netem.scheduled import Scheduled
 from netem.socket_stream import SocketStreams
 from netem.streams import ShapedStream
 from netem.tcp import StreamWire, Switchboard
@@ -37,16 +35,16 @@ from netem.tcp import StreamWire, Switchboard
 IDEAL = LinkConfig()  # no impairment
 QUEUE_BYTES = 256 * 1024
 MOST_STRANGERS = 4_096
-OnFault = Callable[[str, str], None]
 
 
-class Network:
-    """Hosts and the directed links between them.
+class Network(Scheduled):
+    """Hosts and the directed links between them; what may be changed while it runs is in `changeable` and `scheduled`.
 
     Args:
         clock: the run's clock; virtual time delivers in memory, real time over sockets. Its own `run` runs elsewhere.
         run_seed: keys all randomness.
         default_link: what every link does unless `impair` said otherwise.
+        link_of: what each link does instead, by source and target; None for `default_link` everywhere.
         on_fault: called as (kind, description) for every live change: `faults.KINDS`.
         mirror: called with every live change, so that other processes of the run make it too.
         strangers: let unknown addresses take part, each as a host of its own, at most 4,096.
@@ -63,36 +61,28 @@ class Network:
         *,
         run_seed: int,
         default_link: LinkConfig = IDEAL,
+        link_of: LinkOf | None = None,
         on_fault: OnFault | None = None,
-        mirror: Callable[[AnyChange], None] | None = None,
+        mirror: Mirror | None = None,
         strangers: bool = False,
     ) -> None:
-        self.hosts: dict[str, Host] = {}
         self.owners: dict[Address, Host] = {}
         self.foreign = 0
-        self.clock = clock
         self.fates = FateLog()
         self.lag = LagMeter(clock)
         self.wire: Wire = MemoryWire(clock, self.fates) if clock.virtual else Hub(clock, self.fates)
+        links = Links(clock, self.wire, run_seed=run_seed, link_of=link_of or (lambda _source, _target: default_link))
         streams: StreamWire = MemoryStreams() if clock.virtual else SocketStreams()
         # The ephemeral port of a connection says nothing: streams know a stranger by its ip.
-        self._switchboard = Switchboard(streams, lane=self._lane, elsewhere=lambda address: self._at(address[0], 0))
+        switchboard = Switchboard(streams, lane=links.lane, elsewhere=lambda address: self._at(address[0], 0))
+        super().__init__(clock, links, switchboard, run_seed=run_seed, on_fault=on_fault, mirror=mirror)
         self._strangers = strangers
         self._elsewhere: dict[str, Host] = {}  # by ip
-        self._mirror = mirror
-        self._uniforms = BlockUniforms(run_seed)
-        self._default = default_link
-        self._configs: dict[tuple[str, str], LinkConfig] = {}
-        self._routes: list[Route] = []  # by link id
-        self._lanes: dict[tuple[str, str], Lane] = {}
-        self._cuts = Cuts()
-        self._healed = trio.lowlevel.ParkingLot()
-        self._on_fault = on_fault
 
     @property
     def routes(self) -> Sequence[Route]:
         """Return the routes there are so far, in the order of their link ids; the list grows."""
-        return self._routes
+        return self.links.routes
 
     def add_host(
         self,
@@ -150,161 +140,9 @@ class Network:
             del self._elsewhere[ip]  # several strangers may share it
         return self.hosts.get(name)
 
-    def impair(self, source: str, target: str, config: LinkConfig) -> None:
-        """Set what one directed link does, from the next packet on; packets under way are not touched.
-
-        Raises:
-            ConfigError: there is no such host.
-        """
-        ends = self._host(source), self._host(target)
-        self._configs[source, target] = config
-        route = ends[0].routes.get(ends[1])
-        if route is not None:
-            self._reconfigure(route, config)
-        self._tell("impair", f"{source} > {target}: {tc.describe(config)}")
-        self._change_elsewhere(changes.Impair(source, target, to_plain(config)))
-
-    def impair_all(self, config: LinkConfig) -> None:
-        """Set what every link does, those to come included."""
-        self._default = config
-        self._configs.clear()
-        for route in self._routes:
-            self._reconfigure(route, config)
-        self._tell("impair", f"all: {tc.describe(config)}")
-        self._change_elsewhere(changes.ImpairAll(to_plain(config)))
-
-    def _reconfigure(self, route: Route, config: LinkConfig) -> None:
-        route.link.reconfigure(config)
-        lane = self._lanes.get((route.source.name, route.target.name))
-        if lane is not None:
-            lane.reconfigure(config)
-
-    @contextlib.contextmanager
-    def partition(self, group: Iterable[str], rest: Iterable[str], *, one_way: bool = False) -> Iterator[None]:
-        """Cut two groups of hosts off from each other until the guard ends; `one_way` cuts group to rest only.
-
-        Packets under way still arrive. Partitions may overlap: a pair is open again when all its cuts have ended.
-
-        Raises:
-            ConfigError: there is no such host, or one is on both sides.
-        """
-        groups = [self._host(name).name for name in group], [self._host(name).name for name in rest]
-        pairs = pairs_between(*groups, one_way=one_way)
-        what = f"{', '.join(groups[0])} {'>' if one_way else '<>'} {', '.join(groups[1])}"
-        self._cut(pairs)
-        self._tell("partition", what)
-        try:
-            yield
-        finally:
-            self._mend(pairs)
-            self._tell("heal", what)
-
-    def _cut(self, pairs: Sequence[Pair]) -> None:
-        self._cuts.add(pairs)
-        self._open_and_close()
-        self._change_elsewhere(changes.Cut(list(pairs)))
-
-    def _mend(self, pairs: Sequence[Pair]) -> None:
-        self._cuts.remove(pairs)
-        self._open_and_close()
-        self._healed.unpark_all()
-        self._change_elsewhere(changes.Mend(list(pairs)))
-
-    def _open_and_close(self) -> None:
-        for route in self._routes:
-            route.link.open = self._cuts.is_open((route.source.name, route.target.name))
-
-    def crash(self, host: str) -> None:
-        """Crash a host: sockets close, streams reset at both ends, packets to it find nobody (DESTINATION_DOWN).
-
-        Its packets in flight still travel. Its tasks are the caller's to cancel.
-
-        Raises:
-            ConfigError: there is no such host, or it is down.
-        """
-        crashed = self._host(host)
-        if not crashed.up:
-            raise ConfigError("crash", host, "a host that is up")
-        crashed.up = False
-        for endpoint in list(crashed.endpoints):
-            endpoint.close()
-        self._switchboard.crash(crashed)
-        self._tell("crash", host)
-        self._change_elsewhere(changes.Crash(host))
-
-    def restart(self, host: str) -> None:
-        """Let a crashed host open sockets again.
-
-        Raises:
-            ConfigError: there is no such host, or it is up.
-        """
-        restarted = self._host(host)
-        if restarted.up:
-            raise ConfigError("restart", host, "a host that is down")
-        restarted.up = True
-        self._tell("restart", host)
-        self._change_elsewhere(changes.Restart(host))
-
-    def begin(self) -> None:
-        """Judge the host's lag and lateness from now on: starting many nodes at once is no part of what is emulated."""
-        self.fates.lateness.begin()
-        self.lag.histogram.begin()
-        self._change_elsewhere(changes.Begin())
-
-    def end(self) -> None:
-        """Judge the host's lag and lateness no more: stopping many nodes at once is no part of what is emulated either."""
-        self.fates.lateness.end()
-        self.lag.histogram.end()
-        self._change_elsewhere(changes.End())
-
-    def apply(self, change: AnyChange) -> None:
-        """Make a change that another process of the run has made; raise ConfigError as its method does."""
-        match change:
-            case changes.Impair(source, target, config):
-                self.impair(source, target, from_plain(config))
-            case changes.ImpairAll(config):
-                self.impair_all(from_plain(config))
-            case changes.Cut(pairs):
-                self._cut(pairs)
-            case changes.Mend(pairs):
-                self._mend(pairs)
-            case changes.Crash(host):
-                self.crash(host)
-            case changes.Restart(host):
-                self.restart(host)
-            case changes.Begin():
-                self.begin()
-            case changes.End():
-                self.end()
-
-    def _change_elsewhere(self, change: AnyChange) -> None:
-        if self._mirror is not None:
-            self._mirror(change)
-
-    def _host(self, name: str) -> Host:
-        if name not in self.hosts:
-            raise ConfigError("host", name, f"one of {', '.join(self.hosts)}")
-        return self.hosts[name]
-
-    def _tell(self, kind: str, description: str) -> None:
-        if self._on_fault is not None:
-            self._on_fault(kind, description)
-
     def make_route(self, source: Host, target: Host) -> Route:
         """Make the route of a pair of hosts that has none yet."""
-        names = source.name, target.name
-        config = self._configs.get(names, self._default)
-        link = Link(config, source=names[0], target=names[1], uniforms=self._uniforms, link_id=len(self._routes))
-        link.open = self._cuts.is_open(names)
-        route = source.routes[target] = Route(source, target, link, clock=self.clock, wire=self.wire)
-        self._routes.append(route)
-        return route
-
-    def _lane(self, source: Host, target: Host) -> Lane:
-        if (names := (source.name, target.name)) not in self._lanes:
-            route = source.routes.get(target) or self.make_route(source, target)
-            self._lanes[names] = Lane(route, uniforms=self._uniforms, clock=self.clock, healed=self._healed)
-        return self._lanes[names]
+        return self.links.make_route(source, target)
 
     async def listen(self, host: Host, handler: StreamHandler, *, nursery: trio.Nursery, port: int) -> Address:
         """Listen (see `Host.listen_tcp`)."""
@@ -325,13 +163,15 @@ class Network:
 
     def conservation(self) -> Conservation:
         """Return the account of all packets; over real sockets it balances once `run` has ended."""
-        return accounts.conserve(self.hosts.values(), self._routes, self.fates, kernel_drops=self.wire.kernel_drops())
+        return accounts.conserve(
+            self.hosts.values(), self.links.routes, self.fates, kernel_drops=self.wire.kernel_drops()
+        )
 
     def account(self) -> Account:
         """Return all that this process knows of the network's packets; over real sockets, call it after `run` has ended."""
         return Account(
             self.conservation(),
-            links=accounts.count_links(self._routes, self.fates),
+            links=accounts.count_links(self.links.routes, self.fates),
             lateness=self.fates.lateness,
             lag=self.lag.histogram,
             foreign=self.foreign,

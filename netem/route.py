@@ -67,6 +67,9 @@ class Path:
         self.target = target
 
 
+Held = tuple[Path, bytes, int, int, int]  # data, packet number, send time (ns), when it was due (ns)
+
+
 class Route:
     """One ordered pair of hosts: its link, its access queues and its counters.
 
@@ -74,6 +77,8 @@ class Route:
 
     Invariant: link.offered + drops in the uplink + copies = carried + drops by every other cause + in_flight, where
     `carried` was handed to the wire. Drops of every cause are counted in `link.dropped`.
+
+    `held` is None, or what would have arrived since a hold began, in order: it is still in flight.
     """
 
     __slots__ = (
@@ -82,6 +87,7 @@ class Route:
         "_wire",
         "admit",
         "carried",
+        "held",
         "in_flight",
         "link",
         "link_id",
@@ -97,6 +103,7 @@ class Route:
         self.link_id = link.link_id
         self.carried = 0
         self.in_flight = 0
+        self.held: list[Held] | None = None
         self.admit = source.uplink.admit
         self._call_at = clock.call_at
         self._now_ns = clock.now_ns
@@ -109,12 +116,22 @@ class Route:
         self._call_at(due_ns, self._arrive, path, data, number, sent_ns, due_ns)
 
     def _arrive(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917 - per packet, keywords cost
+        if self.held is not None:
+            self.held.append((path, data, number, sent_ns, due_ns))
+            return
         departure_ns = self.target.downlink.admit(due_ns, len(data) + HEADER_BYTES)
         if departure_ns < 0:
             self.link.dropped[Cause.DOWNLINK_QUEUE] += 1
             self.leave(path.sender, 1)
         else:
             self._wire.post(path, data, number, sent_ns + departure_ns - due_ns, departure_ns)
+
+    def let_go(self) -> None:
+        """Hold nothing more; what was held arrives now. Its wait is queueing, so the send time moves along."""
+        held, self.held = self.held, None
+        now_ns = self._now_ns()
+        for path, data, number, sent_ns, due_ns in held or ():
+            self.post(path, data, number, sent_ns + now_ns - due_ns, now_ns)
 
     def leave(self, sender: Endpoint, packets: int) -> None:
         """Take packets off the counts of what is in flight."""

@@ -8,8 +8,9 @@ therefore emulated as time, per chunk of at most 16 KiB (a control message is on
 - each chunk is delayed by the link's impairments, drawn from uniforms of its own, and never overtakes another;
 - a chunk that the link would lose is held for one retransmission timeout (200 ms, doubled every further time); after 8
   losses in a row the stream breaks. Long transfers thus stall less often than real TCP, which draws per segment;
-- a partition stalls the direction it cuts until it is healed; acknowledgements are not modelled;
-- a crash of either host resets both ends.
+- a partition or a hold stalls the direction it is on until it ends; acknowledgements are not modelled;
+- a crash of either host, or a reset, breaks both ends; half open, one end breaks and the other's bytes reach nobody;
+- while a host is paused, its ends neither send nor receive.
 
 At most 64 KiB of a direction are in flight; beyond, `send_all` waits.
 
@@ -73,6 +74,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         self._sending = False
         self._closed = False
         self._abandoned = False
+        self._unheard = self._vanished = False
         self.broken = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -107,6 +109,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         try:
             # Sending is bounded by the window, so it need not let others run first.
             await trio.lowlevel.checkpoint_if_cancelled()
+            await self._lane.source.wait_awake()
             self._check_open()
             for act in acts:
                 await self._send_one(act)
@@ -130,7 +133,8 @@ class ShapedStream(trio.abc.HalfCloseableStream):
     def _arrived(self, act: _Act) -> None:
         """Hand over a chunk at its time; timers keep the chunks in order."""
         self._travelling -= 1
-        if self._abandoned:
+        if self._abandoned or self._unheard:
+            self._close_when_all_arrived()
             return
         if self._writing is None and self._lane.is_open:
             act = self._hand_over(act)
@@ -155,7 +159,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         return act[taken:]
 
     def _close_when_all_arrived(self) -> None:
-        if self._closed and not (self._travelling or self._abandoned):
+        if self._closed and not (self._travelling or self._abandoned or self._vanished):
             self._wake()
 
     def _wake(self) -> None:
@@ -205,6 +209,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         except trio.BrokenResourceError:
             self.reset()
             raise
+        await self._lane.source.wait_awake()
         if not data:
             self._check_open()
         return data
@@ -222,6 +227,22 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         """Break the stream at once, as a crash of either host does."""
         self.broken = True
         self.abandon()
+        self._stop_writing()
+
+    def vanish(self) -> None:
+        """Break this end without a word to the other one, as a machine without power does; its transport stays until `abandon`."""
+        self.broken = self._unheard = self._vanished = True
+        self._arrived_acts.clear()
+        self.transport.interrupt()
+        self._room.unpark_all()
+        self._stop_writing()
+
+    def speak_to_nobody(self) -> None:
+        """Lose what this end sends from now on: after 64 KiB without an acknowledgement it waits for ever, or until it closes."""
+        self._unheard = True
+        self._arrived_acts.clear()
+
+    def _stop_writing(self) -> None:
         if self._writing is not None:
             self._writing.cancel()
 

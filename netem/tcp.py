@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 
@@ -53,6 +53,14 @@ class StreamWire(Protocol):
         ...
 
 
+class _Ends(NamedTuple):
+    """The two hosts of a stream, and the port of its listener."""
+
+    here: Host
+    there: Host
+    port: int
+
+
 class Switchboard:
     """All TCP of a network.
 
@@ -76,7 +84,8 @@ class Switchboard:
         self._elsewhere = elsewhere
         self._listeners: dict[Address, tuple[Host, Listener]] = {}
         self._clients: dict[Address, Host] = {}
-        self._streams: dict[ShapedStream, tuple[Host, Host]] = {}
+        self._streams: dict[ShapedStream, _Ends] = {}
+        self._vanished: list[ShapedStream] = []  # half open: their transports stay to the end
         self._to_runner, self._started = trio.open_memory_channel[ShapedStream](math.inf)
 
     async def run(self) -> None:
@@ -86,7 +95,7 @@ class Switchboard:
                 async for stream in self._started:
                     nursery.start_soon(stream.run)
         finally:
-            for stream in list(self._streams):
+            for stream in (*self._streams, *self._vanished):
                 stream.abandon()
 
     async def listen(self, host: Host, handler: StreamHandler, *, nursery: trio.Nursery, port: int) -> Address:
@@ -104,7 +113,9 @@ class Switchboard:
                     if client is None or not client.up:
                         transport.close()  # a stranger, or the client crashed meanwhile
                     else:
-                        nursery.start_soon(_serve, handler, self._shape(transport, host, client))
+                        nursery.start_soon(
+                            _serve, handler, self._shape(transport, _Ends(host, client, listener.address[1]))
+                        )
         except trio.ClosedResourceError:
             return  # the host crashed
         finally:
@@ -122,7 +133,7 @@ class Switchboard:
         if not host.up:
             transport.close()
             raise refused()  # the host crashed meanwhile
-        stream = self._shape(transport, host, server)
+        stream = self._shape(transport, _Ends(host, server, address[1]))
         try:
             answer = await stream.receive_some(1)
         except trio.BrokenResourceError:
@@ -149,11 +160,10 @@ class Switchboard:
                 self._clients.pop(client, None)
             raise
 
-    def _shape(self, transport: Transport, here: Host, there: Host) -> ShapedStream:
-        stream = ShapedStream(
-            transport, self._lane(here, there), launch=self._to_runner.send_nowait, on_end=self._ended
-        )
-        self._streams[stream] = (here, there)
+    def _shape(self, transport: Transport, ends: _Ends) -> ShapedStream:
+        lane = self._lane(ends.here, ends.there)
+        stream = ShapedStream(transport, lane, launch=self._to_runner.send_nowait, on_end=self._ended)
+        self._streams[stream] = ends
         return stream
 
     def _ended(self, stream: ShapedStream) -> None:
@@ -166,8 +176,34 @@ class Switchboard:
             if owner is host:
                 listener.close()
         for stream, ends in list(self._streams.items()):
-            if host in ends:
+            if host in {ends.here, ends.there}:
                 stream.reset()
+
+    def reset(self, one: Host, other: Host, *, port: int) -> int:
+        """Reset the streams between two hosts to a listener's port, 0 for all; return how many ends of them were here."""
+        streams = self._between(one, other, port=port)
+        for stream in streams:
+            stream.reset()
+        return len(streams)
+
+    def vanish(self, gone: Host, left: Host, *, port: int) -> int:
+        """Leave streams half open (see `ShapedStream.vanish`): `gone` loses them, `left` hears nothing any more."""
+        streams = self._between(gone, left, port=port)
+        for stream in streams:
+            if self._streams[stream].here is gone:
+                del self._streams[stream]
+                self._vanished.append(stream)
+                stream.vanish()
+            else:
+                stream.speak_to_nobody()
+        return len(streams)
+
+    def _between(self, one: Host, other: Host, *, port: int) -> list[ShapedStream]:
+        return [
+            stream
+            for stream, ends in self._streams.items()
+            if {ends.here, ends.there} == {one, other} and port in {0, ends.port}
+        ]
 
 
 async def _serve(handler: StreamHandler, stream: ShapedStream) -> None:

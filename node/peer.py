@@ -14,7 +14,7 @@ from typing import ClassVar
 import trio
 
 from netem.clock import Clock, S
-from netem.errors import BadFrame, LocalProtocolError, RemoteProtocolError
+from netem.errors import BadFrame, LocalProtocolError, Rejection, RemoteProtocolError
 from netem.events import Event
 from netem.host import Endpoint, Host
 from netem.randomness import keyed_bytes
@@ -91,13 +91,15 @@ class Peer:
         self._heard_ns = 0
         self._lost_touch = trio.Event()
         self._announced = 0
-        self._fetching: set[int] = set()
+        self._fetching: dict[int, trio.CancelScope] = {}
+        self._fetched = trio.lowlevel.ParkingLot()  # where the end of a crashed boot waits for its downloads
         self._downloaded: list[int] = []  # in order, so that ties go to the oldest
         self.node = identity.node
         self.dropped: Counter[str] = Counter()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Take part until cancelled; started once the tracker has welcomed this node."""
+        """Take part until cancelled, as after a crash of the host; started once the tracker has welcomed this node."""
+        boot = self._host.boots
         endpoint = self._host.open_udp(self._on_datagram)
         try:
             self._open_sides(endpoint)
@@ -111,6 +113,8 @@ class Peer:
         finally:
             endpoint.close()
             await self._link.leave()
+            if self._host.boots != boot:
+                await self._stop_fetching()
             odds = self._bidding.odds
             due = (odds.newest - self._first_board + 1) * len(odds.staleness()) if self._pages_heard else 0
             self._emit(OddsHeard(self.node, self._pages_heard, max(0, due - self._pages_heard)))
@@ -166,18 +170,28 @@ class Peer:
 
         Raises:
             LocalProtocolError: it is held or being fetched; nothing was paid.
-            Rejection, RemoteProtocolError: see `Downloader.fetch`.
+            Rejection, RemoteProtocolError: see `Downloader.fetch`; `crashed`: this boot has ended.
         """
         if index in self._roots or index in self._fetching:
             raise LocalProtocolError(f"file {index} is held or being fetched")
-        self._fetching.add(index)
         try:
-            manifest = await self._downloader.fetch(index)
-            await self._hold(index, root=manifest.root, size_bytes=manifest.size_bytes)
-            self._downloaded.append(index)
+            with trio.CancelScope() as self._fetching[index]:
+                manifest = await self._downloader.fetch(index)
+                await self._hold(index, root=manifest.root, size_bytes=manifest.size_bytes)
+                self._downloaded.append(index)
+                return manifest
         finally:
-            self._fetching.remove(index)
-        return manifest
+            del self._fetching[index]
+            self._fetched.unpark_all()
+        raise Rejection("crashed", "this boot of the node has ended")
+
+    async def _stop_fetching(self) -> None:
+        """End all downloads, so that the next boot finds their files closed."""
+        for scope in self._fetching.values():
+            scope.cancel()
+        with trio.CancelScope(shield=True):
+            while self._fetching:
+                await self._fetched.park()
 
     async def make_room(self, keep: int) -> list[int]:
         """Keep at most `keep` downloaded files: drop those with the least p/π, and return which.

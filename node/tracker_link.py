@@ -66,6 +66,8 @@ class TrackerLink:
         self._turn = trio.Lock()
         self._channel: FrameChannel | None = None
         self._unread = 0  # answers still to come on this channel
+        self._boot = host.boots
+        self._crashed = trio.Event()
         self.session: Session | None = None
         self.board = 0
         self.joins = 0
@@ -114,10 +116,10 @@ class TrackerLink:
     async def ask(self, message: m.Message, answer: type[Answer]) -> Answer:
         """Send a request and return its answer, over a new connection as often as it takes.
 
-        When this node's own host is down, nothing is asked any more: it waits to be cancelled.
+        When this node's own host is down, nothing is asked any more: it waits to be cancelled, or for this boot to end.
 
         Raises:
-            Rejection: the tracker says no.
+            Rejection: the tracker says no, or `crashed`: this boot has ended.
             RemoteProtocolError: the tracker answered with something else.
         """
         async with self._turn:
@@ -138,8 +140,9 @@ class TrackerLink:
         """Attempt something over new connections until it works."""
         patience_s = ANSWER_S
         while True:
-            if not self._host.up:
-                await trio.sleep_forever()
+            if not self._host.up or self._crashed.is_set():
+                await self._crashed.wait()
+                raise Rejection("crashed", "this boot of the node has ended")
             try:
                 with trio.fail_after(patience_s):
                     return await attempt()
@@ -180,7 +183,9 @@ class TrackerLink:
                 await channel.aclose()
 
     async def leave(self) -> None:
-        """Say goodbye and hang up; best effort, at most a second."""
+        """Say goodbye and hang up; best effort, at most a second. After a crash nobody hears it, and nothing is asked any more."""
+        if self._host.boots != self._boot:
+            self._crashed.set()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             async with self._turn:
                 if self._channel is not None and self.session is not None:

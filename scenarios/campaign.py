@@ -22,6 +22,7 @@ from scenarios.run_directory import new_run_directory
 from scenarios.runner import check_procs
 from scenarios.summaries import worst
 from scenarios.tally import Tally
+from scenarios.topology_file import read_topology
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,7 @@ def plan(
         asked = {**values, **labels}
         params = fill(scenario.params, asked)
         params.link()
+        read_topology(params)
         check_procs(options, params)
         # Once for all seeds: replicates with different demands could not be averaged.
         fits[tuple(labels.items())] = fit(params, options, given=asked, calibration=calibration)

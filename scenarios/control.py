@@ -17,11 +17,12 @@ Address = tuple[str, int]
 
 
 class HostPlan(msgspec.Struct, frozen=True, array_like=True):
-    """A host of the network; rates in bytes/s."""
+    """A host of the network; rates in bytes/s, the queue of its access link in bytes."""
 
     name: str
     upload_bytes_per_s: float
     download_bytes_per_s: float
+    queue_bytes: int
 
 
 class PeerPlan(msgspec.Struct, frozen=True, array_like=True):
@@ -40,12 +41,17 @@ class ToWorker(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Prepare(ToWorker, frozen=True):
-    """Build the network: all `hosts` in order, of which those named in `mine` live in this worker. Answer: Prepared."""
+    """Build the network: all `hosts` in order, of which those named in `mine` live in this worker. Answer: Prepared.
+
+    `link` is what links do where the `topology` (TOML, or nothing) does not say otherwise; `regions` are those of the hosts.
+    """
 
     base_ns: int
     hosts: list[HostPlan]
     mine: list[str]
     link: bytes
+    topology: str
+    regions: list[tuple[str, str]]
     directory: str
     plan: PeerPlan
 

@@ -105,6 +105,9 @@ class Params(LinkParams, frozen=True, kw_only=True):
 
     nodes: Nodes = 20
     duration_s: Duration = 45.0
+    topology: Annotated[
+        str, param("a TOML file with regions, latencies, links and access links; see netem/TOPOLOGY_AND_FAULTS.md")
+    ] = ""
     port: Annotated[int, param("the tracker's TCP and UDP port; 0 picks a free one", unit="1", ge=0, le=65_535)] = 0
 
     def wanted_bytes_per_s(self) -> float:
@@ -118,14 +121,19 @@ def _link_of(line: str) -> LinkConfig:
     except ConfigError as fault:
         option = fault.field.removeprefix("impair").strip()
         raise ConfigError(f"impair {option}".rstrip(), fault.value, fault.allowed) from None
+    check_link("impair", link, shown=line)
+    return link
+
+
+def check_link(field: str, link: LinkConfig, *, shown: str) -> None:
+    """Refuse a link outside the ranges of the link keys: raise ConfigError for the field, showing what was given."""
     kept = math.prod(1 - impairment.loss_rate() for impairment in link.impairments)
     if 1 - kept > LARGEST_LOSS:
-        raise ConfigError("impair loss", line, f"a loss of 0% to {LARGEST_LOSS:.0%}")
+        raise ConfigError(f"{field} loss", shown, f"a loss of 0% to {LARGEST_LOSS:.0%}")
     if link.mean_delay_s() > LONGEST_DELAY_S:
-        raise ConfigError("impair delay", line, f"a delay of 0 to {LONGEST_DELAY_S:g} s")
+        raise ConfigError(f"{field} delay", shown, f"a delay of 0 to {LONGEST_DELAY_S:g} s")
     if link.rate_bytes_per_s < LOWEST_RATE_BYTES_PER_S:
-        raise ConfigError("impair rate", line, f"a rate from {8 * LOWEST_RATE_BYTES_PER_S:g}bit")
-    return link
+        raise ConfigError(f"{field} rate", shown, f"a rate from {8 * LOWEST_RATE_BYTES_PER_S:g}bit")
 
 
 P = TypeVar("P", bound=LinkParams)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from netem.clock import Clock
 from netem.events import Event
 from netem.host import Host
 from netem.randomness import keyed_bytes
@@ -16,6 +15,7 @@ from node.policies import make_policy
 from node.roles.byzantine import byzantine_role
 from node.store import Store
 from scenarios.control import PeerPlan
+from scenarios.rebooting import Boots
 from tracker.identity import Identity
 
 OPEN_FILES = 256  # of all stores of a process together
@@ -29,18 +29,23 @@ class Workshop:
         emit: takes the peers' events.
     """
 
-    def __init__(self, clock: Clock, *, directory: Path, emit: Callable[[Event], None]) -> None:
-        self._clock = clock
+    def __init__(self, *, directory: Path, emit: Callable[[Event], None]) -> None:
         self._directory = directory
         self._emit = emit
         self._descriptors = Descriptors(OPEN_FILES)
 
-    def make(self, host: Host, plan: PeerPlan, *, role: str = "") -> Peer:
-        """Make the peer of a host, with a hostile role if one is named; its keys follow from the run's seed and the host's name.
+    def boots(
+        self, host: Host, plan: PeerPlan, *, role: str = "", on_boot: Callable[[Peer], None] | None = None
+    ) -> Boots:
+        """Make the node of a host, with a hostile role if one is named; its keys follow from the run's seed and the host's name.
 
         Raises:
             ConfigError: the policy, the beliefs or the role are unknown.
         """
+        store = Store(self._directory / "stores" / host.name, self._descriptors)
+        return Boots(host, lambda epoch: self._make(host, plan, store=store, role=role, epoch=epoch), on_boot=on_boot)
+
+    def _make(self, host: Host, plan: PeerPlan, *, store: Store, role: str, epoch: int) -> Peer:
         config = PeerConfig(
             upload_bytes_per_s=host.upload_bytes_per_s,
             policy=make_policy(plan.policy),
@@ -49,12 +54,11 @@ class Workshop:
             tracker=plan.tracker,
             tracker_key=plan.tracker_key,
         )
-        identity = Identity(keyed_bytes(plan.run_seed, "identity", host.name), epoch=1)
-        store = Store(self._directory / "stores" / host.name, self._descriptors)
+        identity = Identity(keyed_bytes(plan.run_seed, "identity", host.name), epoch=epoch)
         if role:
             # What a liar says about itself is no evidence: the run's events come from the others.
-            return byzantine_role(role)(host, self._clock, identity, store=store, config=config, emit=_unheard)
-        return Peer(host, self._clock, identity, store=store, config=config, emit=self._emit)
+            return byzantine_role(role)(host, host.clock, identity, store=store, config=config, emit=_unheard)
+        return Peer(host, host.clock, identity, store=store, config=config, emit=self._emit)
 
 
 def _unheard(_event: Event) -> None:

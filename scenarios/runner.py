@@ -22,6 +22,7 @@ from netem.clock import S
 from netem.errors import ConfigError, OwnCodeError, SwarmbedError
 from netem.events import EventStream
 from netem.faults import FaultMade
+from netem.layout import Layout
 from netem.network import Network
 from netem.offload import offload
 from netem.real_time import RealTime
@@ -29,9 +30,11 @@ from netem.virtual_time import VirtualTime, schedule_deterministically
 from scenarios.catalogue import Scenario
 from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
+from scenarios.control_socket import serve_controls
 from scenarios.fitting import fit
 from scenarios.fleet import Fleet
 from scenarios.foreign import judge_guarded, play_guarded
+from scenarios.live import Live
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
@@ -40,6 +43,8 @@ from scenarios.result import Result, count
 from scenarios.run_directory import new_run_directory, write_json, write_run_json
 from scenarios.scenario_file import own_code_files
 from scenarios.testbed import Bed
+from scenarios.topology_file import FILE as TOPOLOGY_FILE
+from scenarios.topology_file import layout_of, read_topology
 from scenarios.trace_file import TraceFile
 from tracker.bank.audit import audit
 from tracker.events import NodeJoined
@@ -69,6 +74,7 @@ def run_scenario(
     """
     params = fill(scenario.params, values)
     params.link()
+    topology = read_topology(params)
     check_procs(options, params)
     if options.procs is None:
         fitted = fit(params, options, given=values)
@@ -76,8 +82,13 @@ def run_scenario(
     content = user_content(options.content) if options.content else standard_library()
     directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
     write_run_json(directory, scenario=scenario, params=params, options=options, content=content)
+    if topology:
+        (directory / TOPOLOGY_FILE).write_text(topology, encoding="utf-8")
     clock = VirtualTime() if options.time == "virtual" else RealTime()
-    run = _Run(clock, scenario, params, options=options, content=content, directory=directory, watch=watch)
+    layout = layout_of(topology, params)
+    run = _Run(
+        clock, scenario, params, options=options, content=content, directory=directory, layout=layout, watch=watch
+    )
     try:
         with rare_collections():
             if isinstance(clock, VirtualTime):
@@ -125,6 +136,7 @@ class _Run:
         options: Options,
         content: Sequence[Shared],
         directory: Path,
+        layout: Layout,
         watch: Watch | None,
     ) -> None:
         self._clock = clock
@@ -133,6 +145,7 @@ class _Run:
         self._options = options
         self._content = content
         self._directory = directory
+        self._layout = layout
         self._trace = Trace()
         procs = options.procs or 1
         spread = procs > 1
@@ -143,7 +156,7 @@ class _Run:
         self._network = Network(
             clock,
             run_seed=options.seed,
-            default_link=params.link(),
+            link_of=layout.link,
             on_fault=lambda kind, what: self._events.emit(FaultMade(kind, what)),
             mirror=mirror,
         )
@@ -241,11 +254,14 @@ class _Run:
                 run_seed=self._options.seed,
                 content=self._content,
                 directory=self._directory,
+                layout=self._layout,
                 emit=self._events.emit,
                 launch=services.start,
                 fleet=self._fleet,
             )
             wires.start_soon(self._watch_for_interrupt, bed)
+            if not self._clock.virtual:
+                services.start_soon(self._take_controls)
             if self._watch is not None:
                 self._watch.attach(bed=bed, bank=bed.bank)
             self._started_ns = self._clock.now_ns()
@@ -253,6 +269,14 @@ class _Run:
             await bed.tracker.wait_settled()
             self._network.end()
             services.cancel_scope.cancel()
+
+    async def _take_controls(self) -> None:
+        try:
+            await serve_controls(self._directory, Live(self._network).do)
+        except OSError as fault:
+            self._progress.say(
+                f"no live changes: there can be no control socket in the run directory ({fault.strerror})"
+            )
 
     async def _watch_for_interrupt(self, bed: Bed) -> None:
         """End the show at the first Ctrl-C (or SIGTERM) and settle; at the second, stop without settling."""

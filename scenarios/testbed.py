@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import trio
 
@@ -18,14 +20,17 @@ from netem.clock import Clock
 from netem.errors import ConfigError, Rejection, RemoteProtocolError
 from netem.events import Event
 from netem.host import Host
-from netem.network import Network
+from netem.layout import Layout
+from netem.network import QUEUE_BYTES, Network
 from netem.plain_link import to_plain
 from netem.randomness import KeyPart, keyed_bytes, keyed_generator
 from netem.real_time import RealTime
+from netem.topology import Access
 from node.peer import Peer
 from scenarios.content import Shared
 from scenarios.control import HostPlan, PeerPlan, Prepare
 from scenarios.fleet import Fleet
+from scenarios.hosts import TRACKER, node_names
 from scenarios.parameters import Params
 from scenarios.peers import Workshop
 from scenarios.remote_peer import RemotePeer
@@ -34,7 +39,6 @@ from tracker.desk import Terms
 from tracker.identity import Identity
 from tracker.tracker import Tracker
 
-TRACKER = "tracker"
 AnyPeer = Peer | RemotePeer
 POLICY = "proportional_response"
 HOLD_MARGIN_S = 60.0  # a download that began at the end must still be paid for
@@ -50,6 +54,7 @@ class Bed:
         directory: where stores and the ledger live.
         emit: takes every event of the run.
         launch: starts a service that lives until the run is settled (`nursery.start`).
+        layout: where hosts are in the run's topology; None for one without regions.
         fleet: the workers that the peers live in; None for all peers in this process.
     """
 
@@ -64,6 +69,7 @@ class Bed:
         directory: Path,
         emit: Callable[[Event], None],
         launch: Callable[..., Awaitable[Any]],
+        layout: Layout | None = None,
         fleet: Fleet | None = None,
     ) -> None:
         self.network = network
@@ -77,6 +83,7 @@ class Bed:
         self.bank = Bank(directory / "ledger.sqlite", clock)
         self.interrupted = False
         self._directory = directory
+        self._layout = layout or Layout.parse("", params.link())
         self._launch = launch
         self._fleet = fleet
         self._show: trio.CancelScope | None = None
@@ -117,7 +124,7 @@ class Bed:
             )
         terms = terms or Terms(hold_s=self.params.duration_s + HOLD_MARGIN_S)
         self._tracker = Tracker(
-            self.network.add_host(TRACKER),
+            self._add_host(TRACKER, here=True),
             self.clock,
             identity=Identity(keyed_bytes(self.run_seed, "identity", TRACKER), epoch=self.bank.next_boot),
             bank=self.bank,
@@ -134,37 +141,44 @@ class Bed:
             tracker=self._tracker.address,
             tracker_key=self._tracker.sign_key,
         )
-        names = [f"node-{number}" for number in range(self.params.nodes + len(roles))]
-        hosts = [self._add_host(name) for name in names]
+        names = node_names(self.params.nodes + len(roles))
+        hosts = [self._add_host(name, here=self._fleet is None) for name in names]
         if self._fleet is not None:
             await self._launch(self._keep_fleet)
             self.peers = await self._fleet.start(lambda mine: self._prepare(plan, mine), names)
             return
-        workshop = Workshop(self.clock, directory=self._directory, emit=self.emit)
+        workshop = Workshop(directory=self._directory, emit=self.emit)
         each = ["" for _ in range(self.params.nodes)] + list(roles)
-        peers = [workshop.make(host, plan, role=role) for host, role in zip(hosts, each, strict=True)]
-        self.peers = peers
+        present: list[AnyPeer] = []
+        nodes = [
+            workshop.boots(host, plan, role=role, on_boot=partial(present.__setitem__, number))
+            for number, (host, role) in enumerate(zip(hosts, each, strict=True))
+        ]
+        present += [node.peer for node in nodes]
+        self.peers = present
         async with trio.open_nursery() as joining:
-            for peer in peers:
-                joining.start_soon(self._launch, peer.run)
+            for node in nodes:
+                joining.start_soon(self._launch, node.run)
 
-    def _add_host(self, name: str) -> Host:
-        return self.network.add_host(
-            name,
-            upload_bytes_per_s=self.params.upload_bytes_per_s,
-            download_bytes_per_s=self.params.download_bytes_per_s,
-            here=self._fleet is None,
-        )
+    def _add_host(self, name: str, *, here: bool) -> Host:
+        access = self._layout.add(name, access=self._own_access(name))
+        return self.network.add_host(name, here=here, **msgspec.structs.asdict(access))
+
+    def _own_access(self, name: str) -> Access:
+        """Return the access link that a host has without a topology; the tracker's is no part of what is emulated."""
+        if name == TRACKER:
+            return Access(math.inf, math.inf, QUEUE_BYTES)
+        return Access(self.params.upload_bytes_per_s, self.params.download_bytes_per_s, QUEUE_BYTES)
 
     def _prepare(self, plan: PeerPlan, mine: list[str]) -> Prepare:
         """Return a worker's order: this network again, with the hosts in `mine` as its own."""
         assert isinstance(self.clock, RealTime)
         hosts = [
-            HostPlan(host.name, host.upload_bytes_per_s, host.download_bytes_per_s)
+            HostPlan(host.name, host.upload_bytes_per_s, host.download_bytes_per_s, host.uplink.limit_bytes)
             for host in self.network.hosts.values()
         ]
-        link, directory = to_plain(self.params.link()), str(self._directory)
-        return Prepare(self.clock.base_ns, hosts, mine, link, directory, plan)
+        link, regions = to_plain(self.params.link()), list(self._layout.region_of.items())
+        return Prepare(self.clock.base_ns, hosts, mine, link, self._layout.text, regions, str(self._directory), plan)
 
     async def _keep_fleet(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Stop the workers' peers when the run is settled."""

@@ -19,13 +19,14 @@ from netem.accounts import pack
 from netem.channel import FrameChannel
 from netem.errors import ConfigError, SwarmbedError
 from netem.events import Event
+from netem.layout import Layout
 from netem.network import Network
 from netem.plain_link import from_plain
 from netem.real_time import RealTime
-from node.peer import Peer
 from scenarios import control
 from scenarios.peers import Workshop
 from scenarios.process import allow_many_sockets, rare_collections
+from scenarios.rebooting import Boots
 
 EVENTS_S = 0.05  # how often events travel
 MOST_EVENTS = 2_000  # in a message, so that it fits a frame
@@ -43,7 +44,7 @@ class Worker:
         self._answers, self._to_send = trio.open_memory_channel[control.AnyAnswer](float("inf"))
         self._events: list[bytes] = []
         self._calls: dict[int, trio.CancelScope] = {}
-        self._peers: dict[str, Peer] = {}
+        self._nodes: dict[str, Boots] = {}
 
     async def run(self) -> None:
         """Serve until the report is sent, or the pipe ends."""
@@ -70,18 +71,18 @@ class Worker:
 
     async def _take_part(self, prepare: control.Prepare) -> None:
         self._clock = RealTime(prepare.base_ns)
-        self._network = network = Network(
-            self._clock, run_seed=prepare.plan.run_seed, default_link=from_plain(prepare.link)
-        )
-        workshop = Workshop(self._clock, directory=Path(prepare.directory), emit=self._emit)
+        layout = Layout.parse(prepare.topology, from_plain(prepare.link), region_of=dict(prepare.regions))
+        self._network = network = Network(self._clock, run_seed=prepare.plan.run_seed, link_of=layout.link)
+        workshop = Workshop(directory=Path(prepare.directory), emit=self._emit)
         for host in prepare.hosts:
             network.add_host(
                 host.name,
                 upload_bytes_per_s=host.upload_bytes_per_s,
                 download_bytes_per_s=host.download_bytes_per_s,
+                queue_bytes=host.queue_bytes,
                 here=host.name in prepare.mine,
             )
-        self._peers = {name: workshop.make(network.hosts[name], prepare.plan) for name in prepare.mine}
+        self._nodes = {name: workshop.boots(network.hosts[name], prepare.plan) for name in prepare.mine}
         async with trio.open_nursery() as ground:
             ground.start_soon(self._clock.run)
             ground.start_soon(self._send_events)
@@ -91,8 +92,8 @@ class Worker:
                 reports = await self._obey()
                 self._clock.halt()
                 wires.cancel_scope.cancel()
-            for peer in self._peers.values():
-                peer.close()
+            for node in self._nodes.values():
+                node.peer.close()
             if reports:
                 self._flush_events()
                 for part in pack(network.account()):
@@ -137,9 +138,9 @@ class Worker:
 
     async def _join(self, services: trio.Nursery) -> None:
         async with trio.open_nursery() as joining:
-            for peer in self._peers.values():
-                joining.start_soon(services.start, peer.run)
-        self._say(control.Joined([peer.node for peer in self._peers.values()]))
+            for node in self._nodes.values():
+                joining.start_soon(services.start, node.run)
+        self._say(control.Joined([node.peer.node for node in self._nodes.values()]))
 
     async def _call(self, call: control.Call) -> None:
         answer: control.AnyAnswer = control.Failed(call.number, "Cancelled", [])
@@ -155,7 +156,7 @@ class Worker:
             self._say(answer)
 
     def _method(self, call: control.Call) -> Callable[..., Awaitable[Any]]:
-        peer = self._peers[call.peer]
+        peer = self._nodes[call.peer].peer
         methods: dict[str, Callable[..., Awaitable[Any]]] = {
             # Paths travel as bytes: not every path is text.
             "publish": lambda name, path: peer.publish(name, Path(os.fsdecode(path))),

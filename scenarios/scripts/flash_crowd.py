@@ -157,6 +157,8 @@ def _no_release(params: Params) -> str:
 
 def _other_bottleneck(params: Params) -> str:
     """Say what limits growth besides the servers' upload, which alone the prediction knows."""
+    if params.topology:
+        return "a topology gives nodes links of their own"
     slowest = min(params.download_bytes_per_s, params.link().rate_bytes_per_s)
     if slowest < params.nodes * params.upload_bytes_per_s:
         return "links or downloads are limited, so uploads are not the bottleneck"

@@ -1,0 +1,278 @@
+"""trio: a network that can be changed while it runs: links, partitions, holds, crashes, pauses, clocks, streams.
+
+Every change is one call. It stands until it is taken back by `end`, or at the end of the block when it is used as a guard:
+
+    with network.partition(["a"], ["b"]):
+        ...
+
+Each is told to `on_fault` and made in every process of the run. Changes may overlap: a pair of hosts is open when all cuts of
+it have ended, released when all holds have; a link does what was said last of what still stands (`layers`).
+
+Source: DESIGN section 3.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+
+from netem import changes, tc
+from netem.changes import AnyChange
+from netem.errors import ConfigError
+from netem.fates import FateLog
+from netem.faults import Pair, pairs_between
+from netem.guard import Guard
+from netem.host import Host
+from netem.host_clock import LARGEST_DRIFT_PPM, LARGEST_OFFSET_S
+from netem.lag import LagMeter
+from netem.link import LinkConfig
+from netem.links import Links
+from netem.plain_link import from_plain, to_plain
+from netem.tcp import Switchboard
+
+OnFault = Callable[[str, str], None]
+Mirror = Callable[[AnyChange], None]
+Names = str | Iterable[str]
+_MOST_LISTED = 8  # names in a description
+
+
+class Changeable:
+    """What may be done to hosts and links while they run.
+
+    Args:
+        links: the network's.
+        switchboard: the network's.
+        on_fault: called as (kind, description) for every live change: `faults.KINDS`.
+        mirror: called with every live change, so that other processes of the run make it too.
+    """
+
+    def __init__(
+        self, links: Links, switchboard: Switchboard, *, on_fault: OnFault | None, mirror: Mirror | None
+    ) -> None:
+        self.hosts: dict[str, Host] = {}
+        self.links = links
+        self.fates: FateLog
+        self.lag: LagMeter
+        self._switchboard = switchboard
+        self._on_fault = on_fault
+        self._mirror = mirror
+        self._serials = itertools.count(1).__next__
+
+    # -- links ----------------------------------------------------------------------------------------------------------
+
+    def impair(self, source: Names, target: Names, config: LinkConfig | str) -> Guard:
+        """Set what the links from one or more hosts to others do, from the next packet on; packets under way are not touched.
+
+        `config` may be a tc line, or "none".
+
+        Raises:
+            ConfigError: there is no such host, or the line is none.
+        """
+        sources, targets = self._names(source), self._names(target)
+        pairs = [(one, other) for one in sources for other in targets if one != other]
+        return self._impair(pairs, config, f"{_listed(sources)} > {_listed(targets)}")
+
+    def impair_all(self, config: LinkConfig | str) -> Guard:
+        """Set what every link does, those to come included."""
+        return self._impair(None, config, "all")
+
+    def _impair(self, pairs: list[Pair] | None, config: LinkConfig | str, what: str) -> Guard:
+        config = config if isinstance(config, LinkConfig) else tc.parse_line(config)
+        serial = self._serials()
+        self._make(changes.Impair(serial, pairs, to_plain(config)), "impair", f"{what}: {tc.describe(config)}")
+        return Guard(lambda: self._make(changes.Restore(serial), "restore", what))
+
+    def clear(self, pairs: Sequence[Pair] | None = None) -> None:
+        """Let links, by default all, do again what they did at the beginning, whatever was said since.
+
+        Raises:
+            ConfigError: there is no such host.
+        """
+        named = None if pairs is None else [(self._host(one).name, self._host(other).name) for one, other in pairs]
+        what = "all" if named is None else _listed([f"{one} > {other}" for one, other in named])
+        self._make(changes.Clear(self._serials(), named), "restore", what)
+
+    # -- partitions and holds -------------------------------------------------------------------------------------------
+
+    def partition(self, group: Names, rest: Names, *, one_way: bool = False) -> Guard:
+        """Cut two groups of hosts off from each other; `one_way` cuts group to rest only. Packets under way still arrive.
+
+        Raises:
+            ConfigError: there is no such host, or one is on both sides.
+        """
+        pairs, what = self.between(group, rest, one_way=one_way, fault="partition")
+        self._make(changes.Cut(pairs), "partition", what)
+        return Guard(lambda: self._make(changes.Mend(pairs), "heal", what))
+
+    def hold(self, group: Names, rest: Names, *, one_way: bool = False) -> Guard:
+        """Hold back what would arrive between two groups of hosts, packets under way too; released, it arrives in order.
+
+        Raises:
+            ConfigError: there is no such host, or one is on both sides.
+        """
+        pairs, what = self.between(group, rest, one_way=one_way, fault="hold")
+        self._make(changes.Hold(pairs), "hold", what)
+        return Guard(lambda: self._make(changes.Release(pairs), "release", what))
+
+    def between(self, group: Names, rest: Names, *, one_way: bool, fault: str) -> tuple[list[Pair], str]:
+        """Return the directed pairs of two groups and how to call them; raise ConfigError as `partition` does."""
+        groups = self._names(group), self._names(rest)
+        pairs = pairs_between(*groups, one_way=one_way, fault=fault)
+        return pairs, f"{_listed(groups[0])} {'>' if one_way else '<>'} {_listed(groups[1])}"
+
+    # -- hosts ----------------------------------------------------------------------------------------------------------
+
+    def crash(self, host: str) -> Guard:
+        """Crash a host: sockets close, streams reset at both ends, packets to it find nobody (DESTINATION_DOWN).
+
+        Its packets in flight still travel. Its tasks learn of it from `Host.wait_down`. The guard's end restarts it, unless
+        somebody else did.
+
+        Raises:
+            ConfigError: there is no such host, or it is down.
+        """
+        if not self._host(host).up:
+            raise ConfigError("crash", host, "a host that is up")
+        self._make(changes.Crash(host), "crash", host)
+        return Guard(lambda: None if self.hosts[host].up else self.restart(host))
+
+    def restart(self, host: str) -> None:
+        """Let a crashed host open sockets again.
+
+        Raises:
+            ConfigError: there is no such host, or it is up.
+        """
+        if self._host(host).up:
+            raise ConfigError("restart", host, "a host that is down")
+        self._make(changes.Restart(host), "restart", host)
+
+    def pause(self, host: str) -> Guard:
+        """Let a host's process stand still, as a stopped or swapping one does; nothing that waits for it is lost.
+
+        Frozen are the timers of the host's clock, the handling of datagrams (they arrive, and are read later), and both ends
+        of its streams' reads and writes. Tasks that only sleep by trio's time go on, but what they send waits too.
+
+        Raises:
+            ConfigError: there is no such host.
+        """
+        name = self._host(host).name
+        self._make(changes.Pause(name), "pause", name)
+        return Guard(lambda: self._make(changes.Resume(name), "resume", name))
+
+    def skew(self, host: str, *, offset_s: float = 0.0, drift_ppm: float = 0.0) -> Guard:
+        """Let a host's clock be wrong by an offset, and ever more by a drift; several skews add up. Network and bank stay right.
+
+        Raises:
+            ConfigError: there is no such host, or an offset beyond 10^9 s or a drift beyond 100,000 ppm.
+        """
+        for field, value, most in (
+            ("offset_s", offset_s, LARGEST_OFFSET_S),
+            ("drift_ppm", drift_ppm, LARGEST_DRIFT_PPM),
+        ):
+            if not abs(value) <= most:
+                raise ConfigError(f"skew {field}", value, f"a number from {-most:g} to {most:g}")
+        name, serial = self._host(host).name, self._serials()
+        change = changes.Skew(serial, name, round(offset_s * 1e9), round(drift_ppm * 1e3))
+        self._make(change, "skew", f"{name}: {offset_s:+g} s, {drift_ppm:+g} ppm")
+        return Guard(lambda: self._make(changes.Unskew(serial, name), "unskew", name))
+
+    # -- streams --------------------------------------------------------------------------------------------------------
+
+    def reset_streams(self, one: str, other: str, *, port: int = 0) -> None:
+        """Reset the streams between two hosts at both ends: all of them, or those to a listener's port.
+
+        Raises:
+            ConfigError: there is no such host.
+        """
+        ends = self._host(one).name, self._host(other).name
+        self._make(changes.Reset(ends, port), "reset", " <> ".join(ends) + _on(port))
+
+    def half_open(self, gone: str, left: str, *, port: int = 0) -> None:
+        """Let `gone` lose its ends of the streams between two hosts without a word to `left`, which goes on in vain.
+
+        Raises:
+            ConfigError: there is no such host.
+        """
+        ends = self._host(gone).name, self._host(left).name
+        self._make(changes.Vanish(ends, port), "half_open", f"{gone} is gone for {left}" + _on(port))
+
+    # -- how a change is made -------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Judge the host's lag and lateness from now on: starting many nodes at once is no part of what is emulated."""
+        self._make(changes.Begin())
+
+    def end(self) -> None:
+        """Judge the host's lag and lateness no more: stopping many nodes at once is no part of what is emulated either."""
+        self._make(changes.End())
+
+    def tell(self, kind: str, description: str) -> None:
+        """Tell of a fault."""
+        if self._on_fault is not None:
+            self._on_fault(kind, description)
+
+    def _make(self, change: AnyChange, kind: str = "", what: str = "") -> None:
+        self.apply(change)
+        if kind:
+            self.tell(kind, what)
+        if self._mirror is not None:
+            self._mirror(change)
+
+    def apply(self, change: AnyChange) -> None:  # noqa: PLR0912 - one line for each kind of change
+        """Make a change in this process, such as one that another process of the run has made."""
+        links, hosts = self.links, self.hosts
+        match change:
+            case changes.Impair(serial, pairs, config):
+                links.impair(serial, pairs, from_plain(config))
+            case changes.Restore(serial):
+                links.restore(serial)
+            case changes.Clear(serial, pairs):
+                links.clear(serial, pairs)
+            case changes.Cut(pairs):
+                links.cut(pairs)
+            case changes.Mend(pairs):
+                links.mend(pairs)
+            case changes.Hold(pairs):
+                links.hold(pairs)
+            case changes.Release(pairs):
+                links.release(pairs)
+            case changes.Crash(host):
+                hosts[host].go_down()
+                self._switchboard.crash(hosts[host])
+            case changes.Restart(host):
+                hosts[host].go_up()
+            case changes.Pause(host):
+                hosts[host].pause()
+            case changes.Resume(host):
+                hosts[host].resume()
+            case changes.Skew(serial, host, offset_ns, drift_ppb):
+                hosts[host].clock.add_skew(serial, offset_ns=offset_ns, drift_ppb=drift_ppb)
+            case changes.Unskew(serial, host):
+                hosts[host].clock.remove_skew(serial)
+            case changes.Reset(ends, port):
+                self._switchboard.reset(hosts[ends[0]], hosts[ends[1]], port=port)
+            case changes.Vanish(ends, port):
+                self._switchboard.vanish(hosts[ends[0]], hosts[ends[1]], port=port)
+            case changes.Begin():
+                self.fates.lateness.begin()
+                self.lag.histogram.begin()
+            case changes.End():
+                self.fates.lateness.end()
+                self.lag.histogram.end()
+
+    def _host(self, name: str) -> Host:
+        if name not in self.hosts:
+            raise ConfigError("host", name, f"one of {', '.join(self.hosts)}")
+        return self.hosts[name]
+
+    def _names(self, names: Names) -> list[str]:
+        return [self._host(name).name for name in ([names] if isinstance(names, str) else names)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _on(port: int) -> str:
+    return f", port {port}" if port else ""
