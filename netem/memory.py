@@ -30,6 +30,7 @@ class MemoryWire:
     def __init__(self, clock: Clock, fates: FateLog) -> None:
         self.endpoints: dict[Address, Endpoint] = {}
         self._call_at = clock.call_at
+        self._now_ns = clock.now_ns
         self._received = fates.received
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
@@ -57,7 +58,8 @@ class MemoryWire:
     def _hand_over(self, path: Path, data: bytes, number: int, delay_ns: int) -> None:
         route = path.route
         if route.held is not None:
-            route.held.append((path, data, number, sent_ns, self._now_ns()))
+            now_ns = self._now_ns()
+            route.held.append((path, data, number, now_ns - delay_ns, now_ns))
             return
         sender = path.sender
         route.in_flight -= 1
