@@ -45,11 +45,12 @@ class Asking:
         self._lossy = False  # whether anything asked was lost so far
         self._checked_ns = 0
         self._rescan_ns = 0
+        self._idle_until_ns = 0  # until then there is nothing to ask of anybody, unless something is given back
 
     def requests_for(self, server: bytes, now_ns: int) -> Ask | None:
         """Return what to ask of a server, if anything; cheap, call it after each of its blocks."""
         flow = self._flows.get(server)
-        if flow is None or len(flow.outstanding) > flow.refill_at:
+        if flow is None or len(flow.outstanding) > flow.refill_at or now_ns < self._idle_until_ns:
             return None
         return self._fill(flow, now_ns)
 
@@ -57,6 +58,7 @@ class Asking:
         """Return what to ask of whom now, giving up what has timed out; call it at `next_check_ns` and after changes."""
         self._checked_ns = now_ns
         self._rescan_ns = now_ns
+        self._idle_until_ns = 0
         for flow in self._flows.values():
             if flow.outstanding and flow.deadline_ns() <= now_ns:
                 self._rate -= flow.rate
@@ -100,10 +102,14 @@ class Asking:
         room = window - len(flow.outstanding)
         if room <= 0:
             return self._trim(flow, window) if flow.spacing_ns and -room > window and n_flows > 1 else None
+        if len(flow.outstanding) > flow.refill_at:
+            return None  # the window has shrunk since this server was asked
         keys = self._pieces.pick(flow, room, flows=self._flows)
-        if not keys and now_ns >= self._rescan_ns and n_flows > 1:
-            keys = self._again(flow, room, now_ns)
+        if not keys and n_flows > 1:
+            keys = self._again(flow, room, now_ns) if now_ns >= self._rescan_ns else []
         if not keys:
+            if not any(piece.todo for piece in self._active.values()):
+                self._idle_until_ns = self._rescan_ns
             return None
         runs, asked = join_runs(keys)
         self._give_back(keys[asked:])
@@ -138,6 +144,7 @@ class Asking:
         return max(RESCAN_NS, int(min(self._remaining_ns() / 4, LOOK_NS)))
 
     def _give_back(self, keys: Sequence[int]) -> None:
+        self._idle_until_ns = 0
         for key in reversed(keys):
             state = self._active.get(key // BLOCKS_PER_PIECE)
             if state is not None:
