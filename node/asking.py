@@ -63,10 +63,10 @@ class Asking:
             if flow.outstanding and flow.deadline_ns() <= now_ns:
                 self._rate -= flow.rate
                 self._give_back(flow.timed_out())
-        flows = [self._flows[server] for server in self._fastest()]
-        asks = [self._fill(flow, now_ns) for flow in flows if len(flow.outstanding) <= flow.refill_at]
-        found = [ask for ask in asks if ask is not None]
-        if len(flows) == 1 and found and found[0].replaces:
+        idle = [flow for flow in self._flows.values() if len(flow.outstanding) <= flow.refill_at]
+        idle.sort(key=_fastest_first)
+        found = [ask for flow in idle if (ask := self._fill(flow, now_ns)) is not None]
+        if len(self._flows) == 1 and found and found[0].replaces:
             # Nothing is under way, and nobody else can help if this gets lost.
             found.append(found[0]._replace(replaces=False))
         return found
@@ -77,14 +77,21 @@ class Asking:
 
     def next_check_ns(self) -> int:
         """Return when to call `requests` if nothing happens before: within a second of the last call."""
-        flows = self._flows.values()
-        busy = [flow.deadline_ns() for flow in flows if flow.outstanding]
-        # An idle server may step in as soon as another's answer is overdue: look often when the end is near.
-        pause_ns = self._pause_ns() if len(busy) < len(flows) else LOOK_NS
-        # A deadline may come nearer when the first answers come.
-        if any(flow.outstanding and flow.untimed for flow in flows):
-            pause_ns = RESCAN_NS
-        return min([*busy, self._checked_ns + pause_ns])
+        earliest_ns = self._checked_ns + LOOK_NS
+        idle = untimed = False
+        for flow in self._flows.values():
+            if not flow.outstanding:
+                idle = True
+                continue
+            deadline_ns = flow.deadline_ns()
+            if deadline_ns < earliest_ns:
+                earliest_ns = deadline_ns
+            if not flow.spacing_ns and flow.untimed:
+                untimed = True
+        # An idle server may step in as soon as another's answer is overdue: look often when the end is near. A deadline may
+        # come nearer when the first answers come.
+        pause_ns = RESCAN_NS if untimed else self._pause_ns() if idle else LOOK_NS
+        return min(earliest_ns, self._checked_ns + pause_ns)
 
     def _remaining_ns(self) -> float:
         """Estimate how long the download will last."""
@@ -151,4 +158,8 @@ class Asking:
                 state.give_back(key % BLOCKS_PER_PIECE)
 
     def _fastest(self) -> list[bytes]:
-        return [server for _, server in sorted([(-flow.rate, server) for server, flow in self._flows.items()])]
+        return [flow.server for flow in sorted(self._flows.values(), key=_fastest_first)]
+
+
+def _fastest_first(flow: ServerFlow) -> tuple[float, bytes]:
+    return -flow.rate, flow.server

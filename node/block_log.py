@@ -14,6 +14,7 @@ import struct
 from pathlib import Path
 
 from node.content import BLOCKS_PER_PIECE
+from node.descriptors import Descriptors
 from tracker.messages import BLOCK_BYTES
 
 Blocks = dict[int, tuple[bytes, bytes]]
@@ -28,12 +29,14 @@ class BlockLog:
 
     Args:
         part: the partial file, of `size_bytes`.
+        descriptors: keeps it open: opening it for every few blocks would cost as much as writing them.
 
     Invariant: fewer than 1 % of the file's blocks, and than `MOST_WAITING`, wait to be written.
     """
 
-    def __init__(self, part: Path, *, size_bytes: int) -> None:
+    def __init__(self, part: Path, *, size_bytes: int, descriptors: Descriptors) -> None:
         self._path = part.with_suffix(".blocks")
+        self._descriptors = descriptors
         self._size_bytes = size_bytes
         self._most_waiting = min(MOST_WAITING, max(1, size_bytes // BLOCK_BYTES // 100))
         self._waiting: list[tuple[int, bytes, bytes]] = []
@@ -55,15 +58,16 @@ class BlockLog:
         for key, sender, data in waiting:
             parts += (_RECORD.pack(key, sender, len(data)), data)
         records = b"".join(parts)
-        log = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
-        try:
-            view, at = memoryview(records), self._written_bytes
-            while view:
-                written = os.pwrite(log, view, at)
-                view, at = view[written:], at + written
-        finally:
-            os.close(log)
+        log = self._descriptors.get(str(self._path), os.O_WRONLY | os.O_CREAT)
+        view, at = memoryview(records), self._written_bytes
+        while view:
+            written = os.pwrite(log, view, at)
+            view, at = view[written:], at + written
         self._written_bytes = at
+
+    def close(self) -> None:
+        """Close the file until something is written again."""
+        self._descriptors.close(str(self._path))
 
     def forget(self, piece: int) -> None:
         """Write nothing more of a piece: it is finished, and what waits may be of a try that failed."""
@@ -92,4 +96,5 @@ class BlockLog:
     def remove(self) -> None:
         """Forget all: the file is whole, or fresh; raises `OSError` when it cannot be deleted."""
         self._waiting.clear()
+        self.close()
         self._path.unlink(missing_ok=True)

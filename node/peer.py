@@ -37,8 +37,8 @@ from tracker.wire import is_block, peek
 
 __all__ = ["CONTROL_RESERVE", "Peer", "PeerConfig"]
 
-HEARTBEAT_S = 1.0
-SILENCE_S = 10.0  # without odds for so long, the tracker may be another boot that does not know us
+HEARTBEAT_NS = S
+SILENCE_NS = 10 * S  # without odds for so long, the tracker may be another boot that does not know us
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ class Peer:
         self._pages_heard = self._first_board = 0
         self._outside = False
         self._heard_ns = 0
+        self._lost_touch = trio.Event()
         self._announced = 0
         self._fetching: set[int] = set()
         self._downloaded: list[int] = []  # in order, so that ties go to the oldest
@@ -106,7 +107,7 @@ class Peer:
             if self._identity.epoch > 1:
                 await self._offer_stored()
             task_status.started()
-            await self._beat(endpoint)
+            await self._keep_in_touch(endpoint)
         finally:
             endpoint.close()
             await self._link.leave()
@@ -253,20 +254,30 @@ class Peer:
 
     # -- heartbeats ----------------------------------------------------------------------------------------------------
 
-    async def _beat(self, endpoint: Endpoint) -> None:
-        """Tell the tracker every second that this node is alive, what it bids and what it was receipted for."""
-        phase = int.from_bytes(keyed_bytes(self._config.run_seed, "heartbeat", self.node, size=4), "little") / 2**32
-        next_s = trio.current_time() + phase * HEARTBEAT_S
+    async def _keep_in_touch(self, endpoint: Endpoint) -> None:
+        """Beat every second, and come back whenever the tracker does not know this node any more."""
+        phase = int.from_bytes(keyed_bytes(self._config.run_seed, "heartbeat", self.node, size=4), "little")
+        first_ns = self._clock.now_ns() + (phase * HEARTBEAT_NS >> 32)
+        self._clock.call_at(first_ns, self._beat, endpoint, first_ns)
         while True:
-            await trio.sleep_until(next_s)
+            await self._lost_touch.wait()
+            await self._come_back()
+            self._lost_touch = trio.Event()
+
+    def _beat(self, endpoint: Endpoint, due_ns: int) -> None:
+        """Tell the tracker that this node is alive, what it bids and what it was receipted for; a timer, not a task, as a beat costs less so."""
+        if not endpoint.open:
+            return
+        now_ns = self._clock.now_ns()
+        if not self._lost_touch.is_set():
             for message in (*self._bidding.heartbeats(), *self._uploader.deposits()):
                 self._send(endpoint, message)
             self._uploader.forget_expired()
-            silent = self._clock.now_ns() - self._heard_ns > SILENCE_S * S
+            silent = now_ns - self._heard_ns > SILENCE_NS
             if self._outside or silent or self._link.joins != self._announced:
-                await self._come_back()
-            while next_s <= trio.current_time():  # coming back may have taken several beats
-                next_s += HEARTBEAT_S
+                self._lost_touch.set()
+        next_ns = max(due_ns, now_ns - HEARTBEAT_NS) + HEARTBEAT_NS
+        self._clock.call_at(next_ns, self._beat, endpoint, next_ns)
 
     async def _come_back(self) -> None:
         """Join again, unless a request did, and say again what this node holds and was receipted: it may be forgotten."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import OrderedDict
 from pathlib import Path
 
 from netem.errors import LocalProtocolError, SwarmbedError
 from node.block_log import BlockLog, Blocks
 from node.content import piece_bytes
+from node.descriptors import Descriptors
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES, Manifest
 
 READ_AHEAD_BYTES = 8 * BLOCK_BYTES
@@ -27,42 +27,6 @@ _PART = ".part"
 
 class StoreError(SwarmbedError):
     """Report a disk that is full, gone or not ours to use; nothing half-written counts as whole."""
-
-
-class Descriptors:
-    """Keep at most `limit` files open for reading, closing the least recently used.
-
-    Stores of one process may share one, so that their number does not matter.
-    """
-
-    def __init__(self, limit: int = 8) -> None:
-        self._limit = limit
-        self._open: OrderedDict[str, int] = OrderedDict()
-
-    def get(self, path: str) -> int:
-        """Return a descriptor open for reading; it is valid until the next call.
-
-        Raises:
-            StoreError: the file cannot be opened.
-        """
-        descriptor = self._open.get(path)
-        if descriptor is not None:
-            self._open.move_to_end(path)
-            return descriptor
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StoreError(f"cannot open {path}: {error.strerror}") from error
-        self._open[path] = descriptor
-        if len(self._open) > self._limit:
-            os.close(self._open.popitem(last=False)[1])
-        return descriptor
-
-    def close(self, path: str) -> None:
-        """Close one file, if it is open."""
-        descriptor = self._open.pop(path, None)
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 class PartialFile:
@@ -77,7 +41,7 @@ class PartialFile:
         self._store = store
         self._manifest = manifest
         self._path = store.directory / (manifest.root.hex() + _PART)
-        self._log = BlockLog(self._path, size_bytes=manifest.size_bytes)
+        self._log = BlockLog(self._path, size_bytes=manifest.size_bytes, descriptors=store.descriptors)
         self.have: set[int] = set()
         self.blocks: dict[int, Blocks] = {}
         try:
@@ -114,9 +78,10 @@ class PartialFile:
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
 
     def flush(self) -> None:
-        """Write all blocks that wait; raises `StoreError` as `keep_block` does."""
+        """Write all blocks that wait, and close the log; raises `StoreError` as `keep_block` does."""
         try:
             self._log.flush()
+            self._log.close()
         except OSError as error:
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
 
@@ -172,7 +137,7 @@ class Store:
 
     def __init__(self, directory: Path, descriptors: Descriptors | None = None) -> None:
         self.directory = directory
-        self._descriptors = descriptors or Descriptors()
+        self.descriptors = descriptors or Descriptors()
         self._paths: dict[bytes, str] = {}
         self._sizes: dict[bytes, int] = {}
         self._ahead: dict[
@@ -229,7 +194,7 @@ class Store:
             StoreError: it cannot be deleted.
         """
         path = self._path(root)
-        self._descriptors.close(path)
+        self.descriptors.close(path)
         self._ahead.pop(root, None)
         del self._paths[root], self._sizes[root]
         if Path(path).parent == self.directory:
@@ -268,7 +233,7 @@ class Store:
         """Read from `offset` on: blocks are mostly asked in order. Not mapped: a file cut short would kill the process."""
         path = self._path(root)
         try:
-            data = os.pread(self._descriptors.get(path), READ_AHEAD_BYTES, offset)
+            data = os.pread(self.descriptors.get(path, os.O_RDONLY), READ_AHEAD_BYTES, offset)
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}") from error
         if len(data) < READ_AHEAD_BYTES and offset + len(data) < self._sizes[root]:
@@ -284,7 +249,7 @@ class Store:
         """Close this store's open files; what is on disk stays."""
         self._ahead.clear()
         for path in self._paths.values():
-            self._descriptors.close(path)
+            self.descriptors.close(path)
 
     def _path(self, root: bytes) -> str:
         try:

@@ -10,10 +10,11 @@ from netem.events import Event
 from netem.host import Host
 from netem.randomness import keyed_bytes
 from node.beliefs import make_beliefs
+from node.descriptors import Descriptors
 from node.peer import Peer, PeerConfig
 from node.policies import make_policy
 from node.roles.byzantine import byzantine_role
-from node.store import Descriptors, Store
+from node.store import Store
 from scenarios.control import PeerPlan
 from tracker.identity import Identity
 

@@ -5,7 +5,8 @@ import pytest
 
 from netem.errors import LocalProtocolError
 from node.content import make_manifest
-from node.store import MAX_AHEAD, Descriptors, Store, StoreError
+from node.descriptors import Descriptors
+from node.store import MAX_AHEAD, Store, StoreError
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 
 
