@@ -10,7 +10,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import trio
@@ -21,6 +21,7 @@ from netem.errors import LocalProtocolError
 
 VIRTUAL_EPOCH_NS = 1_700_000_000 * 10**9  # fixed, so that two runs have equal timestamps
 _FOREVER_S = 10.0**9
+_TICK_BITS = 20  # timers are sorted a millisecond at a time: far fewer to compare than all that are set
 _EVENTS_PER_POLL = 2048  # how often a busy pump lets trio look for Ctrl-C
 
 
@@ -35,7 +36,10 @@ class VirtualTime(trio.abc.Clock):
 
     def __init__(self) -> None:
         self._now_ns = VIRTUAL_EPOCH_NS
-        self._heap: list[Timer] = []
+        self._near: list[Timer] = []  # a heap of those before `_near_end_ns`
+        self._near_end_ns = 0
+        self._far: dict[int, list[Timer]] = {}  # the others, by tick, not sorted ...
+        self._ticks: list[int] = []  # ... and a heap of these ticks
         self._next = itertools.count().__next__
         self._deadline_s = math.inf  # the next one, as trio last asked about it
         self._released_s = math.inf  # on the wall clock: when `run` ended
@@ -62,7 +66,26 @@ class VirtualTime(trio.abc.Clock):
 
     def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
         """Schedule a callback (see `Clock.call_at`)."""
-        heappush(self._heap, (when_ns, self._next(), callback, args))
+        timer = (when_ns, self._next(), callback, args)
+        if when_ns < self._near_end_ns:
+            heappush(self._near, timer)
+            return
+        tick = when_ns >> _TICK_BITS
+        timers = self._far.get(tick)
+        if timers is None:
+            self._far[tick] = [timer]
+            heappush(self._ticks, tick)
+        else:
+            timers.append(timer)
+
+    def _next_tick(self) -> list[Timer]:
+        """Make the timers of the first tick that has any the near ones; return them, none if none are set."""
+        if self._ticks:
+            tick = heappop(self._ticks)
+            self._near = self._far.pop(tick)
+            self._near_end_ns = (tick + 1) << _TICK_BITS
+            heapify(self._near)
+        return self._near
 
     async def run(self) -> None:
         """Move time from event to event until cancelled; after that it passes by itself, so that clean-up may wait.
@@ -100,12 +123,12 @@ class VirtualTime(trio.abc.Clock):
 
         A call per timer or per jump would cost as much as the heap does, so both are done in this one loop.
         """
-        heap = self._heap
+        near = self._near
         pop = heappop
         now_ns = self._now_ns
         limit = fired + _EVENTS_PER_POLL  # of this instant
-        while heap:
-            when_ns = heap[0][0]
+        while near or (near := self._next_tick()):
+            when_ns = near[0][0]
             if when_ns > now_ns:
                 if wakes.any or fired >= _EVENTS_PER_POLL or when_ns > deadline_ns:
                     break
@@ -113,7 +136,7 @@ class VirtualTime(trio.abc.Clock):
                 limit = fired + _EVENTS_PER_POLL
             elif fired >= limit:
                 break
-            _, _, callback, args = pop(heap)
+            _, _, callback, args = pop(near)
             callback(*args)
             fired += 1
         return fired

@@ -84,8 +84,7 @@ class Asking:
                 idle = True
                 continue
             deadline_ns = flow.deadline_ns()
-            if deadline_ns < earliest_ns:
-                earliest_ns = deadline_ns
+            earliest_ns = min(earliest_ns, deadline_ns)
             if not flow.spacing_ns and flow.untimed:
                 untimed = True
         # An idle server may step in as soon as another's answer is overdue: look often when the end is near. A deadline may

@@ -34,5 +34,4 @@ class Budget:
 
     def add(self, amount: float) -> None:
         """Allow more, up to the burst."""
-        left = self._left + amount
-        self._left = left if left < self._burst else self._burst
+        self._left = min(self._burst, self._left + amount)
