@@ -30,7 +30,6 @@ class MemoryWire:
     def __init__(self, clock: Clock, fates: FateLog) -> None:
         self.endpoints: dict[Address, Endpoint] = {}
         self._call_at = clock.call_at
-        self._now_ns = clock.now_ns
         self._received = fates.received
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
@@ -53,9 +52,9 @@ class MemoryWire:
         """
         if not path.route.target.here:
             raise LocalProtocolError(f"virtual time has no way to {path.target[0]}")
-        self._call_at(due_ns, self._hand_over, path, data, number, sent_ns)
+        self._call_at(due_ns, self._hand_over, path, data, number, due_ns - sent_ns)
 
-    def _hand_over(self, path: Path, data: bytes, number: int, sent_ns: int) -> None:
+    def _hand_over(self, path: Path, data: bytes, number: int, delay_ns: int) -> None:
         route = path.route
         sender = path.sender
         route.in_flight -= 1
@@ -65,7 +64,7 @@ class MemoryWire:
             route.link.dropped[Cause.DESTINATION_DOWN] += 1
         else:
             route.carried += 1
-            self._received(route.link_id, number, self._now_ns() - sent_ns)
+            self._received(route.link_id, number, delay_ns)
             receiver.on_datagram(data, sender.address)
 
     def kernel_drops(self) -> int:

@@ -136,7 +136,7 @@ class Pace:
         ahead = position - self.last_position
         if ahead > 0:
             self.last_position = position
-            if ahead > max(LONGEST_GAP, self.tolerance):
+            if ahead > LONGEST_GAP and ahead > self.tolerance:
                 # A request was lost: the server never came to these positions.
                 self._since_ns = 0
             since_ns = now_ns - self._since_ns

@@ -29,19 +29,19 @@ class Tab:
     Attributes:
         owed_bytes: what was sent and not paid for.
         sent_bytes, receipted_bytes: all that was ever sent, and receipted.
-        requests: how often it may ask.
         equivocated: whether it ever signed two receipts that contradict each other; it is served no more.
 
     Invariant: -`MOST_OWED_BYTES` <= `owed_bytes`; while blocks are sent only as `exhausted` allows, the bytes sent are at most
     `MOST_OWED_BYTES` + a block + `PAID_PER_RECEIPTED` * receipted + `FORGIVEN_BYTES_PER_S` * time.
     """
 
-    __slots__ = ("_since_ns", "equivocated", "owed_bytes", "receipted_bytes", "requests", "sent_bytes")
+    __slots__ = ("_blocks", "_requests", "_since_ns", "equivocated", "owed_bytes", "receipted_bytes", "sent_bytes")
 
     def __init__(self, now_ns: int) -> None:
         self.owed_bytes = self.sent_bytes = self.receipted_bytes = 0
         self.equivocated = False
-        self.requests = Budget(per_s=REQUESTS_PER_S, burst=REQUESTS_BURST, now_ns=now_ns)
+        self._blocks = 0  # sent since it last asked
+        self._requests = Budget(per_s=REQUESTS_PER_S, burst=REQUESTS_BURST, now_ns=now_ns)
         self._since_ns = now_ns
 
     @property
@@ -63,7 +63,13 @@ class Tab:
         """Note a block sent."""
         self.owed_bytes += nbytes
         self.sent_bytes += nbytes
-        self.requests.add(1)
+        self._blocks += 1
+
+    def may_ask(self, now_ns: int) -> bool:
+        """Count a request; say whether it is not one too many."""
+        self._requests.add(self._blocks)
+        self._blocks = 0
+        return self._requests.take(now_ns)
 
     def receipted(self, nbytes: int) -> None:
         """Note newly receipted bytes (>= 0)."""

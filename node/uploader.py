@@ -92,7 +92,7 @@ class Uploader:
         request, order, session = self._acquaintances.open_request(datagram, header, board=board)
         now_ns = self._clock.now_ns()
         tab = self.tabs.of(header.sender, now_ns)
-        if not tab.requests.take(now_ns):
+        if not tab.may_ask(now_ns):
             raise BadFrame("flooded")
         customer = self._customers.get(request.download)
         if customer is None:

@@ -5,6 +5,7 @@ Source: Huberman and Wu, server i's bids b_ij = B_i f_ij on files j, chosen from
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,11 +72,11 @@ class Policy(ABC):
             own=np.array([max(own.get(file, 0.0), 0.0) for file in files]),
         )
         weights = np.asarray(self.weights(view), dtype=np.float64)
-        if weights.shape != (len(files),) or not (np.isfinite(weights).all() and (weights >= 0.0).all()):
+        total = float(weights.sum())  # not finite if any weight is not
+        if weights.shape != (len(files),) or not (math.isfinite(total) and weights.min() >= 0.0):
             raise LocalProtocolError(
                 f"{type(self).__name__}.weights gave {weights}, not {len(files)} finite numbers >= 0"
             )
-        total = float(weights.sum())
         shares = weights / total if total > 0.0 else np.full(len(files), 1.0 / len(files))
         return dict(zip(files, shares.tolist(), strict=True))
 
