@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,8 @@ class FateBlocks:
         fixed_ns: the delay of every packet if nothing is left to chance (then there is no window), else -1.
         begin: the window is `begin <= number < end`.
         end: see `begin`.
-        fates: one element a packet of the window, see `Columns.fates`.
+        fates: one element a packet of the window, see `Columns.fates`: a list would take five times the memory, and there are
+            as many windows as pairs of hosts.
         copies: likewise, see `Columns.copies`; empty if the window has none.
 
     Invariant: a packet's uniforms depend on run seed, source, target, name and occurrence of the impairment, and the
@@ -62,7 +64,7 @@ class FateBlocks:
         plan = _plan(impairments)
         self.fixed_ns = plan.fixed_ns
         self.begin = self.end = number
-        self.fates: list[int] = []
+        self.fates: Sequence[int] = ()
         self.copies: list[int] = []
         self._copying = plan.copying
         self._uniforms = uniforms

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netem.errors import ConfigError
@@ -139,7 +140,7 @@ class Link:
         self.copy_delay_ns = 0
         self._uniforms = uniforms
         self._blocks = FateBlocks(config.impairments, source=source, target=target, uniforms=uniforms)
-        self._fates: list[int] = []  # of packets `_begin` and up; the first beyond moves the window
+        self._fates: Sequence[int] = ()  # of packets `_begin` and up; the first beyond moves the window
         self._begin = 0
         self._plain = False  # neither queue nor copies in this window
         self._queue: RateQueue | None = None
@@ -211,7 +212,7 @@ class Link:
             number=self.number,
             states=self._blocks.states_at(self.number),
         )
-        self._fates, self._begin = [], self.number
+        self._fates, self._begin = (), self.number
         self._set_rate()
 
     def exposures(self) -> tuple[Exposure, ...]:

@@ -6,6 +6,7 @@ Source: DESIGN section 3; tc-netem for the meaning of each kind.
 from __future__ import annotations
 
 import abc
+from array import array
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
@@ -37,11 +38,10 @@ class Columns:
         self.copy_lost = np.zeros(copies, dtype=bool)
         self.copy_delay_ns = np.zeros(copies, dtype=np.int64)
 
-    def fates(self) -> list[int]:
-        """Return each packet's delay in ns, or LOST. As in tc-netem, loss and duplication of one packet cancel."""
+    def fates(self) -> array[int]:
+        """Return each packet's delay in ns, or LOST, 8 bytes each. As in tc-netem, loss and duplication of one packet cancel."""
         lost = self.lost & ~self.copy if self.copying else self.lost
-        fates: list[int] = np.where(lost, LOST, self.delay_ns).tolist()
-        return fates
+        return array("q", np.where(lost, LOST, self.delay_ns).tobytes())
 
     def copies(self) -> list[int]:
         """Return for each packet its copy's delay in ns, LOST, or NO_COPY; empty if no packet has one."""

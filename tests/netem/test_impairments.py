@@ -239,7 +239,7 @@ def test_fates_and_copies_of_all_four_cases():
     columns.copy_delay_ns += 9
     columns.lost[:] = [False, True, False, True]
     columns.copy[:] = [False, False, True, True]
-    assert columns.fates() == [7, LOST, 7, 7]
+    assert columns.fates().tolist() == [7, LOST, 7, 7]
     assert columns.copies() == [NO_COPY, NO_COPY, 9, NO_COPY]
     columns.copy_lost[:] = True
     assert columns.copies() == [NO_COPY, NO_COPY, LOST, NO_COPY]
