@@ -18,6 +18,7 @@ from node.server_flow import ServerFlow
 
 RESCAN_NS = 50_000_000
 LOOK_NS = 1_000_000_000
+LAST_NS = 2_000_000_000
 
 
 class Ask(NamedTuple):
@@ -102,9 +103,19 @@ class Asking:
         fair_share = missing if flow.rate else -(-missing // n_flows)
         if not flow.spacing_ns:
             flow.share_first(n_flows)
-        window = min(flow.window(self._remaining_ns()), fair_share)
-        # Nothing but what gets lost is left to ask when all is asked of one server: that without delay.
-        flow.refill_at = window - ((window // 8 if window >= missing else (window + 1) // 2) or 1)
+        remaining_ns = self._remaining_ns()
+        window = min(flow.window(remaining_ns), fair_share)
+        if window >= missing:
+            least = (
+                window // 8
+            )  # nothing but what gets lost is left to ask when all is asked of one server: that without delay
+        elif remaining_ns < LAST_NS:
+            least = 2 * window // 3  # the window is all that the server will have time for: ask seldom
+        else:
+            least = (
+                window + 1
+            ) // 2  # should the request get lost, the next one comes before the server has nothing to do
+        flow.refill_at = window - (least or 1)
         room = window - len(flow.outstanding)
         if room <= 0:
             return self._trim(flow, window) if flow.spacing_ns and -room > window and n_flows > 1 else None

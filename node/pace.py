@@ -12,7 +12,7 @@ from __future__ import annotations
 NS_PER_S = 1_000_000_000
 NEVER_NS = 2**63 - 1
 HORIZON_NS = NS_PER_S
-FIRST_BLOCKS = 100  # what comes in a round trip of 50 ms at 2 MB/s
+FIRST_BLOCKS = 160  # what comes in a round trip of 80 ms at 2 MB/s
 LONE_FIRST = 256
 FEWEST_FIRST = 4
 FEWEST_AHEAD = 4
