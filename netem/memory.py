@@ -30,6 +30,7 @@ class MemoryWire:
     def __init__(self, clock: Clock, fates: FateLog) -> None:
         self.endpoints: dict[Address, Endpoint] = {}
         self._call_at = clock.call_at
+        self._now_ns = clock.now_ns
         self._received = fates.received
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
