@@ -21,6 +21,7 @@ _LAST_BLOCK = 4096
 _DOUBLINGS = 6
 _BEFORE_LAST = _LAST_BLOCK - _FIRST_BLOCK  # packets in all blocks smaller than the last size
 _NO_UNIFORMS = np.empty((0, 0))
+_NO_COLUMNS = Columns(0, copying=False)
 
 Instance = tuple[str, int]
 
@@ -35,19 +36,20 @@ class FateBlocks:
         uniforms: the run's block generator.
         number: the first packet to decide.
         states: states to go on from, by impairment name and occurrence (see `states_at`); others start afresh.
+        seed: what keys the uniforms instead of the run's seed, if it is not None.
 
     Attributes:
         fixed_ns: the delay of every packet if nothing is left to chance (then there is no window), else -1.
         begin: the window is `begin <= number < end`.
         end: see `begin`.
         fates: one element a packet of the window, see `Columns.fates`.
-        copies: likewise, see `Columns.copies`; empty if the window has none.
+        columns: what `fates` was made of.
 
-    Invariant: a packet's uniforms depend on run seed, source, target, name and occurrence of the impairment, and the
+    Invariant: a packet's uniforms depend on run seed (or seed), source, target, name and occurrence of the impairment, and the
     packet's number alone.
     """
 
-    __slots__ = ("_copying", "_stages", "_uniforms", "begin", "copies", "end", "fates", "fixed_ns")
+    __slots__ = ("_copying", "_stages", "_uniforms", "begin", "columns", "end", "fates", "fixed_ns")
 
     def __init__(
         self,
@@ -57,19 +59,21 @@ class FateBlocks:
         target: str,
         uniforms: BlockUniforms,
         number: int = 0,
-        states: dict[Instance, int] | None = None,
+        states: dict[Instance, float] | None = None,
+        seed: int | None = None,
     ) -> None:
         plan = _plan(impairments)
         self.fixed_ns = plan.fixed_ns
         self.begin = self.end = number
         self.fates: list[int] = []
-        self.copies: list[int] = []
+        self.columns = _NO_COLUMNS
         self._copying = plan.copying
         self._uniforms = uniforms
         self._stages: dict[Instance, _Stage] = {}
         if plan.fixed_ns < 0:
             for instance, impairment, rows in plan.stages:
-                key = uniforms.key("link", source, target, *instance) if rows else b""
+                parts = ("link", source, target, *instance)
+                key = b"" if not rows else uniforms.key(*parts) if seed is None else uniforms.key_of(seed, *parts)
                 state = (states or {}).get(instance, impairment.start())
                 self._stages[instance] = _Stage(impairment, rows=rows, key=key, state=state)
 
@@ -84,9 +88,9 @@ class FateBlocks:
                 stage.before = stage.after
                 stage.after = self._decide(stage, columns)
             self.fates = columns.fates()
-            self.copies = columns.copies()
+            self.columns = columns
 
-    def states_at(self, number: int) -> dict[Instance, int]:
+    def states_at(self, number: int) -> dict[Instance, float]:
         """Return each impairment's state before packet `number`, which must not lie before the window."""
         if not self._stages:
             return {}
@@ -97,7 +101,7 @@ class FateBlocks:
         part = number - self.begin
         return {instance: self._decide(stage, Columns(part, copying=False)) for instance, stage in self._stages.items()}
 
-    def _decide(self, stage: _Stage, columns: Columns) -> int:
+    def _decide(self, stage: _Stage, columns: Columns) -> float:
         """Let one stage decide the window's first packets, as many as `columns` has; return its state after them."""
         uniforms = _NO_UNIFORMS
         if stage.rows:
@@ -113,7 +117,7 @@ class _Stage:
 
     __slots__ = ("after", "before", "impairment", "key", "rows")
 
-    def __init__(self, impairment: Impairment, *, rows: int, key: bytes, state: int) -> None:
+    def __init__(self, impairment: Impairment, *, rows: int, key: bytes, state: float) -> None:
         self.impairment = impairment
         self.rows = rows
         self.key = key

@@ -34,6 +34,8 @@ class Cause(enum.IntEnum):
     KERNEL = 7
     DESTINATION_DOWN = 8
     SOURCE_DOWN = 9
+    LIMIT = 10
+    CORRUPT = 11
 
 
 _COUNTERS = max(Cause) + 1

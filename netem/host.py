@@ -123,6 +123,16 @@ class Host:
             raise LocalProtocolError(f"host {self.name} is down")
 
 
+def flip_bit(data: bytes, where: float) -> bytes:
+    """Return data with one bit flipped, `where` in [0, 1) of it; as it is if that is negative or there is none."""
+    if where < 0.0 or not data:
+        return data
+    byte, bit = divmod(int(where * 8 * len(data)), 8)
+    damaged = bytearray(data)
+    damaged[byte] ^= 1 << bit
+    return bytes(damaged)
+
+
 def loopback_ip(number: int) -> str:
     """Return the address of host `number` (0 .. 15,874,999): its own on Linux, else the one there is."""
     if sys.platform != "linux":
@@ -185,14 +195,24 @@ class Endpoint:
             link.dropped[Cause.UPLINK_QUEUE] += 1
             return
         arrival_ns = link.verdict(departure_ns, size_bytes)
-        if arrival_ns > 0:
+        if link.unusual:
+            self._send_unusual(path, data, arrival_ns)
+        elif arrival_ns > 0:
             route.in_flight += 1
             self.in_flight += 1
             route.post(path, data, link.number - 1, arrival_ns - link.delay_ns, arrival_ns)
-        if copy_ns := link.copy_at:
-            route.in_flight += 1
-            self.in_flight += 1
-            route.post(path, data, link.number - 1, copy_ns - link.copy_delay_ns, copy_ns)
+
+    def _send_unusual(self, path: Path, data: bytes, arrival_ns: int) -> None:
+        """Send a packet that has a copy, is damaged, or both."""
+        route, link = path.route, path.route.link
+        for due_ns, delay_ns, damage in (
+            (arrival_ns, link.delay_ns, link.damage),
+            (link.copy_at, link.copy_delay_ns, link.copy_damage),
+        ):
+            if due_ns > 0:
+                route.in_flight += 1
+                self.in_flight += 1
+                route.post(path, flip_bit(data, damage), link.number - 1, due_ns - delay_ns, due_ns)
 
     def _find_path(self, target: Address) -> Path | None:
         host = self.host

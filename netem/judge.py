@@ -1,9 +1,10 @@
 """Pure: judge all links' losses and delays at once: nothing may be outside limits that an honest run keeps.
 
 Loss limits are Chernoff bounds under the links' own loss models, so they hold for few packets and bursty losses too.
-Delays are sub-Gaussian (uniform and normal jitter are), which gives limits of the same kind.
+Sums of delays are sub-Gaussian (uniform and normal jitter), or bounded too and then as Bernstein's inequality has it (heavy tails),
+which gives limits of the same kind.
 
-Source: DESIGN section 3; Hoeffding 1963 for both bounds.
+Source: DESIGN section 3; Hoeffding 1963 for both bounds, Bernstein's inequality.
 """
 
 from __future__ import annotations
@@ -164,13 +165,15 @@ def judge_delay(
         return (RESOLUTION_NS + lateness.worst_mean_ns(share) + 2 * lag.worst_mean_ns(share)) / S
 
     reasons = []
-    configured_sum = variance_sum = unseen_sum = 0.0
+    configured_sum = variance_sum = unseen_sum = heaviest = 0.0
     for count in links:
-        configured, spread = delay_law(count.exposures[0].config)
+        configured, spread, bound = delay_law(count.exposures[0].config)
         received = count.received
         # Packets in flight at the end tend to be the slow ones: their absence may shift the mean by that much.
         unseen = reach * spread * count.in_flight
-        tolerance = reach * spread / math.sqrt(received) + unseen / received + host_s(received)
+        heavy = reach**2 * bound / 3.0  # Bernstein's second term, 0 for sub-Gaussian delays
+        heaviest = max(heaviest, heavy)
+        tolerance = reach * spread / math.sqrt(received) + (unseen + heavy) / received + host_s(received)
         realised = count.own_delay_sum_ns / S / received
         if abs(realised - configured) > tolerance:
             reasons.append(
@@ -184,15 +187,15 @@ def judge_delay(
         packets=total,
         realised=sum(count.own_delay_sum_ns for count in links) / S / total,
         configured=configured_sum / total,
-        tolerance=(reach * math.sqrt(variance_sum) + unseen_sum) / total + host_s(total),
+        tolerance=(reach * math.sqrt(variance_sum) + unseen_sum + heaviest) / total + host_s(total),
     )
     return quantity, _name_worst(reasons) + _total_reason("delay", quantity)
 
 
 @functools.lru_cache(maxsize=4096)
-def delay_law(config: LinkConfig) -> tuple[float, float]:
-    """Return the mean and (sub-Gaussian) spread of the delay in seconds."""
-    return config.mean_delay_s(), config.delay_sd_s()
+def delay_law(config: LinkConfig) -> tuple[float, float, float]:
+    """Return the mean, spread and bound of the delay in seconds, see `Impairment.delay_spread_s`."""
+    return config.mean_delay_s(), config.delay_spread_s(), config.delay_bound_s()
 
 
 def _name_worst(reasons: list[str]) -> list[str]:

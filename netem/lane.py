@@ -11,12 +11,13 @@ import trio
 
 from netem.clock import Clock
 from netem.link import Link, LinkConfig
+from netem.link_line import LinkLine
 from netem.randomness import BlockUniforms
-from netem.rate_queue import RateQueue
 from netem.route import Route
 
 RETRANSMISSION_TIMEOUT_NS = 200_000_000
 MOST_LOSSES = 8
+SEGMENT_BYTES = 1448
 
 
 class Lane:
@@ -35,10 +36,11 @@ class Lane:
         config = route.link.config
         self._gate = route.link
         self._uplink = route.source.uplink
-        self._rate = RateQueue(config.rate_bytes_per_s, config.queue_bytes)
+        names = route.source.name, route.target.name
+        self._line = LinkLine(_streams(config), uniforms=uniforms, key=uniforms.key("slot (tcp)", *names))
         # Only the source's name differs from the datagrams' link: streams draw fates of their own.
         self._chance = Link(
-            LinkConfig(config.impairments),
+            LinkConfig(config.impairments, seed=config.seed),
             source=f"{route.source.name} (tcp)",
             target=route.target.name,
             uniforms=uniforms,
@@ -50,9 +52,8 @@ class Lane:
 
     def reconfigure(self, config: LinkConfig) -> None:
         """Follow a live change of the link."""
-        self._chance.reconfigure(LinkConfig(config.impairments))
-        self._rate.rate_bytes_per_s = config.rate_bytes_per_s
-        self._rate.limit_bytes = config.queue_bytes
+        self._chance.reconfigure(LinkConfig(config.impairments, seed=config.seed))
+        self._line.configure(_streams(config))
 
     async def depart(self, size_bytes: int) -> int:
         """Send a chunk and return when it arrives if no partition holds it (ns); wait while a queue is full.
@@ -64,17 +65,23 @@ class Lane:
         while departure_ns < 0:
             departure_ns = self._uplink.admit(self._clock.now_ns(), size_bytes)
             if departure_ns >= 0:
-                departure_ns = self._rate.admit(departure_ns, size_bytes)
+                departure_ns = self._line.admit(departure_ns, departure_ns, self._rated_bytes(size_bytes))
             if departure_ns < 0:
                 await trio.sleep(RETRANSMISSION_TIMEOUT_NS / 1e9)
         timeout_ns = RETRANSMISSION_TIMEOUT_NS
         for _ in range(MOST_LOSSES):
             arrival_ns = self._chance.verdict(departure_ns, size_bytes)
-            if arrival_ns > 0:
+            if arrival_ns > 0 and self._chance.damage < 0.0:  # TCP drops what its checksum finds damaged
                 return arrival_ns
             departure_ns += timeout_ns
             timeout_ns *= 2
         raise TimeoutError(f"{MOST_LOSSES} transmissions in a row were lost")
+
+    def _rated_bytes(self, size_bytes: int) -> int:
+        """Return the bytes that the link's rate takes time for: a chunk is many segments, each with its overhead and cells."""
+        full, rest = divmod(size_bytes, SEGMENT_BYTES)
+        config = self._gate.config
+        return full * config.rated_bytes(SEGMENT_BYTES) + (config.rated_bytes(rest) if rest else 0)
 
     async def arrive(self, arrival_ns: int) -> None:
         """Wait until `arrival_ns`, and then until the direction is open."""
@@ -93,3 +100,8 @@ class Lane:
         """Wait until the direction is open; return at once when it is."""
         while not self._gate.open:
             await self._healed.park()
+
+
+def _streams(config: LinkConfig) -> LinkConfig:
+    """Return what makes a link's streams wait: rate and slots; a sender waits where a packet meets a limit."""
+    return LinkConfig((), config.rate_bytes_per_s, config.queue_bytes, slot=config.slot)

@@ -1,76 +1,30 @@
 """Pure: one directed link: it judges packets one by one, from fates decided in blocks.
 
-Order for each packet: partition, then impairments (loss, delay, duplicate), then the link's rate and queue.
+Order for each packet: partition, loss and duplication, damage, then limit, reordering, delay, rate and slots.
 
-Source: DESIGN section 3; tc-netem for the order and the rate.
+Source: DESIGN section 3; tc-netem for the order.
 """
 
 from __future__ import annotations
 
-import functools
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 
-from netem.errors import ConfigError
+import numpy as np
+
 from netem.fate_blocks import FateBlocks
 from netem.fates import Cause, no_drops
-from netem.impairments.base import LOST, NO_COPY, Impairment
-from netem.loss_chain import LossChain
+from netem.impairments.base import LOST, RUINED, UNUSUAL, Columns
+from netem.link_config import LinkConfig
+from netem.link_line import LinkLine
 from netem.randomness import BlockUniforms
-from netem.rate_queue import RateQueue
+
+__all__ = ["Exposure", "Link", "LinkConfig"]
 
 _LOSS = int(Cause.LOSS)
-_LINK_QUEUE = int(Cause.LINK_QUEUE)
+_CORRUPT = int(Cause.CORRUPT)
 _PARTITION = int(Cause.PARTITION)
-
-
-@functools.lru_cache(maxsize=64)
-def _constant(delay_ns: int) -> list[int]:
-    """Return a window of equal fates, one for all links that have it."""
-    return [delay_ns] * 4096
-
-
-@dataclass(frozen=True)
-class LinkConfig:
-    """What one directed link does to its packets.
-
-    Args:
-        impairments: their order does not matter.
-        rate_bytes_per_s: > 0; infinity means none. A link with a rate keeps packets in order.
-        queue_bytes: > 0, bytes waiting for the rate.
-    """
-
-    impairments: tuple[Impairment, ...] = ()
-    rate_bytes_per_s: float = math.inf
-    queue_bytes: int = 64 * 1024
-
-    def __post_init__(self) -> None:
-        if not self.rate_bytes_per_s > 0.0:
-            raise ConfigError("rate_bytes_per_s", self.rate_bytes_per_s, "above 0")
-        if self.queue_bytes <= 0:
-            raise ConfigError("queue_bytes", self.queue_bytes, "above 0")
-
-    def loss_chain(self) -> LossChain:
-        """Return the law of transmissions (packets and copies) lost per packet offered, queues apart."""
-        chains = (impairment.loss_chain() for impairment in self.impairments)
-        lost = functools.reduce(LossChain.beside, chains, LossChain.independent(0.0))
-        return lost.with_copies(1.0 - math.prod(1.0 - impairment.copy_rate() for impairment in self.impairments))
-
-    def loss_rate(self) -> float:
-        """Return the long-run number of transmissions lost per packet offered."""
-        return self.loss_chain().rate()
-
-    def loss_variance(self, packets: int) -> float:
-        """Return the variance of the loss rate measured over `packets` packets."""
-        return self.loss_chain().variance(packets)
-
-    def mean_delay_s(self) -> float:
-        """Return the expected delay, without queueing and serialisation."""
-        return math.fsum(impairment.mean_delay_s() for impairment in self.impairments)
-
-    def delay_sd_s(self) -> float:
-        """Return (a bound on) the standard deviation of the delay, without queueing and serialisation."""
-        return math.hypot(*(impairment.delay_sd_s() for impairment in self.impairments))
 
 
 @dataclass(frozen=True)
@@ -92,14 +46,20 @@ class Link:
         link_id: the small integer by which receivers log this link.
 
     Attributes:
+        verdict: `verdict(now_ns, size_bytes)` judges the next packet: it returns its arrival (ns), or -cause.
         number: packets offered so far; the packet just judged has number `number - 1`.
-        open: False while partitioned in this direction.
         dropped: drops by `Cause`, copies included.
         duplicated: copies made (those then lost are also in `dropped`).
-        delay_ns: the impairments' part of the last arrival; the rest is rate and queue.
+        corrupted: packets and copies that were let through damaged.
+        marked: packets that were marked instead of lost (see `mark`).
+        early: packets and copies that skipped delay and rate.
+        delay_ns: the impairments' part of the last arrival; the rest is rate, order, slot and queue.
+        unusual: whether the packet just judged has a copy or is damaged; if not, the next four say so too.
         copy_at: arrival (ns) of the copy of the packet just judged, 0 if it has none; set even if the packet itself is
             dropped by the queue.
         copy_delay_ns: the impairments' part of the last `copy_at`.
+        damage: where in [0, 1) of its payload a bit of the packet just judged is flipped; -1 if none is.
+        copy_damage: likewise for its copy.
 
     Packet k's fate depends on the run seed, source, target, each impairment's name and occurrence, and k alone.
     """
@@ -108,22 +68,28 @@ class Link:
         "_begin",
         "_blocks",
         "_exposed",
-        "_fates",
+        "_line",
+        "_next",
+        "_open",
         "_past",
-        "_plain",
-        "_queue",
         "_uniforms",
         "config",
         "copy_at",
+        "copy_damage",
         "copy_delay_ns",
+        "corrupted",
+        "damage",
         "delay_ns",
         "dropped",
         "duplicated",
+        "early",
         "link_id",
+        "marked",
         "number",
-        "open",
         "source",
         "target",
+        "unusual",
+        "verdict",
     )
 
     def __init__(self, config: LinkConfig, *, source: str, target: str, uniforms: BlockUniforms, link_id: int) -> None:
@@ -131,19 +97,19 @@ class Link:
         self.source = source
         self.target = target
         self.link_id = link_id
-        self.number, self.open = 0, True
+        self.number, self._open = 0, True
         self.dropped = no_drops()
-        self.duplicated = 0
+        self.duplicated = self.corrupted = self.marked = self.early = 0
         self.delay_ns = 0
-        self.copy_at = 0
+        self._forget()
         self.copy_delay_ns = 0
         self._uniforms = uniforms
-        self._blocks = FateBlocks(config.impairments, source=source, target=target, uniforms=uniforms)
-        self._fates: list[int] = []  # of packets `_begin` and up; the first beyond moves the window
+        self._blocks = FateBlocks(config.impairments, source=source, target=target, uniforms=uniforms, seed=config.seed)
+        self._next: Callable[[], int] = _NO_MORE  # fates of packets `_begin` and up; the first beyond moves the window
         self._begin = 0
-        self._plain = False  # neither queue nor copies in this window
-        self._queue: RateQueue | None = None
-        self._set_rate()
+        self._line: LinkLine | None = None
+        self.verdict: Callable[[int, int], int] = self._judge
+        self._set_line()
         self._past: list[Exposure] = []
         self._exposed = 0
 
@@ -152,47 +118,131 @@ class Link:
         """Packets offered so far."""
         return self.number
 
-    def verdict(self, now_ns: int, size_bytes: int) -> int:
-        """Judge the next packet: return its arrival (ns), or -cause; its copy's arrival is left in `copy_at`."""
-        number = self.number
-        self.number = number + 1
-        if not self.open:
-            self.copy_at = 0
-            self.dropped[_PARTITION] += 1
-            return -_PARTITION
-        try:
-            delay_ns = self._fates[number - self._begin]
-        except IndexError:
-            delay_ns = self._advance(number)
-        if delay_ns < 0:
-            self.copy_at = 0
-            self.dropped[_LOSS] += 1
-            return -_LOSS
-        self.delay_ns = delay_ns
-        if self._plain:
-            return now_ns + delay_ns
-        return self._serialise_and_copy(number, now_ns, size_bytes)
+    @property
+    def open(self) -> bool:
+        """False while partitioned in this direction."""
+        return self._open
 
-    def _advance(self, number: int) -> int:
-        """Move the window of fates on to a packet, and return its fate."""
-        blocks = self._blocks
+    @open.setter  # noqa: A003 - see above
+    def open(self, is_open: bool) -> None:
+        if is_open and not self._open:
+            self._next, self._begin = _NO_MORE, self.number
+        self._open = is_open
+        self._choose()
+
+    def _choose(self) -> None:
+        """Let `verdict` be the shortest way for what the link does now."""
+        self.verdict = self._refuse if not self._open else self._judge if self._line is None else self._judge_in_line
+
+    def _judge(self, now_ns: int, _size_bytes: int) -> int:
+        """Judge a packet that waits for no other."""
+        self.number += 1
+        if self.unusual:
+            self._forget()
+        try:
+            delay_ns = self._next()
+        except StopIteration:
+            delay_ns = self._advance()
+        if delay_ns < 0:
+            return self._judge_unusual(delay_ns, now_ns, _size_bytes)
+        self.delay_ns = delay_ns
+        return now_ns + delay_ns
+
+    def _judge_in_line(self, now_ns: int, size_bytes: int) -> int:
+        """Judge a packet that may wait for others."""
+        self.number += 1
+        if self.unusual:
+            self._forget()
+        try:
+            delay_ns = self._next()
+        except StopIteration:
+            delay_ns = self._advance()
+        if delay_ns < 0:
+            return self._judge_unusual(delay_ns, now_ns, size_bytes)
+        self.delay_ns = delay_ns
+        return self._leave(now_ns, delay_ns, size_bytes, early=False)
+
+    def _refuse(self, _now_ns: int, _size_bytes: int) -> int:
+        """Drop a packet at a partition."""
+        self.number += 1
+        if self.unusual:
+            self._forget()
+        self.dropped[_PARTITION] += 1
+        return -_PARTITION
+
+    def _forget(self) -> None:
+        self.unusual = False
+        self.copy_at = 0
+        self.damage = self.copy_damage = -1.0
+
+    def _advance(self) -> int:
+        """Move the window of fates on to the packet just counted, and return its fate."""
+        blocks, number = self._blocks, self.number - 1
         if blocks.fixed_ns >= 0:
-            self._begin, self._fates = number, _constant(blocks.fixed_ns)
+            self._begin, self._next = number, repeat(blocks.fixed_ns).__next__
         else:
             blocks.advance(number)
-            self._begin, self._fates = blocks.begin, blocks.fates
-        self.copy_at = 0
-        self._plain = self._queue is None and not blocks.copies
-        return self._fates[number - self._begin]
+            self._begin = blocks.begin
+            self._next = iter(blocks.fates[number - blocks.begin :]).__next__
+        return self._next()
 
-    def _serialise_and_copy(self, number: int, now_ns: int, size_bytes: int) -> int:
-        self.copy_at = 0
-        arrival_ns = now_ns + self.delay_ns
-        if self._queue is not None:
-            arrival_ns = self._serialise(arrival_ns, size_bytes)
-        if (copies := self._blocks.copies) and (copy_ns := copies[number - self._begin]) != NO_COPY:
-            self._copy(now_ns, copy_ns, size_bytes)
+    def _judge_unusual(self, fate: int, now_ns: int, size_bytes: int) -> int:
+        """Judge a packet that is lost, early or damaged, or has a copy."""
+        if fate == LOST:
+            self.dropped[_LOSS] += 1
+            return -_LOSS
+        if fate == RUINED:
+            self.dropped[_CORRUPT] += 1
+            return -_CORRUPT
+        assert fate == UNUSUAL
+        columns, index = self._blocks.columns, self.number - 1 - self._begin
+        if columns.copies is not None and columns.copy[index]:
+            self.unusual = True
+            self.duplicated += 1
+            self._judge_copy(columns.copies, index, now_ns, size_bytes)
+        arrival_ns, self.damage = self._travel(columns, index, now_ns, size_bytes)
+        if self.damage >= 0.0:
+            self.unusual = True
         return arrival_ns
+
+    def _judge_copy(self, columns: Columns, index: int, now_ns: int, size_bytes: int) -> None:
+        """Judge a copy; as in the kernel it goes on its way before its original."""
+        if columns.lost[index]:
+            self.dropped[_LOSS] += 1
+            return
+        copy_at, self.copy_damage = self._travel(columns, index, now_ns, size_bytes)
+        self.copy_at, self.copy_delay_ns = max(copy_at, 0), self.delay_ns
+
+    def _travel(self, columns: Columns, index: int, now_ns: int, size_bytes: int) -> tuple[int, float]:
+        """Return the arrival (or -cause) and the damage of a packet or copy that is not lost."""
+        if _at(columns.ruined, index):
+            self.dropped[_CORRUPT] += 1
+            return -_CORRUPT, -1.0
+        early = bool(_at(columns.early, index))
+        self.delay_ns = 0 if early else int(columns.delay_ns[index])
+        arrival_ns = self._leave(now_ns, self.delay_ns, size_bytes, early=early)
+        damage = float(_at(columns.damage, index))
+        if arrival_ns > 0:
+            self.early += early
+            self.corrupted += damage >= 0.0
+        return arrival_ns, damage
+
+    def _leave(self, now_ns: int, delay_ns: int, size_bytes: int, *, early: bool) -> int:
+        line = self._line
+        if line is None:
+            return now_ns + delay_ns
+        arrival_ns = line.admit_early(now_ns) if early else line.admit(now_ns, now_ns + delay_ns, size_bytes)
+        if arrival_ns < 0:
+            self.dropped[-arrival_ns] += 1
+        return arrival_ns
+
+    def mark(self, now_ns: int, size_bytes: int) -> int:
+        """Take back the loss of the packet just judged, mark it instead, and return its arrival (ns), or -cause."""
+        columns, index = self._blocks.columns, self.number - 1 - self._begin
+        self.dropped[_LOSS] -= 1
+        self.marked += 1
+        self.delay_ns = int(columns.delay_ns[index])
+        return self._leave(now_ns, self.delay_ns, size_bytes, early=False)
 
     def reconfigure(self, config: LinkConfig) -> None:
         """Change the link between two packets.
@@ -210,9 +260,10 @@ class Link:
             uniforms=self._uniforms,
             number=self.number,
             states=self._blocks.states_at(self.number),
+            seed=config.seed,
         )
-        self._fates, self._begin = [], self.number
-        self._set_rate()
+        self._next, self._begin = _NO_MORE, self.number
+        self._set_line()
 
     def exposures(self) -> tuple[Exposure, ...]:
         """Return how many packets met which configuration, in order; configurations that met none are left out."""
@@ -222,29 +273,19 @@ class Link:
     def _judged(self) -> int:
         return self.number - self.dropped[_PARTITION]
 
-    def _set_rate(self) -> None:
-        config = self.config
-        if self._queue is not None:
-            self._queue.rate_bytes_per_s = config.rate_bytes_per_s
-            self._queue.limit_bytes = config.queue_bytes
-        elif config.rate_bytes_per_s != math.inf:
-            self._queue = RateQueue(config.rate_bytes_per_s, config.queue_bytes)
+    def _set_line(self) -> None:
+        if self._line is not None:
+            self._line.configure(self.config)
+        elif self.config.is_shaped():
+            key = self._uniforms.key("slot", self.source, self.target)
+            self._line = LinkLine(self.config, uniforms=self._uniforms, key=key)
+        self._choose()
 
-    def _serialise(self, entry_ns: int, size_bytes: int) -> int:
-        assert self._queue is not None
-        arrival_ns = self._queue.admit(entry_ns, size_bytes)
-        if arrival_ns < 0:
-            self.dropped[_LINK_QUEUE] += 1
-            return -_LINK_QUEUE
-        return arrival_ns
 
-    def _copy(self, now_ns: int, delay_ns: int, size_bytes: int) -> None:
-        self.duplicated += 1
-        if delay_ns == LOST:
-            self.dropped[_LOSS] += 1
-            return
-        self.copy_delay_ns = delay_ns
-        arrival_ns = now_ns + delay_ns
-        if self._queue is not None:
-            arrival_ns = max(self._serialise(arrival_ns, size_bytes), 0)
-        self.copy_at = arrival_ns
+_NO_MORE: Callable[[], int] = iter(()).__next__
+
+
+def _at(column: np.ndarray, index: int) -> np.generic:
+    """Return one packet's element of a column; one of a single element is the same for all."""
+    found: np.generic = column[index if len(column) > 1 else 0]
+    return found

@@ -16,17 +16,19 @@ SLOPES: np.ndarray = np.concatenate((-_STEEP[::-1], _STEEP))
 
 @dataclass(frozen=True, eq=False)
 class LossChain:
-    """A chain that starts in state 0, loses a packet with probability `loss[state]`, and then steps.
+    """A chain that loses a packet with probability `loss[state]` and then steps; it starts in state 0 unless `initial` is given.
 
     Args:
         transition: float64 (states, states), rows sum to 1.
         loss: float64 (states,), probabilities.
         stationary: float64 (states,), the long-run share of time in each state.
+        initial: float64 (states,), the law of the first state.
     """
 
     transition: np.ndarray
     loss: np.ndarray
     stationary: np.ndarray
+    initial: np.ndarray | None = None
 
     @classmethod
     def independent(cls, probability: float) -> LossChain:
@@ -39,7 +41,12 @@ class LossChain:
             transition=np.kron(self.transition, other.transition),
             loss=1.0 - np.kron(1.0 - self.loss, 1.0 - other.loss),
             stationary=np.kron(self.stationary, other.stationary),
+            initial=np.kron(self.first(), other.first()),
         )
+
+    def first(self) -> np.ndarray:
+        """Return the law of the first state."""
+        return np.eye(1, len(self.loss))[0] if self.initial is None else self.initial
 
     def with_copies(self, copy_rate: float) -> LossChain:
         """Return the chain of transmissions lost per packet when copies are made as `Duplicate` does.
@@ -47,11 +54,23 @@ class LossChain:
         A loss without a copy is one; a copy of a packet that was not lost may be one; both at once cancel.
         """
         loss = self.loss * (1.0 - copy_rate) + copy_rate * (1.0 - self.loss) * self.loss
-        return LossChain(self.transition, loss, self.stationary)
+        return LossChain(self.transition, loss, self.stationary, self.initial)
 
     def rate(self) -> float:
         """Return the long-run share of packets lost."""
         return float(self.stationary @ self.loss)
+
+    def pair_rate(self) -> float:
+        """Return how often a packet and the next are both lost, in the long run."""
+        return float((self.stationary * self.loss) @ self.transition @ self.loss)
+
+    def mean_burst(self) -> float:
+        """Return the mean number of packets lost in a row; 0 without loss, infinity without an end."""
+        rate = self.rate()
+        ends = rate - self.pair_rate()
+        if rate == 0.0:
+            return 0.0
+        return rate / ends if ends > 0.0 else np.inf
 
     def variance(self, packets: int) -> float:
         """Return the variance of the loss rate over `packets` packets (for many): correlation widens it."""
@@ -72,8 +91,7 @@ class LossChain:
         tilt = (1.0 - self.loss) + self.loss * np.exp(SLOPES)[:, None]
         with np.errstate(divide="ignore"):  # log 0 is -inf, as it should be
             power = np.log(tilt[:, :, None] * self.transition)
-        state = np.full((len(packets), len(SLOPES), len(self.loss)), -np.inf)
-        state[:, :, 0] = 0.0
+            state = np.tile(np.log(self.first()), (len(packets), len(SLOPES), 1))
         bits = packets.copy()
         while bits.any():
             odd = bits % 2 == 1

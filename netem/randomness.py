@@ -76,3 +76,8 @@ class BlockUniforms:
     def key(self, *parts: KeyPart) -> bytes:
         """Return the 16-byte key of `parts` under this run's seed."""
         return keyed_bytes(self._run_seed, *parts, size=16)
+
+    @staticmethod
+    def key_of(seed: int, *parts: KeyPart) -> bytes:
+        """Return the 16-byte key of `parts` under a seed of their own, whatever this run's is."""
+        return keyed_bytes(seed, "own seed", *parts, size=16)

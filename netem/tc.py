@@ -1,21 +1,23 @@
 """Pure: links from tc-netem lines, and back.
 
+Two words are ours and in no tc line: `ordered` (jitter never reorders) and `mode kernel` (what surprises in the kernel, too), besides
+what `corrupt` may end with.
+
 Source: iproute2 `tc-netem(8)`. What this emulator does not do is refused by name, never ignored.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from typing import Any
 
-from netem import tc_units
+from netem import tc_options
 from netem.errors import ConfigError
 from netem.impairments import kinds
 from netem.impairments.base import Impairment
 from netem.link import LinkConfig
 
 _ALIASES = {"latency": "delay", "drop": "loss"}
-_REFUSED = frozenset({"corrupt", "reorder", "gap", "slot", "limit", "seed", "ecn"})
-_REFUSED_LOSS = frozenset({"state"})
 
 
 def parse_tc(line: str) -> LinkConfig:
@@ -24,37 +26,51 @@ def parse_tc(line: str) -> LinkConfig:
     Raises:
         ConfigError: an option is unknown, given twice, malformed, or one that cannot be honoured.
     """
-    words = [_ALIASES.get(word, word) for word in line.lower().split()]
+    # The path of a table keeps its case.
+    words = [word if "/" in word or word.endswith(".dist") else word.lower() for word in line.split()]
     if "netem" in words:
         del words[: words.index("netem") + 1]
-    impairments: list[Impairment] = []
-    rate_bytes_per_s = math.inf
-    seen: set[str] = set()
-    for option, arguments in _options(words):
-        if option in seen:
+    options: dict[str, list[str]] = {}
+    for option, arguments in _options([_ALIASES.get(word, word) for word in words]):
+        if option in options:
             raise ConfigError("impair", f"second {option}", "every option once")
-        seen.add(option)
-        if option == "rate":
-            rate_bytes_per_s = _rate(arguments)
-        else:
-            impairments.append(_impairment(option, arguments))
-    return LinkConfig(tuple(impairments), rate_bytes_per_s)
+        options[option] = arguments
+    if "gap" in options:
+        if "reorder" not in options:
+            raise ConfigError(
+                "gap", " ".join(options["gap"]), "gap with reorder, which says how many packets are early"
+            )
+        options["reorder"] += ["gap", *options.pop("gap")]
+    fields = _fields(options)
+    kernel = fields.get("mode") == "kernel"
+    impairments = tuple(
+        _impairment(option, options[option], kernel=kernel) for option in options if option in _first_words()
+    )
+    return LinkConfig(impairments, **fields)
 
 
 def describe(config: LinkConfig) -> str:
     """Return the options of a tc line that `parse_tc` reads as `config` (the queue's size apart)."""
     options = [impairment.to_tc() for impairment in config.impairments]
-    if config.rate_bytes_per_s != math.inf:
-        options.append(f"rate {tc_units.format_rate(config.rate_bytes_per_s)}")
+    options += tc_options.describe(config)
     return " ".join(options) or "no impairment"
+
+
+def _fields(options: dict[str, list[str]]) -> dict[str, Any]:
+    """Return what the options say of the link as a whole, as arguments of `LinkConfig`."""
+    fields: dict[str, Any] = {}
+    for option, read in tc_options.READERS.items():
+        if option in options:
+            fields |= read(options[option])
+    return fields
 
 
 def _options(words: list[str]) -> list[tuple[str, list[str]]]:
     """Split words at the options' names."""
-    known = _known_options()
+    known = {*_first_words(), *tc_options.READERS, "gap"}
     options: list[tuple[str, list[str]]] = []
     for word in words:
-        if word in known or word in _REFUSED:
+        if word in known:
             options.append((word, []))
         elif options:
             options[-1][1].append(word)
@@ -65,25 +81,17 @@ def _options(words: list[str]) -> list[tuple[str, list[str]]]:
     return options
 
 
-def _impairment(option: str, arguments: list[str]) -> Impairment:
-    if option in _REFUSED or (option == "loss" and arguments and arguments[0] in _REFUSED_LOSS):
-        raise ConfigError("impair", " ".join((option, *arguments)), _allowed())
+def _impairment(option: str, arguments: Sequence[str], *, kernel: bool) -> Impairment:
     # The longest introduction wins: `loss gemodel` before `loss`.
     words = (option, *arguments)
     kind = max((kind for kind in kinds().values() if words[: len(kind.tc)] == kind.tc), key=lambda kind: len(kind.tc))
-    return kind.from_tc(words[len(kind.tc) :])
+    return kind.from_tc(words[len(kind.tc) :], kernel=kernel)
 
 
-def _rate(arguments: list[str]) -> float:
-    if len(arguments) != 1:
-        raise ConfigError("impair rate", " ".join(arguments), "one rate, without packet overhead or cells")
-    return tc_units.parse_rate_bytes_per_s("impair rate", arguments[0])
-
-
-def _known_options() -> list[str]:
-    return sorted({"rate"} | {kind.tc[0] for kind in kinds().values()})
+def _first_words() -> set[str]:
+    return {kind.tc[0] for kind in kinds().values()}
 
 
 def _allowed() -> str:
-    introductions = sorted({" ".join(kind.tc) for kind in kinds().values()} | {"rate"})
-    return "options " + ", ".join(introductions)
+    introductions = {" ".join(kind.tc) for kind in kinds().values()} | {*tc_options.READERS, "gap"}
+    return "options " + ", ".join(sorted(introductions))

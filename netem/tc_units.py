@@ -14,6 +14,8 @@ _NUMBER = r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
 _PERCENT = re.compile(_NUMBER + r"%?")
 _TIME = re.compile(_NUMBER + r"(s|secs?|ms|msecs?|us|usecs?|ns|nsecs?)?")
 _RATE = re.compile(_NUMBER + r"(?:([kmgt]i?)?(bit|bps))?")
+_WHOLE = re.compile(r"[+-]?\d{1,18}")
+_SIZE = re.compile(_NUMBER + r"([kmg]?)(?:b(it)?)?")
 _SECONDS = {"s": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
@@ -47,8 +49,32 @@ def parse_rate_bytes_per_s(field: str, word: str) -> float:
 def arguments(field: str, words: Sequence[str], *, allowed: str, least: int, most: int) -> list[float]:
     """Read `least` to `most` percentages; raise ConfigError for any other number of words."""
     if not least <= len(words) <= most:
-        raise ConfigError(field, " ".join(words), f"{allowed} (no correlation)")
+        raise ConfigError(field, " ".join(words), allowed)
     return [parse_percent(field, word) for word in words]
+
+
+def parse_whole(field: str, word: str, *, least: int, most: int) -> int:
+    """Read a whole number from `least` to `most`."""
+    if not _WHOLE.fullmatch(word) or not least <= int(word) <= most:
+        raise ConfigError(field, word, f"a whole number from {least} to {most}")
+    return int(word)
+
+
+def parse_size_bytes(field: str, word: str) -> int:
+    """Read `1500`, `2k`, `1mb` (1024s, as tc has it) or `8kbit` in bytes, at least 1."""
+    match = _SIZE.fullmatch(word.lower())
+    size_bytes = (
+        float(match[1]) * 1024.0 ** " kmg".index(match[2] or " ") / (8.0 if match[3] == "it" else 1.0) if match else 0.0
+    )
+    if not 1.0 <= size_bytes <= 2**40:
+        raise ConfigError(field, word, "a size from 1 byte, such as 1500, 64k or 1m")
+    return int(size_bytes)
+
+
+def format_percents(probability: float, correlation: float) -> str:
+    """Write 0.05 with a correlation of 0.25 as `5% 25%`, and without one as `5%`."""
+    text = format_percent(probability)
+    return f"{text} {format_percent(correlation)}" if correlation else text
 
 
 def format_percent(probability: float) -> str:

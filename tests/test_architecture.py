@@ -35,6 +35,7 @@ IMPURE_METHODS = frozenset(
 )
 # The only pure modules that read files, the experimenter's own, never a node's: what is published, what was, and own code.
 READERS = {
+    "netem.table_file": {"open"},
     "node.content": {"os", "pathlib", "open"},
     "node.plugins": {"open"},
     "scenarios.shared_claims": {"read_bytes"},

@@ -6,6 +6,7 @@ Source: DESIGN section 3; tc-netem for the meaning of each kind.
 from __future__ import annotations
 
 import abc
+import importlib
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
@@ -16,43 +17,66 @@ from netem.loss_chain import LossChain
 
 LOST = -1
 NO_COPY = -2
+RUINED = -3
+UNUSUAL = -4
 
 
 class Columns:
     """The fates of a block of `packets` packets, filled by one impairment after the other.
 
-    `lost` (bool), `delay_ns` (int64, added up) and `copy` (bool) have one element a packet. With `copying`, so have
-    `copy_lost` and `copy_delay_ns`, the fate of the copy if there is one: it passes loss and delay with uniforms of its
-    own. Without, these two are empty, and no uniforms are drawn for them.
+    One element a packet: `lost` (bool), `delay_ns` (int64, added up), `copy` (bool), `early` (bool: it skips delay and
+    rate), `ruined` (bool: damaged, and that loses it), `damage` (float64: where in [0, 1) of the payload a bit is flipped, else
+    -1). With `copying`, `copies` are the same columns for the packets' copies: a copy passes everything but duplication with
+    uniforms of its own. Without, no uniforms are drawn for them.
     """
 
-    __slots__ = ("copy", "copy_delay_ns", "copy_lost", "copying", "delay_ns", "lost")
+    __slots__ = ("copies", "copy", "damage", "delay_ns", "early", "lost", "ruined", "unusual")
 
     def __init__(self, packets: int, *, copying: bool) -> None:
-        copies = packets if copying else 0
-        self.copying = copying
         self.lost = np.zeros(packets, dtype=bool)
         self.delay_ns = np.zeros(packets, dtype=np.int64)
         self.copy = np.zeros(packets, dtype=bool)
-        self.copy_lost = np.zeros(copies, dtype=bool)
-        self.copy_delay_ns = np.zeros(copies, dtype=np.int64)
+        self.copies = Columns(packets, copying=False) if copying else None
+        # Most links have none of these: their arrays come into being with the first.
+        self.early = self.ruined = self.unusual = _NOTHING
+        self.damage = _NOWHERE
+
+    def hasten(self, packets: np.ndarray) -> None:
+        """Send some packets (bool) at once."""
+        self.early = self.early | packets
+        self.unusual = self.unusual | packets
+
+    def ruin(self, packets: np.ndarray) -> None:
+        """Let damage lose some packets (bool)."""
+        self.ruined = self.ruined | packets
+
+    def flip(self, packets: np.ndarray, where: np.ndarray) -> None:
+        """Flip a bit of some packets (bool), `where` in [0, 1) of their payload."""
+        self.damage = np.maximum(self.damage, np.where(packets, where, -1.0))
+        self.unusual = self.unusual | packets
 
     def fates(self) -> list[int]:
-        """Return each packet's delay in ns, or LOST. As in tc-netem, loss and duplication of one packet cancel."""
-        lost = self.lost & ~self.copy if self.copying else self.lost
-        fates: list[int] = np.where(lost, LOST, self.delay_ns).tolist()
+        """Return each packet's delay in ns, LOST, RUINED, or UNUSUAL: see the columns.
+
+        As in tc-netem, loss and duplication of one packet cancel.
+        """
+        fate, lost = self.delay_ns, self.lost
+        if self.copies is not None:
+            made = self.copy & ~lost
+            lost = lost & ~self.copy
+            self.copy = made
+            self.unusual = self.unusual | made
+        if self.unusual is not _NOTHING:
+            fate = np.where(self.unusual, UNUSUAL, fate)
+        if self.ruined is not _NOTHING:
+            # A copy was made before its original came to harm.
+            fate = np.where(self.ruined & ~self.copy, RUINED, fate)
+        fates: list[int] = np.where(lost, LOST, fate).tolist()
         return fates
 
-    def copies(self) -> list[int]:
-        """Return for each packet its copy's delay in ns, LOST, or NO_COPY; empty if no packet has one."""
-        if not self.copying:
-            return []
-        made = self.copy & ~self.lost
-        if not made.any():
-            return []
-        fate = np.where(self.copy_lost, LOST, self.copy_delay_ns)
-        copies: list[int] = np.where(made, fate, NO_COPY).tolist()
-        return copies
+
+_NOTHING = np.zeros(1, dtype=bool)
+_NOWHERE = np.full(1, -1.0)
 
 
 class Impairment(abc.ABC):
@@ -70,8 +94,8 @@ class Impairment(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def from_tc(cls, arguments: Sequence[str]) -> Self:
-        """Read the words after `tc`; raise ConfigError for any that this kind cannot honour."""
+    def from_tc(cls, arguments: Sequence[str], *, kernel: bool = False) -> Self:
+        """Read the words after `tc`, for an honest link or the kernel's; raise ConfigError for any that cannot be honoured."""
 
     @abc.abstractmethod
     def to_tc(self) -> str:
@@ -82,7 +106,7 @@ class Impairment(abc.ABC):
         """Say whether `decide` looks at the uniforms at all."""
 
     @abc.abstractmethod
-    def decide(self, columns: Columns, uniforms: np.ndarray, state: int) -> int:
+    def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Fill a block's columns and return the state after it.
 
         Args:
@@ -93,9 +117,9 @@ class Impairment(abc.ABC):
         Deciding a block in two parts gives the same columns and state as in one.
         """
 
-    def start(self) -> int:
+    def start(self) -> float:
         """Return the state before the first packet."""
-        return 0
+        return 0.0
 
     def loss_chain(self) -> LossChain:
         """Return the law of the losses, for predictions."""
@@ -109,6 +133,10 @@ class Impairment(abc.ABC):
         """Return the variance of the loss rate measured over `packets` packets, correlation included."""
         return self.loss_chain().variance(packets)
 
+    def mean_burst(self) -> float:
+        """Return the mean number of packets lost in a row; 0 without loss."""
+        return self.loss_chain().mean_burst()
+
     def mean_delay_s(self) -> float:
         """Return the expected delay."""
         return 0.0
@@ -117,8 +145,35 @@ class Impairment(abc.ABC):
         """Return the standard deviation of the delay before it is clamped at 0, which only narrows it."""
         return 0.0
 
+    def delay_spread_s(self) -> float:
+        """Return s: the sum of n delays strays from its mean as n of a normal law with deviation s do, memory included.
+
+        E exp(t x stray) <= exp(n s^2 t^2 / 2), for t up to what `delay_bound_s` leaves.
+        """
+        return self.delay_sd_s()
+
+    def delay_bound_s(self) -> float:
+        """Return 0 if the spread holds for every t; else b: it is s^2 / (1 - b t / 3) (Bernstein's inequality)."""
+        return 0.0
+
+    def delay_quantiles_s(self, shares: np.ndarray) -> np.ndarray:
+        """Return the delays that these shares (float64, in [0, 1)) of packets stay below."""
+        return np.zeros_like(shares)
+
     def copy_rate(self) -> float:
         """Return the probability that a packet is duplicated."""
+        return 0.0
+
+    def early_rate(self) -> float:
+        """Return the long-run share of packets that skip delay and rate."""
+        return 0.0
+
+    def corrupt_rate(self) -> float:
+        """Return the long-run share of packets that are damaged, whether that loses them or not."""
+        return 0.0
+
+    def memory(self) -> float:
+        """Return how strongly one packet's fate (its loss apart) correlates with the next one's: 0 to below 1."""
         return 0.0
 
 
@@ -132,3 +187,11 @@ def check_duration(field: str, value_s: float) -> None:
     """Raise ConfigError unless 0 <= value_s <= 3600."""
     if not 0.0 <= value_s <= 3600.0:
         raise ConfigError(field, value_s, "0 to 3600 seconds")
+
+
+def check_correlation(field: str, value: float) -> None:
+    """Raise ConfigError unless 0 <= value < 1: at 1 every packet would share the first one's fate."""
+    if not 0.0 <= value < 1.0:
+        raise ConfigError(f"{field} correlation", value, "0 to below 1 (100%)")
+    if value:
+        importlib.import_module("scipy.special")  # not at the first packet: that would be lag of the event loop

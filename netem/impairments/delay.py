@@ -1,6 +1,7 @@
-"""Pure: constant delay with uniform or normal jitter.
+"""Pure: constant delay with jitter of several laws, with or without correlation.
 
-Source: tc-netem `delay` (uniform is its default; jitter is then half the range).
+Source: tc-netem `delay` (uniform is its default; jitter is then half the range); `tabledist` of Linux `sch_netem.c`. Spreads with
+memory: Fan, Jiang and Sun 2021 and Jiang, Sun and Fan 2018 (Hoeffding's and Bernstein's inequalities for Markov chains).
 """
 
 from __future__ import annotations
@@ -16,18 +17,27 @@ import numpy as np
 
 from netem import tc_units
 from netem.clock import S
+from netem.correlation import FRESH, filtered_words, normals
+from netem.distributions import NAMES, TABLE_SCALE, Law, kernel_table, law
 from netem.errors import ConfigError
-from netem.impairments.base import Columns, Impairment, check_duration
+from netem.impairments.base import Columns, Impairment, check_correlation, check_duration
+from netem.table_file import read_table
 
-DISTRIBUTIONS = ("uniform", "normal")
+_ALLOWED = f"TIME [JITTER [CORRELATION]] [distribution {'|'.join(NAMES)}|FILE]"
+_MOST_KERNEL_JITTER_S = (2**31 - 1) / S
+_MOST_FOLDED_JITTER_S = 0.2
+_POINTS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Delay(Impairment):
     """Delay packets by `delay_s` plus a jitter, never by less than 0.
 
-    `jitter_s` is half the range of the `uniform` distribution, the standard deviation of the `normal` one. Jitter
-    reorders packets, unless the link has a rate.
+    `jitter_s` is half the range of the `uniform` distribution and the standard deviation of the others. `distribution` names one of
+    `NAMES`, or the file that `table` (int16, little-endian) was read from. A `correlation` keeps the distribution (Gaussian copula).
+    In the kernel's mode the tables are the kernel's, whose deviation is not 1, and so is the filter; as the kernel then takes the
+    draw modulo the table's length, or twice the jitter, its correlation comes to nothing. Jitter reorders packets, unless the link
+    has a rate or keeps them `ordered`. A copy's jitter is its own.
     """
 
     name: ClassVar[str] = "delay"
@@ -38,36 +48,54 @@ class Delay(Impairment):
     delay_s: float
     jitter_s: float = 0.0
     distribution: str = "uniform"
+    correlation: float = 0.0
+    table: bytes = b""
+    kernel: bool = False
 
     def __post_init__(self) -> None:
         check_duration("delay_s", self.delay_s)
         check_duration("jitter_s", self.jitter_s)
-        if self.distribution not in DISTRIBUTIONS:
-            raise ConfigError("delay distribution", self.distribution, " or ".join(DISTRIBUTIONS))
-        if self.distribution == "normal":
+        check_correlation("delay", self.correlation)
+        if self.kernel and self.jitter_s > _MOST_KERNEL_JITTER_S:
+            raise ConfigError("jitter_s", self.jitter_s, "0 to 2.147 s in the kernel's mode")
+        if self.kernel and self.correlation and self.jitter_s > _MOST_FOLDED_JITTER_S:
+            # Beyond, the filter's law shows through the modulo, and no prediction here would hold.
+            raise ConfigError("jitter_s", self.jitter_s, "0 to 0.2 s with a correlation in the kernel's mode")
+        if not self.table and self.distribution not in NAMES:
+            raise ConfigError("delay distribution", self.distribution, " or ".join(NAMES))
+        if self.distribution != "uniform":
             # Not at the first packet: a tenth of a second there would be lag of the event loop.
             importlib.import_module("scipy.special")
 
     @classmethod
-    def from_tc(cls, arguments: Sequence[str]) -> Self:
-        """Read `TIME [JITTER [distribution uniform|normal]]`; as in tc, a distribution needs delay and jitter."""
+    def from_tc(cls, arguments: Sequence[str], *, kernel: bool = False) -> Self:
+        """Read `TIME [JITTER [CORRELATION]] [distribution NAME|FILE]`; as in tc, a distribution needs delay and jitter."""
         words = list(arguments)
-        distribution = "uniform"
+        distribution, table = "uniform", b""
         if "distribution" in words:
             place = words.index("distribution")
             distribution = " ".join(words[place + 1 :])
             del words[place:]
-        allowed = "TIME [JITTER [distribution uniform|normal]] (no correlation)"
-        if not 1 <= len(words) <= 2 or (distribution != "uniform" and len(words) < 2):
-            raise ConfigError("delay", " ".join(arguments), allowed)
-        times_s = [tc_units.parse_time_s("delay", word) for word in (*words, "0")]
-        return cls(times_s[0], times_s[1], distribution)
+            if "/" in distribution or distribution.endswith(".dist"):
+                table = read_table(distribution)
+            elif distribution not in NAMES:
+                allowed = f"{', '.join(NAMES)}, or the path of a table (its file holds integers, 8192 for one jitter)"
+                raise ConfigError("delay distribution", distribution, allowed)
+        if not 1 <= len(words) <= 3:
+            raise ConfigError("delay", " ".join(arguments), _ALLOWED)
+        times_s = [tc_units.parse_time_s("delay", word) for word in (*words[:2], "0")]
+        correlation = tc_units.parse_percent("delay correlation", words[2]) if len(words) > 2 else 0.0
+        if distribution != "uniform" and len(words) < 2:
+            raise ConfigError("delay", " ".join(arguments), "a delay and a jitter with a distribution")
+        return cls(times_s[0], times_s[1], distribution, correlation, table, kernel=kernel)
 
     def to_tc(self) -> str:
-        """Return `delay TIME [JITTER [distribution normal]]`."""
+        """Return `delay TIME [JITTER [CORRELATION]] [distribution NAME]`."""
         text = f"delay {tc_units.format_time(self.delay_s)}"
         if self.jitter_s > 0.0:
             text += f" {tc_units.format_time(self.jitter_s)}"
+            if self.correlation:
+                text += f" {tc_units.format_percent(self.correlation)}"
             if self.distribution != "uniform":
                 text += f" distribution {self.distribution}"
         return text
@@ -76,41 +104,94 @@ class Delay(Impairment):
         """Say whether there is jitter."""
         return self.jitter_s > 0.0
 
-    def decide(self, columns: Columns, uniforms: np.ndarray, state: int) -> int:
+    def start(self) -> float:
+        """Return the state before the first draw."""
+        return FRESH
+
+    def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Add to the delays of packets (row 0) and copies (row 1)."""
+        copies = columns.copies
         if not self.is_random():
             columns.delay_ns += round(self.delay_s * S)
-            columns.copy_delay_ns += round(self.delay_s * S)
+            if copies is not None:
+                copies.delay_ns += round(self.delay_s * S)
             return state
-        columns.delay_ns += self._delays_ns(uniforms[0])
-        if columns.copying:
-            columns.copy_delay_ns += self._delays_ns(uniforms[1])
-        return state
+        delays_ns, after = self._delays_ns(uniforms[0], self.correlation, state)
+        columns.delay_ns += delays_ns
+        if copies is not None:
+            copies.delay_ns += self._delays_ns(uniforms[1], 0.0, FRESH)[0]
+        return after
 
-    def _delays_ns(self, uniforms: np.ndarray) -> np.ndarray:
-        if self.distribution == "normal":
-            # Imported late, see `__post_init__`: most links have no normal jitter.
-            from scipy.special import ndtri
+    def _delays_ns(self, uniforms: np.ndarray, rho: float, state: float) -> tuple[np.ndarray, float]:
+        if self.kernel:
+            words, state = filtered_words(uniforms, rho, state)
+            return self._kernel_delays_ns(words), state
+        if rho:
+            values, state = normals(uniforms, rho, state)
+            if self.distribution != "normal":
+                from scipy.special import ndtr
 
-            delays_ns: np.ndarray = ndtri(uniforms)
+                values = self._law().quantiles(ndtr(values))
         else:
-            delays_ns = 2.0 * uniforms - 1.0
-        delays_ns *= self.jitter_s * S  # in place: fresh memory costs as much as the sums
-        delays_ns += self.delay_s * S
-        np.maximum(delays_ns, 0.0, out=delays_ns)
-        np.rint(delays_ns, out=delays_ns)
-        return delays_ns.astype(np.int64)
+            values = self._law().quantiles(uniforms)
+        values = values * (self.jitter_s * S)
+        values += self.delay_s * S  # in place: fresh memory costs as much as the sums
+        np.maximum(values, 0.0, out=values)
+        np.rint(values, out=values)
+        return values.astype(np.int64), state
+
+    def _kernel_delays_ns(self, words: np.ndarray) -> np.ndarray:
+        delay_ns, jitter_ns = round(self.delay_s * S), round(self.jitter_s * S)
+        if self.distribution == "uniform" and not self.table:
+            uniform_ns: np.ndarray = np.maximum(delay_ns - jitter_ns + words % (2 * max(jitter_ns, 1)), 0)
+            return uniform_ns
+        entries = np.frombuffer(self.table, "<i2").astype(np.int64) if self.table else kernel_table(self.distribution)
+        entry = entries[words % len(entries)]
+        whole, rest = divmod(jitter_ns, int(TABLE_SCALE))
+        half = np.where(entry >= 0, 4096, -4096)  # rounded half away from zero, as C's division then cuts towards it
+        part = np.trunc((rest * entry + half) / TABLE_SCALE).astype(np.int64)
+        delays_ns: np.ndarray = np.maximum(delay_ns + whole * entry + part, 0)
+        return delays_ns
+
+    def _law(self) -> Law:
+        return law(self.distribution, self.table, kernel=self.kernel)
 
     def mean_delay_s(self) -> float:
         """Return the expected delay, the clamp at 0 included."""
         mean, jitter = self.delay_s, self.jitter_s
         if jitter == 0.0:
             return mean
-        if self.distribution == "normal":
+        if self.distribution == "normal" and not self.kernel:
             normal = statistics.NormalDist()
             return mean * normal.cdf(mean / jitter) + jitter * normal.pdf(mean / jitter)
-        return mean if mean >= jitter else (mean + jitter) ** 2 / (4.0 * jitter)
+        if self.distribution == "uniform" and not self.table:
+            return mean if mean >= jitter else (mean + jitter) ** 2 / (4.0 * jitter)
+        return float(self.delay_quantiles_s((np.arange(_POINTS) + 0.5) / _POINTS).mean())
 
     def delay_sd_s(self) -> float:
         """Return the standard deviation before the clamp at 0."""
-        return self.jitter_s if self.distribution == "normal" else self.jitter_s / math.sqrt(3.0)
+        return self.jitter_s * self._law().sd
+
+    def delay_spread_s(self) -> float:
+        """Return the spread of sums: with memory, that of a chain which forgets by the correlation with every packet."""
+        found, rho = self._law(), 0.0 if self.kernel else self.correlation
+        if rho == 0.0:
+            return self.jitter_s * found.spread
+        base = found.sd if found.bound or math.isinf(found.reach) else found.reach
+        return self.jitter_s * base * math.sqrt((1.0 + rho) / (1.0 - rho))
+
+    def delay_bound_s(self) -> float:
+        """Return the largest deviation of a law that is not sub-Gaussian, 0 for others."""
+        rho = 0.0 if self.kernel else self.correlation
+        return self.jitter_s * self._law().bound * (15.0 / (1.0 - rho) if rho else 1.0)
+
+    def delay_quantiles_s(self, shares: np.ndarray) -> np.ndarray:
+        """Return quantiles of the delay, the clamp at 0 included."""
+        if self.jitter_s == 0.0:
+            return np.full_like(shares, self.delay_s)
+        quantiles: np.ndarray = np.maximum(self.delay_s + self.jitter_s * self._law().quantiles(shares), 0.0)
+        return quantiles
+
+    def memory(self) -> float:
+        """Return the correlation, if it has an effect."""
+        return 0.0 if self.kernel else self.correlation

@@ -12,14 +12,16 @@ from typing import ClassVar, Self
 import numpy as np
 
 from netem import tc_units
-from netem.impairments.base import Columns, Impairment, check_probability
+from netem.correlation import FRESH, hits
+from netem.impairments.base import Columns, Impairment, check_correlation, check_probability
+from netem.memory_loss import kernel_rate
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate(Impairment):
-    """Send a second copy of a packet with `probability`.
+    """Send a second copy of a packet with `probability`; a `correlation` lets copies cluster (see `Loss`).
 
-    The copy passes the link's losses and delays on its own and is not duplicated again. If the packet is lost by the
+    The copy passes everything else of the link on its own and is not duplicated again. If the packet is lost by the
     same link, the two cancel and one packet goes on. With independent loss l and duplication d, a packet arrives
     1 - l + d (1 - l + l^2) times on average.
     """
@@ -30,29 +32,42 @@ class Duplicate(Impairment):
     copy_rows: ClassVar[int] = 0
 
     probability: float
+    correlation: float = 0.0
+    kernel: bool = False
 
     def __post_init__(self) -> None:
         check_probability("duplicate", self.probability)
+        check_correlation("duplicate", self.correlation)
 
     @classmethod
-    def from_tc(cls, arguments: Sequence[str]) -> Self:
-        """Read `P`."""
-        return cls(*tc_units.arguments("duplicate", arguments, allowed="PERCENT", least=1, most=1))
+    def from_tc(cls, arguments: Sequence[str], *, kernel: bool = False) -> Self:
+        """Read `P [CORRELATION]`."""
+        values = tc_units.arguments("duplicate", arguments, allowed="PERCENT [CORRELATION]", least=1, most=2)
+        return cls(values[0], values[1] if len(values) > 1 else 0.0, kernel)
 
     def to_tc(self) -> str:
-        """Return `duplicate P%`."""
-        return f"duplicate {tc_units.format_percent(self.probability)}"
+        """Return `duplicate P% [CORRELATION%]`."""
+        return f"duplicate {tc_units.format_percents(self.probability, self.correlation)}"
 
     def is_random(self) -> bool:
         """Say whether anything is ever duplicated."""
         return self.probability > 0.0
 
-    def decide(self, columns: Columns, uniforms: np.ndarray, state: int) -> int:
-        """Copy the packets whose uniform is below the probability."""
+    def start(self) -> float:
+        """Return the state before the first draw."""
+        return FRESH
+
+    def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
+        """Copy the packets whose draw is below the probability."""
         if self.is_random():
-            columns.copy |= uniforms[0] < self.probability
+            copy, state = hits(uniforms[0], self.probability, rho=self.correlation, state=state, kernel=self.kernel)
+            columns.copy |= copy
         return state
 
     def copy_rate(self) -> float:
-        """Return the probability."""
-        return self.probability
+        """Return how often packets are duplicated."""
+        return kernel_rate(self.probability, self.correlation) if self.kernel else self.probability
+
+    def memory(self) -> float:
+        """Return the correlation."""
+        return self.correlation

@@ -57,7 +57,7 @@ class GilbertElliott(Impairment):
         return cls(p=min(rate / (mean_burst * (1.0 - rate)), 1.0), r=1.0 / mean_burst)
 
     @classmethod
-    def from_tc(cls, arguments: Sequence[str]) -> Self:
+    def from_tc(cls, arguments: Sequence[str], *, kernel: bool = False) -> Self:  # noqa: ARG003 - the same either way
         """Read `P [R [1-H [1-K]]]`; R defaults to 1 - P."""
         values = tc_units.arguments("loss gemodel", arguments, allowed="P [R [1-H [1-K]]]", least=1, most=4)
         return cls(*values) if len(values) > 1 else cls(values[0], 1.0 - values[0])
@@ -71,16 +71,16 @@ class GilbertElliott(Impairment):
         """Say yes: the chain always steps."""
         return True
 
-    def decide(self, columns: Columns, uniforms: np.ndarray, state: int) -> int:
+    def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Step the chain by row 0; lose packets by row 1 and copies by row 2."""
         states = self._states(uniforms[0], state)
         risk = np.where(states[:-1], self.bad, self.good)
         columns.lost |= uniforms[1] < risk
-        if columns.copying:
-            columns.copy_lost |= uniforms[2] < risk
-        return int(states[-1])
+        if columns.copies is not None:
+            columns.copies.lost |= uniforms[2] < risk
+        return float(states[-1])
 
-    def _states(self, uniforms: np.ndarray, state: int) -> np.ndarray:
+    def _states(self, uniforms: np.ndarray, state: float) -> np.ndarray:
         """Return the states (bool, True is bad) before each packet, and after the last."""
         from_good = uniforms < self.p
         from_bad = uniforms < 1.0 - self.r

@@ -15,23 +15,45 @@ from scipy import stats
 
 from netem.errors import ConfigError
 from netem.impairments import kinds
-from netem.impairments.base import LOST, NO_COPY, Columns, Impairment
+from netem.impairments.base import LOST, RUINED, UNUSUAL, Columns, Impairment
+from netem.impairments.corrupt import Corrupt
 from netem.impairments.delay import Delay
 from netem.impairments.duplicate import Duplicate
 from netem.impairments.gilbert_elliott import GilbertElliott
 from netem.impairments.loss import Loss
+from netem.impairments.loss_state import LossState
+from netem.impairments.reorder import Reorder
 from netem.randomness import BlockUniforms
 from netem.tc import parse_tc
 
 SAMPLES = {
+    "corrupt": [
+        Corrupt(0.0),
+        Corrupt(0.02),
+        Corrupt(0.1, 0.5),
+        Corrupt(0.1, 0.25, "as-loss", kernel=True),
+        Corrupt(1.0, 0.0, "as-loss"),
+    ],
     "delay": [
         Delay(0.05),
         Delay(0.05, 0.01),
         Delay(0.01, 0.02),
         Delay(0.05, 0.01, "normal"),
         Delay(0.0, 0.01, "normal"),
+        Delay(0.05, 0.01, "pareto"),
+        Delay(0.05, 0.01, "paretonormal", 0.5),
+        Delay(0.05, 0.01, correlation=0.9),
+        Delay(0.05, 0.01, "normal", 0.25, kernel=True),
+        Delay(0.05, 0.01, "pareto", kernel=True),
+        Delay(0.05, 0.01, correlation=0.5, kernel=True),
     ],
-    "duplicate": [Duplicate(0.0), Duplicate(0.1), Duplicate(1.0)],
+    "duplicate": [
+        Duplicate(0.0),
+        Duplicate(0.1),
+        Duplicate(1.0),
+        Duplicate(0.3, 0.25),
+        Duplicate(0.3, 0.25, kernel=True),
+    ],
     "gilbert_elliott": [
         GilbertElliott(0.01, 0.3),
         GilbertElliott(0.02, 0.2, 0.7, 0.001),
@@ -40,14 +62,39 @@ SAMPLES = {
         GilbertElliott(0.3, 0.7),
         GilbertElliott(0.0, 0.5, 1.0, 0.2),
     ],
-    "loss": [Loss(0.0), Loss(0.05), Loss(1.0)],
+    "loss": [Loss(0.0), Loss(0.05), Loss(1.0), Loss(0.05, 0.5), Loss(0.2, 0.25, kernel=True)],
+    "loss_state": [
+        LossState(0.0, 0.5),
+        LossState(0.02, 0.2, 0.1, 0.5, 0.005),
+        LossState(0.05, 0.9, 0.05, 0.5, 0.01),
+        LossState(0.0, 1.0, 0.0, 1.0, 0.1),
+    ],
+    "reorder": [Reorder(0.0), Reorder(0.25), Reorder(0.25, 0.5), Reorder(0.5, gap=5), Reorder(0.2, 0.25, kernel=True)],
 }
 EACH = [
     pytest.param(sample, id=f"{name}-{index}")
     for name, samples in SAMPLES.items()
     for index, sample in enumerate(samples)
 ]
-FIELDS = ("lost", "delay_ns", "copy", "copy_lost", "copy_delay_ns")
+FIELDS = ("lost", "delay_ns", "copy", "early", "ruined", "damage")
+
+
+def line_of(impairment):
+    """Return a tc line that has the impairment; some need company."""
+    line = impairment.to_tc()
+    if isinstance(impairment, Reorder):
+        line = "delay 10ms " + line
+    return line + (" mode kernel" if getattr(impairment, "kernel", False) else "")
+
+
+def columns_of(columns):
+    """Return every column of packets and copies at full length, by name."""
+    found = {}
+    for prefix, part in (("", columns), ("copy's ", columns.copies)):
+        if part is not None:
+            for field in FIELDS:
+                found[prefix + field] = np.broadcast_to(getattr(part, field), part.lost.shape)
+    return found
 
 
 def uniforms(impairment, packets, *, copying=True, run_seed=1):
@@ -82,7 +129,7 @@ def test_a_kind_is_a_frozen_value(impairment):
 
 @pytest.mark.parametrize("impairment", EACH)
 def test_its_tc_option_reads_back(impairment):
-    assert parse_tc(impairment.to_tc()).impairments == (impairment,)
+    assert parse_tc(line_of(impairment)).impairments[-1] == impairment
 
 
 @pytest.mark.parametrize("kind", [kind for _, kind in sorted(kinds().items())])
@@ -104,17 +151,17 @@ def test_a_block_in_two_parts_is_the_block_in_one(impairment, cut):
     first, middle = decide(impairment, draws[:, :cut])
     second, last = decide(impairment, draws[:, cut:], state=middle)
     assert last == after
-    for field in FIELDS:
-        parts = np.concatenate((getattr(first, field), getattr(second, field)))
-        np.testing.assert_array_equal(parts, getattr(whole, field))
+    parts = columns_of(first), columns_of(second)
+    for field, column in columns_of(whole).items():
+        np.testing.assert_array_equal(np.concatenate([part[field] for part in parts]), column)
 
 
 @pytest.mark.parametrize("impairment", EACH)
 def test_leaving_the_copies_out_does_not_change_the_packets(impairment):
     with_copies, _ = decide(impairment, uniforms(impairment, 500))
     without, _ = decide(impairment, uniforms(impairment, 500, copying=False), copying=False)
-    np.testing.assert_array_equal(with_copies.lost, without.lost)
-    np.testing.assert_array_equal(with_copies.delay_ns, without.delay_ns)
+    for field, column in columns_of(without).items():
+        np.testing.assert_array_equal(columns_of(with_copies)[field], column)
 
 
 @pytest.mark.parametrize("impairment", EACH)
@@ -123,24 +170,28 @@ def test_a_kind_that_is_not_random_needs_no_uniforms(impairment):
         drawn, _ = decide(impairment, uniforms(impairment, 9))
         undrawn = Columns(9, copying=True)
         impairment.decide(undrawn, np.empty((0, 0)), impairment.start())
-        for field in FIELDS:
-            np.testing.assert_array_equal(getattr(drawn, field), getattr(undrawn, field))
+        for field, column in columns_of(undrawn).items():
+            np.testing.assert_array_equal(columns_of(drawn)[field], column)
 
 
 @pytest.mark.parametrize("impairment", EACH)
 def test_realised_rates_and_delays_agree_with_the_predictions(impairment):
     packets = 400_000
     columns, _ = decide(impairment, uniforms(impairment, packets))
-    for lost in (columns.lost, columns.copy_lost):
+    memory = (1 + impairment.memory()) / (1 - impairment.memory())  # the most by which it widens a variance
+    for part in (columns, columns.copies):
         # The start in the good state shifts the rate by less than one burst.
         allowed = 5 * math.sqrt(impairment.loss_variance(packets)) + 10 / packets
-        assert abs(lost.mean() - impairment.loss_rate()) <= allowed
-    for delay_ns in (columns.delay_ns, columns.copy_delay_ns):
-        allowed_s = 5 * impairment.delay_sd_s() / math.sqrt(packets) + 1e-9
-        assert abs(delay_ns.mean() / 1e9 - impairment.mean_delay_s()) <= allowed_s
-        assert delay_ns.min() >= 0
+        assert abs(part.lost.mean() - impairment.loss_rate()) <= allowed
+        allowed_s = 5 * impairment.delay_spread_s() / math.sqrt(packets) + 2e-9
+        assert abs(part.delay_ns.mean() / 1e9 - impairment.mean_delay_s()) <= allowed_s
+        assert part.delay_ns.min() >= 0
+        damaged = np.broadcast_to(part.ruined | (part.damage >= 0.0), part.lost.shape)
+        for chosen, rate in ((part.early, impairment.early_rate()), (damaged, impairment.corrupt_rate())):
+            realised = np.broadcast_to(chosen, part.lost.shape).mean()
+            assert abs(realised - rate) <= 5 * math.sqrt(rate * (1 - rate) * memory / packets)
     copies = impairment.copy_rate()
-    assert abs(columns.copy.mean() - copies) <= 5 * math.sqrt(copies * (1 - copies) / packets)
+    assert abs(columns.copy.mean() - copies) <= 5 * math.sqrt(copies * (1 - copies) * memory / packets)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +206,7 @@ def test_jitter_has_the_named_distribution(delay, law):
     assert stats.kstest(columns.delay_ns / 1e9, law.cdf).pvalue > 1e-4
     assert delay.delay_sd_s() == pytest.approx(law.std())
     # The copy's delay is its own.
-    assert abs(np.corrcoef(columns.delay_ns, columns.copy_delay_ns)[0, 1]) < 5 / math.sqrt(50_000)
+    assert abs(np.corrcoef(columns.delay_ns, columns.copies.delay_ns)[0, 1]) < 5 / math.sqrt(50_000)
 
 
 def step_by_step(chain, draws, state):
@@ -226,20 +277,90 @@ def test_copies_arrive_as_often_as_tc_says():
     columns = Columns(packets, copying=True)
     for impairment in (Loss(loss), Duplicate(copy_rate)):
         impairment.decide(columns, uniforms(impairment, packets), 0)
-    arrived = sum(fate != LOST for fate in columns.fates()) + sum(copy >= 0 for copy in columns.copies())
+    delivered = (np.array(columns.fates()) != LOST).sum() + (columns.copy & ~columns.copies.lost).sum()
     predicted = 1 - loss + copy_rate * (1 - loss + loss**2)
     assert predicted == pytest.approx(0.884)
     # A packet arrives 0, 1 or 2 times, so the standard deviation of that number is at most 1.
-    assert abs(arrived / packets - predicted) < 5 / math.sqrt(packets)
+    assert abs(delivered / packets - predicted) < 5 / math.sqrt(packets)
 
 
 def test_fates_and_copies_of_all_four_cases():
     columns = Columns(4, copying=True)
     columns.delay_ns += 7
-    columns.copy_delay_ns += 9
     columns.lost[:] = [False, True, False, True]
     columns.copy[:] = [False, False, True, True]
-    assert columns.fates() == [7, LOST, 7, 7]
-    assert columns.copies() == [NO_COPY, NO_COPY, 9, NO_COPY]
-    columns.copy_lost[:] = True
-    assert columns.copies() == [NO_COPY, NO_COPY, LOST, NO_COPY]
+    assert columns.fates() == [7, LOST, UNUSUAL, 7]
+    assert columns.copy.tolist() == [False, False, True, False]
+
+
+def test_damage_and_haste_show_in_the_fates_and_loss_comes_first():
+    columns = Columns(5, copying=False)
+    columns.delay_ns += 7
+    columns.lost[0] = True
+    columns.hasten(np.array([True, True, False, False, False]))
+    columns.flip(np.array([False, False, True, False, False]), np.full(5, 0.5))
+    columns.ruin(np.array([True, False, False, True, False]))
+    assert columns.fates() == [LOST, UNUSUAL, UNUSUAL, RUINED, 7]
+    assert columns.damage.tolist() == [-1.0, -1.0, 0.5, -1.0, -1.0]
+
+
+def test_bits_are_flipped_anywhere():
+    corrupt = Corrupt(0.05, 0.3)
+    columns, _ = decide(corrupt, uniforms(corrupt, 400_000))
+    for part in (columns, columns.copies):
+        where = part.damage[part.damage >= 0.0]
+        assert stats.kstest(where, stats.uniform.cdf).pvalue > 1e-4
+
+
+def test_early_packets_are_at_least_a_gap_apart():
+    reorder = Reorder(0.3, gap=4)
+    columns, _ = decide(reorder, uniforms(reorder, 10_000))
+    early = np.flatnonzero(columns.early)
+    assert np.diff(early).min() == 4
+    assert early[0] >= 3  # as in tc, where the gap's packets come first
+
+
+def four_states(chain, draws):
+    """Run the chain as tc does, one packet at a time."""
+    state, lost = 1, []
+    for draw in draws:
+        if state == 1:
+            state = 4 if draw < chain.p14 else 3 if draw < chain.p14 + chain.p13 else 1
+        elif state == 2:
+            state = 3 if draw < chain.p23 else 2
+        elif state == 3:
+            state = 2 if draw < chain.p32 else 1 if draw < chain.p32 + chain.p31 else 3
+        else:
+            state = 1
+        lost.append(state in {3, 4})
+    return lost
+
+
+@pytest.mark.parametrize("chain", [LossState(0.2, 0.3, 0.4, 0.5, 0.1), LossState(0.6, 0.5, 0.5, 0.2, 0.4)])
+def test_the_four_states_are_those_of_tc(chain):
+    draws = uniforms(chain, 2_000)
+    columns, _ = decide(chain, draws)
+    assert columns.lost.tolist() == four_states(chain, draws[0])
+
+
+@pytest.mark.parametrize(
+    ("chain", "rate", "burst"),
+    [(LossState(0.02, 0.2, 0.1, 0.5, 0.005), 0.0933, 3.0), (LossState(0.05, 0.9, 0.05, 0.5, 0.01), 0.0612, 1.044)],
+)
+def test_the_four_states_have_their_closed_forms(chain, rate, burst):
+    assert chain.loss_rate() == pytest.approx(rate, rel=2e-3)
+    assert chain.mean_burst() == pytest.approx(burst, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ((0.6, 0.5, 0.0, 1.0, 0.5), "p13 \\+ p14"),
+        ((0.1, 0.6, 0.5), "p31 \\+ p32"),
+        ((0.1, 0.0), "p31"),
+        ((0.1, 0.5, 0.2, 0.0), "p23"),
+    ],
+)
+def test_chains_that_are_none_are_refused(values, named):
+    with pytest.raises(ConfigError, match=named):
+        LossState(*values)

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from netem.clock import S
 from netem.errors import ConfigError
 from netem.fates import Cause
+from netem.impairments.corrupt import Corrupt
 from netem.impairments.delay import Delay
 from netem.impairments.duplicate import Duplicate
 from netem.impairments.gilbert_elliott import GilbertElliott
 from netem.impairments.loss import Loss
+from netem.impairments.reorder import Reorder
 from netem.link import Exposure, Link, LinkConfig
 from netem.randomness import BlockUniforms
 
@@ -190,3 +192,78 @@ def test_delays_of_several_impairments_add_up():
     config = LinkConfig((Delay(0.05, 0.03), Delay(0.02, 0.04, "normal")))
     assert config.mean_delay_s() == pytest.approx(0.05 + Delay(0.02, 0.04, "normal").mean_delay_s())
     assert config.delay_sd_s() == pytest.approx(math.hypot(0.03 / math.sqrt(3), 0.04))
+
+
+def test_early_packets_skip_delay_and_rate():
+    config = LinkConfig((Delay(0.1, 0.01), Reorder(0.2)), rate_bytes_per_s=1e6, queue_bytes=10**9)
+    link = make_link(config)
+    early = 0
+    for index in range(5_000):
+        now_ns = NOW_NS + index * 1_000_000
+        if link.verdict(now_ns, 1000) == now_ns:
+            early += 1
+            assert link.delay_ns == 0
+        else:
+            assert link.delay_ns >= S // 12
+    assert early == link.early
+    assert abs(early / 5_000 - config.early_rate()) < 5 * math.sqrt(0.2 * 0.8 / 5_000)
+    assert config.mean_delay_s() == pytest.approx(0.08)
+
+
+def test_early_copies_and_originals_are_drawn_apart():
+    link = make_link(LinkConfig((Delay(0.1), Reorder(0.5), Duplicate(1.0))))
+    seen = set()
+    for _ in range(100):
+        arrival_ns = link.verdict(NOW_NS, 100)
+        assert arrival_ns == NOW_NS + link.delay_ns
+        assert link.copy_at == NOW_NS + link.copy_delay_ns
+        seen.add((link.delay_ns, link.copy_delay_ns))
+    assert seen == {(0, 0), (0, S // 10), (S // 10, 0), (S // 10, S // 10)}
+
+
+def test_damage_is_announced_with_the_packet_it_concerns_and_counted():
+    config = LinkConfig((Corrupt(0.1), Duplicate(0.2), Loss(0.1)))
+    link = make_link(config)
+    damaged = 0
+    for _ in range(10_000):
+        link.verdict(NOW_NS, 100)
+        damaged += (link.damage >= 0.0) + (link.copy_damage >= 0.0)
+        assert link.unusual == bool(link.copy_at or link.damage >= 0.0 or link.unusual)
+        if not link.unusual:
+            assert (link.copy_at, link.damage, link.copy_damage) == (0, -1.0, -1.0)
+    assert damaged == link.corrupted
+    sent = 10_000 + link.duplicated - link.dropped[Cause.LOSS]
+    assert abs(damaged / sent - 0.1) < 5 * math.sqrt(0.09 / sent)
+
+
+def test_damage_as_loss_has_a_cause_of_its_own():
+    link = make_link(LinkConfig((Corrupt(0.1, 0.0, "as-loss"), Loss(0.1))))
+    causes = [-verdict for verdict in verdicts(link, 10_000) if verdict < 0]
+    assert causes.count(Cause.CORRUPT) == link.dropped[Cause.CORRUPT]
+    assert causes.count(Cause.LOSS) == link.dropped[Cause.LOSS]
+    assert abs(link.dropped[Cause.CORRUPT] / 10_000 - 0.09) < 5 * math.sqrt(0.09 / 10_000)
+
+
+def test_a_full_link_drops_for_a_cause_of_its_own():
+    link = make_link(LinkConfig((Delay(0.1),), limit_packets=10))
+    assert verdicts(link, 15) == [NOW_NS + S // 10] * 10 + [-Cause.LIMIT] * 5
+    assert link.dropped[Cause.LIMIT] == 5
+
+
+def test_a_seed_of_its_own_gives_a_link_the_same_fates_in_every_run():
+    config = LinkConfig((BURSTY, WOBBLY), seed=7)
+    assert verdicts(make_link(config), 200) == verdicts(make_link(config, run_seed=2), 200)
+    other = make_link(LinkConfig((BURSTY, WOBBLY), seed=8))
+    assert verdicts(other, 200) != verdicts(make_link(config), 200)
+    assert verdicts(make_link(config, source="c"), 200) != verdicts(make_link(config), 200)
+
+
+@settings(max_examples=20, deadline=None)
+@given(cut=st.integers(0, 5000))
+def test_a_correlated_kind_keeps_its_memory_across_a_live_change(cut):
+    kinds = (Loss(0.2, 0.75), Delay(0.1, 0.01, "normal", 0.9), Reorder(0.1, gap=3))
+    expected = verdicts(make_link(LinkConfig(kinds)), 6000)
+    link = make_link(LinkConfig(kinds))
+    got = verdicts(link, cut)
+    link.reconfigure(LinkConfig((Duplicate(0.0), *kinds)))
+    assert got + verdicts(link, 6000 - cut) == expected

@@ -1,0 +1,189 @@
+"""Pure: what one directed link does to its packets, and what theory says of it.
+
+Source: DESIGN section 3; tc-netem for every field.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from netem.errors import ConfigError
+from netem.impairments.base import Impairment
+from netem.loss_chain import LossChain
+from netem.slot import Slot
+
+MODES = ("honest", "kernel")
+KERNEL_LIMIT_PACKETS = 1000
+_MOST_PACKETS = 2**32 - 1
+_MOST_OVERHEAD_BYTES = 10_000
+_MIXED = 512
+
+
+@dataclass(frozen=True)
+class LinkConfig:
+    """What one directed link does to its packets.
+
+    Args:
+        impairments: their order does not matter.
+        rate_bytes_per_s: > 0; infinity means none. A link with a rate keeps packets in order.
+        queue_bytes: > 0, bytes waiting for the rate; not used with `limit_packets`.
+        overhead_bytes: added to each packet for the rate; may be negative.
+        cell_bytes: 0, or packets fill cells of that size for the rate.
+        cell_overhead_bytes: added to each cell for the rate; may be negative.
+        limit_packets: packets waiting on the link for whatever reason, more are dropped (`Cause.LIMIT`); None is automatic: any
+            number may wait for the delay, `queue_bytes` for the rate.
+        slot: when packets may leave; a link with slots keeps packets in order.
+        ordered: packets never overtake one another, whatever their jitter.
+        ecn: lose no packet of an endpoint that takes marks: mark it.
+        seed: what keys the link's chance instead of the run's seed.
+        mode: `kernel` reproduces what surprises in the kernel: see the impairments; a limit of 1000 packets.
+    """
+
+    impairments: tuple[Impairment, ...] = ()
+    rate_bytes_per_s: float = math.inf
+    queue_bytes: int = 64 * 1024
+    overhead_bytes: int = 0
+    cell_bytes: int = 0
+    cell_overhead_bytes: int = 0
+    limit_packets: int | None = None
+    slot: Slot | None = None
+    ordered: bool = False
+    ecn: bool = False
+    seed: int | None = None
+    mode: str = "honest"
+
+    def __post_init__(self) -> None:
+        if not self.rate_bytes_per_s > 0.0:
+            raise ConfigError("rate_bytes_per_s", self.rate_bytes_per_s, "above 0")
+        if self.queue_bytes <= 0:
+            raise ConfigError("queue_bytes", self.queue_bytes, "above 0")
+        for field in ("overhead_bytes", "cell_overhead_bytes"):
+            if abs(getattr(self, field)) > _MOST_OVERHEAD_BYTES:
+                raise ConfigError(
+                    field, getattr(self, field), f"-{_MOST_OVERHEAD_BYTES} to {_MOST_OVERHEAD_BYTES} bytes"
+                )
+        if not 0 <= self.cell_bytes <= _MOST_OVERHEAD_BYTES:
+            raise ConfigError("cell_bytes", self.cell_bytes, f"0 (no cells) to {_MOST_OVERHEAD_BYTES} bytes")
+        if self.cell_overhead_bytes <= -self.cell_bytes and (self.cell_bytes or self.cell_overhead_bytes):
+            raise ConfigError(
+                "cell_overhead_bytes", self.cell_overhead_bytes, "above minus the cell size, and 0 without cells"
+            )
+        if self.limit_packets is not None and not 1 <= self.limit_packets <= _MOST_PACKETS:
+            raise ConfigError("limit", self.limit_packets, f"1 to {_MOST_PACKETS} packets")
+        if self.mode not in MODES:
+            raise ConfigError("mode", self.mode, " or ".join(MODES))
+        if self.seed is not None and not 0 <= self.seed < 2**64:
+            raise ConfigError("seed", self.seed, "0 to 2^64 - 1")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        if self.early_rate() > 0.0:
+            if not self.mean_of_delayed_s() > 0.0:
+                raise ConfigError("reorder", "without delay", "reorder with a delay: packets overtake those that wait")
+            if self.slot or self.ordered:
+                raise ConfigError(
+                    "reorder", "with slot" if self.slot else "with ordered", "one of the two: both say who leaves first"
+                )
+        if self.ecn and not any(impairment.loss_rate() > 0.0 for impairment in self.impairments):
+            raise ConfigError("ecn", "without loss", "ecn with a loss, whose packets it marks")
+
+    def limit(self) -> int | None:
+        """Return how many packets may wait, the mode's own number if none is given; None is automatic."""
+        if self.limit_packets is None and self.mode == "kernel":
+            return KERNEL_LIMIT_PACKETS
+        return self.limit_packets
+
+    def is_shaped(self) -> bool:
+        """Say whether a packet's departure depends on other packets."""
+        rated = self.rate_bytes_per_s != math.inf
+        return rated or self.ordered or self.slot is not None or self.limit() is not None
+
+    def rated_bytes(self, size_bytes: int) -> int:
+        """Return the bytes that the rate takes time for: with overhead, and in whole cells."""
+        rated = max(size_bytes + self.overhead_bytes, 0)
+        if self.cell_bytes:
+            rated = -(-rated // self.cell_bytes) * (self.cell_bytes + self.cell_overhead_bytes)
+        return rated
+
+    def loss_chain(self) -> LossChain:
+        """Return the law of transmissions (packets and copies) lost per packet offered, queues and damage apart."""
+        chains = (impairment.loss_chain() for impairment in self.impairments)
+        lost = functools.reduce(LossChain.beside, chains, LossChain.independent(0.0))
+        return lost.with_copies(self.copy_rate())
+
+    def copy_rate(self) -> float:
+        """Return how often a packet is copied, unless it is lost."""
+        return _any(impairment.copy_rate() for impairment in self.impairments)
+
+    def early_rate(self) -> float:
+        """Return the share of packets that skip delay and rate."""
+        return _any(impairment.early_rate() for impairment in self.impairments)
+
+    def corrupt_rate(self) -> float:
+        """Return the share of transmissions, of those not lost, that are damaged."""
+        return _any(impairment.corrupt_rate() for impairment in self.impairments)
+
+    def loss_rate(self) -> float:
+        """Return the long-run number of transmissions lost per packet offered."""
+        return self.loss_chain().rate()
+
+    def loss_variance(self, packets: int) -> float:
+        """Return the variance of the loss rate measured over `packets` packets."""
+        return self.loss_chain().variance(packets)
+
+    def mean_of_delayed_s(self) -> float:
+        """Return the expected delay of the packets that are not early."""
+        return math.fsum(impairment.mean_delay_s() for impairment in self.impairments)
+
+    def mean_delay_s(self) -> float:
+        """Return the expected delay, without queueing and serialisation."""
+        return (1.0 - self.early_rate()) * self.mean_of_delayed_s()
+
+    def delay_sd_s(self) -> float:
+        """Return (a bound on) the standard deviation of the delay, without queueing and serialisation."""
+        early, mean_s = self.early_rate(), self.mean_of_delayed_s()
+        jitter_s = math.hypot(*(impairment.delay_sd_s() for impairment in self.impairments))
+        return math.sqrt((1.0 - early) * (jitter_s**2 + early * mean_s**2))
+
+    def delay_spread_s(self) -> float:
+        """Return the spread of sums of delays: see `Impairment.delay_spread_s`."""
+        spread_s = math.hypot(*(impairment.delay_spread_s() for impairment in self.impairments))
+        if not self.early_rate():
+            return spread_s
+        # Whether a packet is early moves its delay by the mean: within half of it, by Hoeffding, and for as long as it is remembered.
+        memory = max(impairment.memory() for impairment in self.impairments if impairment.early_rate() > 0.0)
+        return math.hypot(spread_s, self.mean_of_delayed_s() / 2.0 * math.sqrt((1.0 + memory) / (1.0 - memory)))
+
+    def delay_bound_s(self) -> float:
+        """Return up to where that spread holds: see `Impairment.delay_bound_s`."""
+        return max((impairment.delay_bound_s() for impairment in self.impairments), default=0.0)
+
+    def delay_quantiles_s(self, shares: np.ndarray) -> np.ndarray:
+        """Return the delays that these shares (float64, in [0, 1)) of packets stay below, queueing and serialisation left out."""
+        early = self.early_rate()
+        of_delayed = np.clip((shares - early) / (1.0 - early), 0.0, np.nextafter(1.0, 0.0)) if early < 1.0 else shares
+        random = [impairment for impairment in self.impairments if impairment.delay_sd_s() > 0.0]
+        constant_s = math.fsum(impairment.mean_delay_s() for impairment in self.impairments if impairment not in random)
+        if len(random) <= 1:
+            delays_s = sum((impairment.delay_quantiles_s(of_delayed) for impairment in random), np.zeros_like(shares))
+        else:
+            points = (np.arange(_MIXED) + 0.5) / _MIXED
+            sums_s = functools.reduce(_mixed, (impairment.delay_quantiles_s(points) for impairment in random))
+            delays_s = np.quantile(sums_s, of_delayed)
+        return np.where(shares < early, 0.0, delays_s + constant_s)
+
+
+def _any(rates: Iterable[float]) -> float:
+    """Return the probability that at least one of independent events happens."""
+    return 1.0 - math.prod(1.0 - rate for rate in rates)
+
+
+def _mixed(delays_s: np.ndarray, others_s: np.ndarray) -> np.ndarray:
+    """Return evenly spaced quantiles of the sum of two independent delays, each given by its own."""
+    sums_s = np.sort(np.add.outer(delays_s, others_s), axis=None)
+    return sums_s[len(others_s) // 2 :: len(others_s)]
