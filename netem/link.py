@@ -51,7 +51,6 @@ class Link:
         dropped: drops by `Cause`, copies included.
         duplicated: copies made (those then lost are also in `dropped`).
         corrupted: packets and copies that were let through damaged.
-        marked: packets that were marked instead of lost (see `mark`).
         early: packets and copies that skipped delay and rate.
         delay_ns: the impairments' part of the last arrival; the rest is rate, order, slot and queue.
         unusual: whether the packet just judged has a copy or is damaged; if not, the next four say so too.
@@ -84,7 +83,6 @@ class Link:
         "duplicated",
         "early",
         "link_id",
-        "marked",
         "number",
         "source",
         "target",
@@ -99,7 +97,7 @@ class Link:
         self.link_id = link_id
         self.number, self._open = 0, True
         self.dropped = no_drops()
-        self.duplicated = self.corrupted = self.marked = self.early = 0
+        self.duplicated = self.corrupted = self.early = 0
         self.delay_ns = 0
         self._forget()
         self.copy_delay_ns = 0
@@ -235,14 +233,6 @@ class Link:
         if arrival_ns < 0:
             self.dropped[-arrival_ns] += 1
         return arrival_ns
-
-    def mark(self, now_ns: int, size_bytes: int) -> int:
-        """Take back the loss of the packet just judged, mark it instead, and return its arrival (ns), or -cause."""
-        columns, index = self._blocks.columns, self.number - 1 - self._begin
-        self.dropped[_LOSS] -= 1
-        self.marked += 1
-        self.delay_ns = int(columns.delay_ns[index])
-        return self._leave(now_ns, self.delay_ns, size_bytes, early=False)
 
     def reconfigure(self, config: LinkConfig) -> None:
         """Change the link between two packets.

@@ -39,7 +39,8 @@ class LinkConfig:
             number may wait for the delay, `queue_bytes` for the rate.
         slot: when packets may leave; a link with slots keeps packets in order.
         ordered: packets never overtake one another, whatever their jitter.
-        ecn: lose no packet of an endpoint that takes marks: mark it.
+        ecn: as in tc, mark packets instead of losing them if their sender is capable of ECN. No datagram here is (sockets send
+            without), so all are lost as tc loses those.
         seed: what keys the link's chance instead of the run's seed.
         mode: `kernel` reproduces what surprises in the kernel: see the impairments; a limit of 1000 packets.
     """

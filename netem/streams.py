@@ -7,7 +7,7 @@ therefore emulated as time, per chunk of at most 16 KiB (a control message is on
   sender try again after one retransmission timeout, and a limit in packets does not concern streams;
 - each chunk is delayed by the link's impairments, drawn from uniforms of its own, and never overtakes another: one that reordering
   sends early arrives with the one before it, `ordered` changes nothing, and a duplicate goes unnoticed;
-- a chunk that the link would lose, mark or damage is held for one retransmission timeout (200 ms, doubled every further time); after 8
+- a chunk that the link would lose or damage is held for one retransmission timeout (200 ms, doubled every further time); after 8
   losses in a row the stream breaks. Long transfers thus stall less often than real TCP, which draws per segment;
 - a partition stalls the direction it cuts until it is healed; acknowledgements are not modelled;
 - a crash of either host resets both ends.

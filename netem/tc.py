@@ -17,6 +17,11 @@ from netem.impairments import kinds
 from netem.impairments.base import Impairment
 from netem.link import LinkConfig
 
+# Options that say more of another one, wherever they stand.
+_PARTS = (
+    ("gap", "reorder", "reorder, which says how many packets are early"),
+    ("distribution", "delay", "a delay and a jitter"),
+)
 _ALIASES = {"latency": "delay", "drop": "loss"}
 
 
@@ -35,12 +40,11 @@ def parse_tc(line: str) -> LinkConfig:
         if option in options:
             raise ConfigError("impair", f"second {option}", "every option once")
         options[option] = arguments
-    if "gap" in options:
-        if "reorder" not in options:
-            raise ConfigError(
-                "gap", " ".join(options["gap"]), "gap with reorder, which says how many packets are early"
-            )
-        options["reorder"] += ["gap", *options.pop("gap")]
+    for option, whole, why in _PARTS:
+        if option in options:
+            if whole not in options:
+                raise ConfigError(option, " ".join(options[option]), f"{option} with {why}")
+            options[whole] += [option, *options.pop(option)]
     fields = _fields(options)
     kernel = fields.get("mode") == "kernel"
     impairments = tuple(
@@ -67,10 +71,10 @@ def _fields(options: dict[str, list[str]]) -> dict[str, Any]:
 
 def _options(words: list[str]) -> list[tuple[str, list[str]]]:
     """Split words at the options' names."""
-    known = {*_first_words(), *tc_options.READERS, "gap"}
+    known = {*_first_words(), *tc_options.READERS, *(option for option, _, _ in _PARTS)}
     options: list[tuple[str, list[str]]] = []
     for word in words:
-        if word in known:
+        if word in known and not (word == "distribution" and options and options[-1] == ("slot", [])):
             options.append((word, []))
         elif options:
             options[-1][1].append(word)
@@ -93,5 +97,8 @@ def _first_words() -> set[str]:
 
 
 def _allowed() -> str:
-    introductions = {" ".join(kind.tc) for kind in kinds().values()} | {*tc_options.READERS, "gap"}
+    introductions = {" ".join(kind.tc) for kind in kinds().values()} | {
+        *tc_options.READERS,
+        *(option for option, _, _ in _PARTS),
+    }
     return "options " + ", ".join(sorted(introductions))

@@ -7,9 +7,7 @@ Source: DESIGN section 6.
 
 from __future__ import annotations
 
-import importlib
 import io
-import pkgutil
 import shlex
 import sys
 from collections.abc import Callable
@@ -20,6 +18,7 @@ import click
 
 from netem.errors import ConfigError, SwarmbedError
 from scenarios import commands
+from scenarios.command_group import Commands
 
 EXIT_USAGE = 2
 EXIT_VOID = 3
@@ -27,21 +26,12 @@ EXIT_INTERRUPTED = 130
 PATH = click.Path(path_type=Path)
 
 
-class _Commands(click.Group):
-    """The commands there are, by the names of their modules."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__))
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        found: click.Command = importlib.import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}").command
-        found.name = cmd_name
-        return found
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.group(
+    cls=Commands,
+    package=commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+)
 @click.version_option(package_name="swarmbed")
 @click.pass_context
 def cli(context: click.Context) -> None:
