@@ -184,7 +184,7 @@ def _of_limit(config: LinkConfig) -> Iterator[str]:
         other = (
             ""
             if config.mode == "kernel"
-            else "; here it is automatic, and what does not fit a rate's queue is counted apart"
+            else "; here it is automatic, and what does not fit the queue of a rate is counted apart"
         )
         yield f"limit: {own} {KERNEL_LIMIT_PACKETS} packets by default: above {KERNEL_LIMIT_PACKETS / delay_s:,.0f} packets/s it drops the rest, which looks like loss{other}"
     elif config.limit_packets is not None and delay_s > 0.0:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import repeat
 
 import numpy as np
 
@@ -103,7 +102,8 @@ class Link:
         self.copy_delay_ns = 0
         self._uniforms = uniforms
         self._blocks = FateBlocks(config.impairments, source=source, target=target, uniforms=uniforms, seed=config.seed)
-        self._next: Callable[[], int] = _NO_MORE  # fates of packets `_begin` and up; the first beyond moves the window
+        # Fates of packets `_begin` and up, the next one last: to pop is the cheapest way to take one. None left moves the window.
+        self._next: Callable[[], int] = _NO_MORE
         self._begin = 0
         self._line: LinkLine | None = None
         self.verdict: Callable[[int, int], int] = self._judge
@@ -130,17 +130,31 @@ class Link:
 
     def _choose(self) -> None:
         """Let `verdict` be the shortest way for what the link does now."""
-        self.verdict = self._refuse if not self._open else self._judge if self._line is None else self._judge_in_line
+        self._forget()
+        if not self._open:
+            self.verdict = self._refuse
+        elif self._line is not None:
+            self.verdict = self._judge_in_line
+        elif self._blocks.fixed_ns >= 0:
+            self.delay_ns = self._blocks.fixed_ns
+            self.verdict = self._judge_alike
+        else:
+            self.verdict = self._judge
+
+    def _judge_alike(self, now_ns: int, _size_bytes: int) -> int:
+        """Judge a packet of a link that delays all alike."""
+        self.number += 1
+        return now_ns + self.delay_ns
 
     def _judge(self, now_ns: int, _size_bytes: int) -> int:
         """Judge a packet that waits for no other."""
         self.number += 1
-        if self.unusual:
-            self._forget()
         try:
             delay_ns = self._next()
-        except StopIteration:
+        except IndexError:
             delay_ns = self._advance()
+        if self.unusual:
+            self._forget()
         if delay_ns < 0:
             return self._judge_unusual(delay_ns, now_ns, _size_bytes)
         self.delay_ns = delay_ns
@@ -149,12 +163,12 @@ class Link:
     def _judge_in_line(self, now_ns: int, size_bytes: int) -> int:
         """Judge a packet that may wait for others."""
         self.number += 1
-        if self.unusual:
-            self._forget()
         try:
             delay_ns = self._next()
-        except StopIteration:
+        except IndexError:
             delay_ns = self._advance()
+        if self.unusual:
+            self._forget()
         if delay_ns < 0:
             return self._judge_unusual(delay_ns, now_ns, size_bytes)
         self.delay_ns = delay_ns
@@ -163,8 +177,6 @@ class Link:
     def _refuse(self, _now_ns: int, _size_bytes: int) -> int:
         """Drop a packet at a partition."""
         self.number += 1
-        if self.unusual:
-            self._forget()
         self.dropped[_PARTITION] += 1
         return -_PARTITION
 
@@ -177,11 +189,11 @@ class Link:
         """Move the window of fates on to the packet just counted, and return its fate."""
         blocks, number = self._blocks, self.number - 1
         if blocks.fixed_ns >= 0:
-            self._begin, self._next = number, repeat(blocks.fixed_ns).__next__
+            self._begin, self._next = number, ([blocks.fixed_ns] * 64).pop
         else:
             blocks.advance(number)
             self._begin = blocks.begin
-            self._next = iter(blocks.fates[number - blocks.begin :]).__next__
+            self._next = blocks.fates[number - blocks.begin :][::-1].pop
         return self._next()
 
     def _judge_unusual(self, fate: int, now_ns: int, size_bytes: int) -> int:
@@ -272,7 +284,8 @@ class Link:
         self._choose()
 
 
-_NO_MORE: Callable[[], int] = iter(()).__next__
+_NONE: list[int] = []
+_NO_MORE = _NONE.pop
 
 
 def _at(column: np.ndarray, index: int) -> np.generic:

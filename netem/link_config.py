@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ KERNEL_LIMIT_PACKETS = 1000
 _MOST_PACKETS = 2**32 - 1
 _MOST_OVERHEAD_BYTES = 10_000
 _MIXED = 512
+LEAST_QUEUE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,12 @@ class LinkConfig:
     Args:
         impairments: their order does not matter.
         rate_bytes_per_s: > 0; infinity means none. A link with a rate keeps packets in order.
-        queue_bytes: > 0, bytes waiting for the rate; not used with `limit_packets`.
+        queue_bytes: > 0, bytes waiting for the rate; None is automatic, see `queue_limit_bytes`. Not used with `limit_packets`.
         overhead_bytes: added to each packet for the rate; may be negative.
         cell_bytes: 0, or packets fill cells of that size for the rate.
         cell_overhead_bytes: added to each cell for the rate; may be negative.
         limit_packets: packets waiting on the link for whatever reason, more are dropped (`Cause.LIMIT`); None is automatic: any
-            number may wait for the delay, `queue_bytes` for the rate.
+            number may wait for the delay, and `queue_bytes` for the rate (`Cause.LINK_QUEUE`).
         slot: when packets may leave; a link with slots keeps packets in order.
         ordered: packets never overtake one another, whatever their jitter.
         ecn: as in tc, mark packets instead of losing them if their sender is capable of ECN. No datagram here is (sockets send
@@ -47,7 +49,7 @@ class LinkConfig:
 
     impairments: tuple[Impairment, ...] = ()
     rate_bytes_per_s: float = math.inf
-    queue_bytes: int = 64 * 1024
+    queue_bytes: int | None = None
     overhead_bytes: int = 0
     cell_bytes: int = 0
     cell_overhead_bytes: int = 0
@@ -61,7 +63,7 @@ class LinkConfig:
     def __post_init__(self) -> None:
         if not self.rate_bytes_per_s > 0.0:
             raise ConfigError("rate_bytes_per_s", self.rate_bytes_per_s, "above 0")
-        if self.queue_bytes <= 0:
+        if self.queue_bytes is not None and self.queue_bytes <= 0:
             raise ConfigError("queue_bytes", self.queue_bytes, "above 0")
         for field in ("overhead_bytes", "cell_overhead_bytes"):
             if abs(getattr(self, field)) > _MOST_OVERHEAD_BYTES:
@@ -98,6 +100,19 @@ class LinkConfig:
         if self.limit_packets is None and self.mode == "kernel":
             return KERNEL_LIMIT_PACKETS
         return self.limit_packets
+
+    def queue_limit_bytes(self) -> int:
+        """Return how many bytes may wait for the rate.
+
+        Automatic are 64 KiB, or half as much again as arrives within the delay and three deviations: less, and jitter alone would
+        overflow the queue of a fast link, and then leave the link idle.
+        """
+        if self.limit() is not None:
+            return sys.maxsize
+        if self.queue_bytes is not None or self.rate_bytes_per_s == math.inf:
+            return self.queue_bytes or LEAST_QUEUE_BYTES
+        slowest_s = self.mean_of_delayed_s() + 3.0 * math.hypot(*(one.delay_sd_s() for one in self.impairments))
+        return max(LEAST_QUEUE_BYTES, math.ceil(1.5 * self.rate_bytes_per_s * slowest_s))
 
     def is_shaped(self) -> bool:
         """Say whether a packet's departure depends on other packets."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import heapq
 import math
-import sys
 
 from netem.fates import Cause
 from netem.link_config import LinkConfig
@@ -33,7 +32,7 @@ class LinkLine:
     def __init__(self, config: LinkConfig, *, uniforms: BlockUniforms, key: bytes) -> None:
         self._uniforms = uniforms
         self._key = key
-        self._queue = RateQueue(config.rate_bytes_per_s, config.queue_bytes)
+        self._queue = RateQueue(config.rate_bytes_per_s, config.queue_limit_bytes())
         self._departures: list[int] = []  # a heap: those that still wait, as far as there is a limit
         self._last_ns = 0
         self._gate: SlotGate | None = None
@@ -45,7 +44,7 @@ class LinkLine:
         self._limit = config.limit()
         self._plain_sizes = not (config.overhead_bytes or config.cell_bytes)
         self._queue.rate_bytes_per_s = config.rate_bytes_per_s
-        self._queue.limit_bytes = config.queue_bytes if self._limit is None else sys.maxsize
+        self._queue.limit_bytes = config.queue_limit_bytes()
         if config.slot is None:
             self._gate = None
         elif self._gate is None or self._gate.slot != config.slot:

@@ -183,3 +183,12 @@ def test_a_configuration_comes_back_from_bytes(config):
 def test_links_that_are_none_are_refused(values, named):
     with pytest.raises(ConfigError, match=named):
         LinkConfig(**values)
+
+
+def test_the_automatic_queue_grows_with_rate_and_delay():
+    assert LinkConfig((Delay(0.1, 0.01),), 1e5).queue_limit_bytes() == 64 * 1024
+    assert LinkConfig((Delay(0.1, 0.01, "normal"),), 1e7).queue_limit_bytes() == math.ceil(1.5 * 1e7 * 0.13)
+    assert LinkConfig((Delay(0.1),), 1e7, queue_bytes=5000).queue_limit_bytes() == 5000
+    # So jitter does not leave a fast link idle.
+    line = make_line(LinkConfig((Delay(0.02, 0.005),), 125e6))
+    assert min(line.admit(NOW_NS, NOW_NS + delay_ns, 1200) for delay_ns in range(15 * MS, 25 * MS, 10_000)) > 0

@@ -23,7 +23,18 @@ def figure(subject, baseline, **rest):
 
 
 def test_the_benches_are_there():
-    assert list(BENCHES) == ["bank", "decide", "heartbeat", "metrics", "nodes", "path", "relay", "timing", "virtual"]
+    assert list(BENCHES) == [
+        "bank",
+        "decide",
+        "heartbeat",
+        "metrics",
+        "nodes",
+        "path",
+        "rate",
+        "relay",
+        "timing",
+        "virtual",
+    ]
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in BENCHES])
