@@ -23,11 +23,12 @@ def normals(uniforms: np.ndarray, rho: float, state: float) -> tuple[np.ndarray,
     fresh: np.ndarray = ndtri(np.maximum(uniforms, 2.0**-60))
     if rho == 0.0 or not len(fresh):
         return fresh, state
-    scale = math.sqrt(1.0 - rho * rho)
+    first = float(fresh[0])
+    fresh *= math.sqrt(1.0 - rho * rho)
     steps = fresh.tolist()
-    if state != FRESH:  # else the first is drawn as it is: every draw has the stationary law
-        steps[0] = rho * state + scale * steps[0]
-    kept = list(accumulate(steps, lambda last, step: rho * last + scale * step))
+    # The first of all is drawn as it is: every draw has the stationary law.
+    steps[0] = first if state == FRESH else rho * state + steps[0]
+    kept = list(accumulate(steps, lambda last, step: rho * last + step))
     return np.array(kept), kept[-1]
 
 

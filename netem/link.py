@@ -172,7 +172,11 @@ class Link:
         if delay_ns < 0:
             return self._judge_unusual(delay_ns, now_ns, size_bytes)
         self.delay_ns = delay_ns
-        return self._leave(now_ns, delay_ns, size_bytes, early=False)
+        assert self._line is not None
+        arrival_ns = self._line.admit(now_ns, now_ns + delay_ns, size_bytes)
+        if arrival_ns < 0:
+            self.dropped[-arrival_ns] += 1
+        return arrival_ns
 
     def _refuse(self, _now_ns: int, _size_bytes: int) -> int:
         """Drop a packet at a partition."""

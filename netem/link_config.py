@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ import numpy as np
 from netem.errors import ConfigError
 from netem.impairments.base import Impairment
 from netem.loss_chain import LossChain
+from netem.rate_queue import UNLIMITED
 from netem.slot import Slot
 
 MODES = ("honest", "kernel")
@@ -108,7 +108,7 @@ class LinkConfig:
         overflow the queue of a fast link, and then leave the link idle.
         """
         if self.limit() is not None:
-            return sys.maxsize
+            return UNLIMITED
         if self.queue_bytes is not None or self.rate_bytes_per_s == math.inf:
             return self.queue_bytes or LEAST_QUEUE_BYTES
         slowest_s = self.mean_of_delayed_s() + 3.0 * math.hypot(*(one.delay_sd_s() for one in self.impairments))

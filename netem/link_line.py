@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import heapq
 import math
+import sys
+from collections import deque
 
 from netem.fates import Cause
 from netem.link_config import LinkConfig
@@ -27,13 +29,27 @@ class LinkLine:
         key: of the slots' times.
     """
 
-    __slots__ = ("_config", "_departures", "_gate", "_key", "_last_ns", "_limit", "_plain_sizes", "_queue", "_uniforms")
+    __slots__ = (
+        "_admit",
+        "_config",
+        "_departures",
+        "_gate",
+        "_key",
+        "_last_ns",
+        "_limited",
+        "_most",
+        "_queue",
+        "_rated_bytes",
+        "_uniforms",
+    )
 
     def __init__(self, config: LinkConfig, *, uniforms: BlockUniforms, key: bytes) -> None:
         self._uniforms = uniforms
         self._key = key
         self._queue = RateQueue(config.rate_bytes_per_s, config.queue_limit_bytes())
-        self._departures: list[int] = []  # a heap: those that still wait, as far as there is a limit
+        self._admit = self._queue.admit
+        # As far as there is a limit: of those that wait, and some that have left. A heap, unless all leave in order.
+        self._departures: deque[int] | list[int] = []
         self._last_ns = 0
         self._gate: SlotGate | None = None
         self.configure(config)
@@ -41,8 +57,12 @@ class LinkLine:
     def configure(self, config: LinkConfig) -> None:
         """Follow a live change; slots that stay the same go on."""
         self._config = config
-        self._limit = config.limit()
-        self._plain_sizes = not (config.overhead_bytes or config.cell_bytes)
+        limit = config.limit()
+        in_order = config.rate_bytes_per_s != math.inf or config.ordered or config.slot is not None
+        self._departures = deque(sorted(self._departures)) if in_order else sorted(self._departures)
+        self._limited = limit is not None
+        self._most = sys.maxsize if limit is None else limit
+        self._rated_bytes: dict[int, int] = {}  # by size: packets come in few sizes
         self._queue.rate_bytes_per_s = config.rate_bytes_per_s
         self._queue.limit_bytes = config.queue_limit_bytes()
         if config.slot is None:
@@ -55,34 +75,41 @@ class LinkLine:
 
         Args:
             now_ns: when it comes.
-            ready_ns: when its delay is over; `now_ns` for an early one.
+            ready_ns: when its delay is over.
             size_bytes: its size.
         """
-        if self._limit is not None and self._is_full(now_ns):
+        if len(self._departures) >= self._most and self._is_full(now_ns):
             return -_LIMIT
-        config = self._config
-        if config.rate_bytes_per_s == math.inf:
-            # Those still in the queue of a rate that was taken away are not overtaken.
-            ready_ns = self._queue.admit(ready_ns, size_bytes)
-            if config.ordered:
-                self._last_ns = ready_ns = max(ready_ns, self._last_ns)
-        else:
-            rated_bytes = size_bytes if self._plain_sizes else config.rated_bytes(size_bytes)
-            ready_ns = self._queue.admit(ready_ns, rated_bytes)
-            if ready_ns < 0:
-                return -_LINK_QUEUE
+        # Without a rate this only keeps it from overtaking those that still wait for a rate that was taken away.
+        leaves_ns = self._admit(ready_ns, self._rated_bytes.get(size_bytes) or self._rate(size_bytes))
+        if leaves_ns < 0:
+            return -_LINK_QUEUE
+        if self._config.ordered:
+            self._last_ns = leaves_ns = max(leaves_ns, self._last_ns)
         if self._gate is not None:
-            ready_ns = self._gate.leave(now_ns, ready_ns, size_bytes)
-        if self._limit is not None:
-            heapq.heappush(self._departures, ready_ns)
-        return ready_ns
+            leaves_ns = self._gate.leave(now_ns, leaves_ns, size_bytes)
+        if self._limited:
+            departures = self._departures
+            if isinstance(departures, deque):
+                departures.append(leaves_ns)
+            else:
+                heapq.heappush(departures, leaves_ns)
+        return leaves_ns
 
     def admit_early(self, now_ns: int) -> int:
         """Return when an early packet leaves: at once, past rate and order; -cause if the limit is reached."""
-        return -_LIMIT if self._limit is not None and self._is_full(now_ns) else now_ns
+        return -_LIMIT if len(self._departures) >= self._most and self._is_full(now_ns) else now_ns
+
+    def _rate(self, size_bytes: int) -> int:
+        rated = self._rated_bytes[size_bytes] = self._config.rated_bytes(size_bytes)
+        return rated
 
     def _is_full(self, now_ns: int) -> bool:
+        """Forget what has left, which only a line that looks full need know."""
         departures = self._departures
         while departures and departures[0] <= now_ns:
-            heapq.heappop(departures)
-        return self._limit is not None and len(departures) >= self._limit
+            if isinstance(departures, deque):
+                departures.popleft()
+            else:
+                heapq.heappop(departures)
+        return len(departures) >= self._most

@@ -6,10 +6,12 @@ Source: netem's rate option: departure = max(last departure, entry) + size / rat
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 
 from netem.clock import S
 
+UNLIMITED = sys.maxsize
 _INFINITY = math.inf
 
 
@@ -20,7 +22,7 @@ class RateQueue:
         rate_bytes_per_s: > 0; infinity means no queueing. May be changed at any time: departures already given stand,
             later packets leave after them at the new rate.
         limit_bytes: > 0, bytes admitted and not yet departed; a packet is always admitted to an empty queue. May be
-            changed at any time.
+            changed at any time. With `UNLIMITED` the queue need not know what waits, and forgets it.
 
     Invariants: departures never decrease; fractions of a nanosecond are carried over, so that a busy queue keeps its
     rate exactly.
@@ -56,8 +58,9 @@ class RateQueue:
         whole_ns = int(cost_ns)
         self._carry_ns = cost_ns - whole_ns
         self._free_ns = free_ns = free_ns + whole_ns
-        self._queued.append((free_ns, size_bytes))
-        self._queued_bytes += size_bytes
+        if self.limit_bytes != UNLIMITED:
+            self._queued.append((free_ns, size_bytes))
+            self._queued_bytes += size_bytes
         return free_ns
 
     def _has_room(self, now_ns: int, size_bytes: int) -> bool:

@@ -143,7 +143,7 @@ def test_every_number_is_checked(kind, value):
 
 
 @pytest.mark.parametrize("impairment", EACH)
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(cut=st.integers(0, 200))
 def test_a_block_in_two_parts_is_the_block_in_one(impairment, cut):
     draws = uniforms(impairment, 200)
@@ -218,7 +218,7 @@ def step_by_step(chain, draws, state):
     return lost, state
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     chain=st.builds(GilbertElliott, st.floats(0, 1), st.floats(0.01, 1), st.floats(0, 1), st.floats(0, 1)),
     start=st.integers(0, 1),
