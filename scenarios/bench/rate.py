@@ -130,8 +130,10 @@ async def _offer(send: functools.partial[None], gap_s: float, duration_s: float)
     """Send evenly, several at once where the gap is shorter than a timer's turn."""
     began_s = trio.current_time()
     sent = 0
-    while (elapsed_s := trio.current_time() - began_s) < duration_s:
-        while sent * gap_s <= elapsed_s:
+    packets = int(duration_s / gap_s)
+    while sent < packets:
+        elapsed_s = trio.current_time() - began_s
+        while sent < packets and sent * gap_s <= elapsed_s:
             send()
             sent += 1
         await trio.sleep(max(gap_s, 0.002))
