@@ -112,7 +112,7 @@ def _paretonormal() -> Law:
 
 def _bounded(quantiles: Quantiles) -> Law:
     """Return a standardised law between its extreme quantiles."""
-    low, high = quantiles(np.array([0.0, 1.0]))
+    low, high = map(float, quantiles(np.array([0.0, 1.0])))
     return Law(quantiles, mean=0.0, sd=1.0, spread=1.0, bound=max(-low, high), reach=(high - low) / 2.0)
 
 

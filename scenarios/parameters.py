@@ -91,7 +91,9 @@ class LinkParams(msgspec.Struct, frozen=True, kw_only=True):
     def goodput_bytes_per_s(self) -> float:
         """Return what one server delivers of a file when nothing else limits it: upload less reserve, headers and losses."""
         useful = BLOCK_BYTES / (BLOCK_BYTES + BLOCK_OVERHEAD_BYTES + NETEM_HEADER_BYTES)
-        return self.upload_bytes_per_s * (1 - CONTROL_RESERVE) * useful * (1 - self.link().loss_rate())
+        link = self.link()
+        whole = (1 - link.loss_rate()) * (1 - link.corrupt_rate())  # a damaged block is as good as lost
+        return self.upload_bytes_per_s * (1 - CONTROL_RESERVE) * useful * whole
 
 
 class Params(LinkParams, frozen=True, kw_only=True):
@@ -112,9 +114,9 @@ def _link_of(line: str) -> LinkConfig:
     except ConfigError as fault:
         option = fault.field.removeprefix("impair").strip()
         raise ConfigError(f"impair {option}".rstrip(), fault.value, fault.allowed) from None
-    kept = math.prod(1 - impairment.loss_rate() for impairment in link.impairments)
+    kept = math.prod(1 - impairment.loss_rate() for impairment in link.impairments) * (1 - link.corrupt_rate())
     if 1 - kept > LARGEST_LOSS:
-        raise ConfigError("impair loss", line, f"a loss of 0% to {LARGEST_LOSS:.0%}")
+        raise ConfigError("impair loss", line, f"a loss (damage included) of 0% to {LARGEST_LOSS:.0%}")
     if link.mean_delay_s() > LONGEST_DELAY_S:
         raise ConfigError("impair delay", line, f"a delay of 0 to {LONGEST_DELAY_S:g} s")
     if link.rate_bytes_per_s < LOWEST_RATE_BYTES_PER_S:

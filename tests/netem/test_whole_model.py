@@ -1,5 +1,6 @@
 """trio: every kind of impairment on whole networks, under both clocks: what arrives, what is counted, what the certificate says."""
 
+import json
 import math
 
 import pytest
@@ -44,6 +45,7 @@ def test_every_packet_has_a_fate_and_honest_runs_are_certified(run_either, line)
 
     network = run_either(program, default_link=config)
     certificate = network.certificate()
+    json.dumps(certificate.to_dict())  # plain values, whatever numpy worked them out
     assert certificate.conservation.missing == 0
     assert certificate.conservation.sent == 1500
     assert certificate.loss.ok
