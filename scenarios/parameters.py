@@ -91,7 +91,9 @@ class LinkParams(msgspec.Struct, frozen=True, kw_only=True):
     def goodput_bytes_per_s(self) -> float:
         """Return what one server delivers of a file when nothing else limits it: upload less reserve, headers and losses."""
         useful = BLOCK_BYTES / (BLOCK_BYTES + BLOCK_OVERHEAD_BYTES + NETEM_HEADER_BYTES)
-        return self.upload_bytes_per_s * (1 - CONTROL_RESERVE) * useful * (1 - self.link().loss_rate())
+        link = self.link()
+        whole = (1 - link.loss_rate()) * (1 - link.corrupt_rate())  # a damaged block is as good as lost
+        return self.upload_bytes_per_s * (1 - CONTROL_RESERVE) * useful * whole
 
 
 class Params(LinkParams, frozen=True, kw_only=True):

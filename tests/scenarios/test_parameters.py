@@ -149,7 +149,8 @@ def test_jitter_may_not_exceed_the_delay():
         ("loss 101%", "impair loss"),
         ("delay", "impair delay"),
         ("frob 1", "impair"),
-        ("corrupt 1%", "impair"),
+        ("corrupt 1% sometimes", "impair corrupt"),
+        ("corrupt 60%", "impair loss"),
         ("delay 1ms delay 2ms", "impair"),
         ("rate fast", "impair rate"),
         # As a key of its own each of these would be out of range too.
