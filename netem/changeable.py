@@ -125,7 +125,7 @@ class Changeable:
     def crash(self, host: str) -> Guard:
         """Crash a host: sockets close, streams reset at both ends, packets to it find nobody (DESTINATION_DOWN).
 
-        Its packets in flight still travel. Its tasks learn of it from `Host.wait_down`. The guard's end restarts it, unless
+        Its packets in flight still travel. Who runs a program on it hears of it by `Host.on_crash`. The guard's end restarts it, unless
         somebody else did.
 
         Raises:
