@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from netem.errors import Rejection
 from netem.faults import FaultMade
+from node.peer import Peer
 from scenarios.catalogue import scenario_named
 from scenarios.options import Options
 from scenarios.runner import run_scenario
@@ -41,6 +43,25 @@ def test_every_fault_is_an_event_of_the_run(played):
 def test_a_run_with_faults_has_the_same_digest_again_and_another_for_another_seed(played, tmp_path, content):
     assert play(tmp_path / "again", content).digest == played.digest
     assert play(tmp_path / "other", content, seed=2).digest != played.digest
+
+
+def test_a_download_cut_off_by_a_crash_is_refused_as_crashed(tmp_path, content, monkeypatch):
+    monkeypatch.setattr(faults, "NAMES", ("crash",))
+    reasons = []
+    fetch = Peer.fetch
+
+    async def noted(self, index):
+        try:
+            return await fetch(self, index)
+        except Rejection as no:
+            reasons.append(no.reason)
+            raise
+
+    monkeypatch.setattr(Peer, "fetch", noted)
+    slow = VALUES | {"upload_bytes_per_s": 2e4}
+    result = play(tmp_path / "out", content, values=slow)
+    assert set(reasons) == {"crashed"}
+    assert {claim.name: claim.ok for claim in result.claims}["downloads through: crash"]
 
 
 def test_a_fault_that_is_never_undone_fails_its_claim(tmp_path, content, monkeypatch):
