@@ -20,6 +20,7 @@ from netem.errors import ConfigError
 from netem.faults import Pair, pairs_between
 from netem.guard import Guard
 from netem.host_clock import LARGEST_DRIFT_PPM, LARGEST_OFFSET_S
+from netem.layers import as_config
 from netem.link import LinkConfig
 from netem.mirrored import Mirrored, Names
 from netem.plain_link import to_plain
@@ -49,7 +50,7 @@ class Changeable(Mirrored):
         return self._impair(None, config, "all")
 
     def _impair(self, pairs: list[Pair] | None, config: LinkConfig | str, what: str) -> Guard:
-        config = config if isinstance(config, LinkConfig) else tc.parse_line(config)
+        config = as_config(config)
         serial = self._serials()
         self._make(changes.Impair(serial, pairs, to_plain(config)), "impair", f"{what}: {tc.describe(config)}")
         return Guard(lambda: self._make(changes.Restore(serial), "restore", what))

@@ -14,7 +14,6 @@ from netem.impairments.base import Impairment
 from netem.link import LinkConfig
 
 _ALIASES = {"latency": "delay", "drop": "loss"}
-NOTHING = "none"
 _REFUSED = frozenset({"corrupt", "reorder", "gap", "slot", "limit", "seed", "ecn"})
 _REFUSED_LOSS = frozenset({"state"})
 
@@ -40,11 +39,6 @@ def parse_tc(line: str) -> LinkConfig:
         else:
             impairments.append(_impairment(option, arguments))
     return LinkConfig(tuple(impairments), rate_bytes_per_s)
-
-
-def parse_line(line: str) -> LinkConfig:
-    """Read a tc line, or `none` for no impairment; raise ConfigError as `parse_tc`."""
-    return LinkConfig() if line.strip() == NOTHING else parse_tc(line)
 
 
 def describe(config: LinkConfig) -> str:
