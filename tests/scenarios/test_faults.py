@@ -117,6 +117,38 @@ def test_a_trace_of_sessions_takes_the_place_of_random_ones(tmp_path, content, m
     ]
 
 
+EARLY = '''"""Do changes made before there are nodes reach other processes?
+
+Source: a test.
+"""
+
+from scenarios import Bed, Params
+
+
+async def run(bed: Bed) -> None:
+    bed.network.impair_all("loss 40%")
+    await bed.start()
+    with bed.lasting(2):
+        index = await bed.peers[0].publish(bed.content[0].name, bed.content[0].path)
+        await bed.fetch_all(index)
+
+
+def claims(record):
+    return []
+'''
+
+
+@pytest.mark.slow
+def test_a_change_made_before_there_are_nodes_reaches_other_processes(tmp_path, content):
+    path = tmp_path / "early.py"
+    path.write_text(EARLY)
+    options = Options(content=content, out=tmp_path / "out", quiet=True, procs=2)
+    result = run_scenario(scenario_named(str(path)), {"nodes": 4, "loss": 0.0}, options)
+    loss = result.certificate.loss
+    assert loss.configured == pytest.approx(0.4)
+    assert loss.ok
+
+
 @pytest.mark.slow
 def test_over_two_processes_too_every_download_ends(tmp_path, content):
     result = play(tmp_path / "out", content, values=VALUES | {"fault_s": 0.5}, time="real", procs=2)
