@@ -13,50 +13,23 @@ Source: DESIGN section 3.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from netem import changes, tc
-from netem.changes import AnyChange
 from netem.errors import ConfigError
-from netem.fates import FateLog
 from netem.faults import Pair, pairs_between
 from netem.guard import Guard
-from netem.host import Host
 from netem.host_clock import LARGEST_DRIFT_PPM, LARGEST_OFFSET_S
-from netem.lag import LagMeter
+from netem.layers import as_config
 from netem.link import LinkConfig
-from netem.links import Links
-from netem.plain_link import from_plain, to_plain
-from netem.tcp import Switchboard
+from netem.mirrored import Mirrored, Names
+from netem.plain_link import to_plain
 
-OnFault = Callable[[str, str], None]
-Mirror = Callable[[AnyChange], None]
-Names = str | Iterable[str]
 _MOST_LISTED = 8  # names in a description
 
 
-class Changeable:
-    """What may be done to hosts and links while they run.
-
-    Args:
-        links: the network's.
-        switchboard: the network's.
-        on_fault: called as (kind, description) for every live change: `faults.KINDS`.
-        mirror: called with every live change, so that other processes of the run make it too.
-    """
-
-    def __init__(
-        self, links: Links, switchboard: Switchboard, *, on_fault: OnFault | None, mirror: Mirror | None
-    ) -> None:
-        self.hosts: dict[str, Host] = {}
-        self.links = links
-        self.fates: FateLog
-        self.lag: LagMeter
-        self._switchboard = switchboard
-        self._on_fault = on_fault
-        self._mirror = mirror
-        self._serials = itertools.count(1).__next__
+class Changeable(Mirrored):
+    """What may be done to hosts and links while they run."""
 
     # -- links ----------------------------------------------------------------------------------------------------------
 
@@ -77,7 +50,7 @@ class Changeable:
         return self._impair(None, config, "all")
 
     def _impair(self, pairs: list[Pair] | None, config: LinkConfig | str, what: str) -> Guard:
-        config = config if isinstance(config, LinkConfig) else tc.parse_line(config)
+        config = as_config(config)
         serial = self._serials()
         self._make(changes.Impair(serial, pairs, to_plain(config)), "impair", f"{what}: {tc.describe(config)}")
         return Guard(lambda: self._make(changes.Restore(serial), "restore", what))
@@ -125,7 +98,7 @@ class Changeable:
     def crash(self, host: str) -> Guard:
         """Crash a host: sockets close, streams reset at both ends, packets to it find nobody (DESTINATION_DOWN).
 
-        Its packets in flight still travel. Its tasks learn of it from `Host.wait_down`. The guard's end restarts it, unless
+        Its packets in flight still travel. Who runs a program on it hears of it by `Host.on_crash`. The guard's end restarts it, unless
         somebody else did.
 
         Raises:
@@ -195,78 +168,6 @@ class Changeable:
         """
         ends = self._host(gone).name, self._host(left).name
         self._make(changes.Vanish(ends, port), "half_open", f"{gone} is gone for {left}" + _on(port))
-
-    # -- how a change is made -------------------------------------------------------------------------------------------
-
-    def begin(self) -> None:
-        """Judge the host's lag and lateness from now on: starting many nodes at once is no part of what is emulated."""
-        self._make(changes.Begin())
-
-    def end(self) -> None:
-        """Judge the host's lag and lateness no more: stopping many nodes at once is no part of what is emulated either."""
-        self._make(changes.End())
-
-    def tell(self, kind: str, description: str) -> None:
-        """Tell of a fault."""
-        if self._on_fault is not None:
-            self._on_fault(kind, description)
-
-    def _make(self, change: AnyChange, kind: str = "", what: str = "") -> None:
-        self.apply(change)
-        if kind:
-            self.tell(kind, what)
-        if self._mirror is not None:
-            self._mirror(change)
-
-    def apply(self, change: AnyChange) -> None:  # noqa: PLR0912 - one line for each kind of change
-        """Make a change in this process, such as one that another process of the run has made."""
-        links, hosts = self.links, self.hosts
-        match change:
-            case changes.Impair(serial, pairs, config):
-                links.impair(serial, pairs, from_plain(config))
-            case changes.Restore(serial):
-                links.restore(serial)
-            case changes.Clear(serial, pairs):
-                links.clear(serial, pairs)
-            case changes.Cut(pairs):
-                links.cut(pairs)
-            case changes.Mend(pairs):
-                links.mend(pairs)
-            case changes.Hold(pairs):
-                links.hold(pairs)
-            case changes.Release(pairs):
-                links.release(pairs)
-            case changes.Crash(host):
-                hosts[host].go_down()
-                self._switchboard.crash(hosts[host])
-            case changes.Restart(host):
-                hosts[host].go_up()
-            case changes.Pause(host):
-                hosts[host].pause()
-            case changes.Resume(host):
-                hosts[host].resume()
-            case changes.Skew(serial, host, offset_ns, drift_ppb):
-                hosts[host].clock.add_skew(serial, offset_ns=offset_ns, drift_ppb=drift_ppb)
-            case changes.Unskew(serial, host):
-                hosts[host].clock.remove_skew(serial)
-            case changes.Reset(ends, port):
-                self._switchboard.reset(hosts[ends[0]], hosts[ends[1]], port=port)
-            case changes.Vanish(ends, port):
-                self._switchboard.vanish(hosts[ends[0]], hosts[ends[1]], port=port)
-            case changes.Begin():
-                self.fates.lateness.begin()
-                self.lag.histogram.begin()
-            case changes.End():
-                self.fates.lateness.end()
-                self.lag.histogram.end()
-
-    def _host(self, name: str) -> Host:
-        if name not in self.hosts:
-            raise ConfigError("host", name, f"one of {', '.join(self.hosts)}")
-        return self.hosts[name]
-
-    def _names(self, names: Names) -> list[str]:
-        return [self._host(name).name for name in ([names] if isinstance(names, str) else names)]
 
 
 def _listed(names: Sequence[str]) -> str:

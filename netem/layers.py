@@ -12,8 +12,17 @@ from collections.abc import Callable, Iterable
 
 from netem.faults import Pair
 from netem.link import LinkConfig
+from netem.tc import parse_tc
 
 LinkOf = Callable[[str, str], LinkConfig]
+NOTHING = "none"  # beside tc lines: no impairment
+
+
+def as_config(config: LinkConfig | str) -> LinkConfig:
+    """Return a configuration, read from a tc line or `none` if it is one; raise ConfigError as `parse_tc`."""
+    if isinstance(config, LinkConfig):
+        return config
+    return LinkConfig() if config.strip() == NOTHING else parse_tc(config)
 
 
 class Layers:

@@ -5,6 +5,7 @@ Source: DESIGN section 3 (crash, restart with state, pause).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -24,6 +25,7 @@ class Living:
         boots: how often the host has crashed.
         clock: what programs on this host read and set timers by; it may be wrong, and its timers freeze during a pause.
         endpoints: the open ones, in order of opening.
+        on_crash: called by a crash; who runs a program on this host ends it then.
     """
 
     def __init__(self, clock: HostClock) -> None:
@@ -31,6 +33,7 @@ class Living:
         self.boots = 0
         self.clock = clock
         self.endpoints: list[Endpoint] = []
+        self.on_crash: Callable[[], None] | None = None
         self._changed = trio.lowlevel.ParkingLot()  # where tasks wait for it to go up, down or on
         self._pauses = 0
         self._inbox: list[tuple[Endpoint, bytes, Address]] = []  # what came, and what tasks sent, during a pause
@@ -49,17 +52,14 @@ class Living:
         self._outbox.clear()
         for endpoint in list(self.endpoints):
             endpoint.close()
+        if self.on_crash is not None:
+            self.on_crash()
         self._changed.unpark_all()
 
     def go_up(self) -> None:
         """Let sockets be opened again."""
         self.up = True
         self._changed.unpark_all()
-
-    async def wait_down(self, boots: int) -> None:
-        """Wait until the host has crashed since it had crashed `boots` times."""
-        while self.boots == boots:
-            await self._changed.park()
 
     async def wait_up(self) -> None:
         """Wait until the host is up; return at once when it is."""

@@ -15,7 +15,6 @@ import trio
 from netem import accounts
 from netem.accounts import Account
 from netem.certificate import Certificate, Conservation
-from netem.changeable import Mirror, OnFault
 from netem.clock import Clock
 from netem.errors import ConfigError
 from netem.fates import FateLog
@@ -26,6 +25,7 @@ from netem.layers import LinkOf
 from netem.link import LinkConfig
 from netem.links import Links
 from netem.memory import MemoryStreams, MemoryWire
+from netem.mirrored import Mirror, OnFault
 from netem.route import Address, Route, Wire
 from netem.scheduled import Scheduled
 from netem.socket_stream import SocketStreams

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from netem.changeable import Changeable, Mirror, Names, OnFault
+from netem.changeable import Changeable
 from netem.clock import Clock, S
 from netem.errors import ConfigError
 from netem.guard import Guard
 from netem.links import Links
+from netem.mirrored import Mirror, Names, OnFault
 from netem.randomness import keyed_generator
 from netem.sessions import Session
 from netem.tcp import Switchboard

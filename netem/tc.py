@@ -23,7 +23,6 @@ _PARTS = (
     ("distribution", "delay", "a delay and a jitter"),
 )
 _ALIASES = {"latency": "delay", "drop": "loss"}
-NOTHING = "none"
 
 
 def parse_tc(line: str) -> LinkConfig:
@@ -52,11 +51,6 @@ def parse_tc(line: str) -> LinkConfig:
         _impairment(option, options[option], kernel=kernel) for option in options if option in _first_words()
     )
     return LinkConfig(impairments, **fields)
-
-
-def parse_line(line: str) -> LinkConfig:
-    """Read a tc line, or `none` for no impairment; raise ConfigError as `parse_tc`."""
-    return LinkConfig() if line.strip() == NOTHING else parse_tc(line)
 
 
 def describe(config: LinkConfig) -> str:

@@ -40,8 +40,8 @@ import msgspec
 from msgspec import Meta
 
 from netem.errors import ConfigError
+from netem.layers import as_config
 from netem.link import LinkConfig
-from netem.tc import parse_line
 
 LONGEST_S = 10.0
 Rate = Annotated[float, Meta(gt=0)]
@@ -202,7 +202,7 @@ class _Reader:
     def line(self, line: str, key: str) -> LinkConfig:
         """Return what a tc line says."""
         try:
-            return parse_line(line)
+            return as_config(line)
         except ConfigError as fault:
             raise ConfigError(f"{self._source}: {key}: {fault.field}", fault.value, fault.allowed) from None
 

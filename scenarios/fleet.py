@@ -82,6 +82,7 @@ class Fleet:
         self._on_death = on_death
         self._decode = msgspec.msgpack.Decoder(_timed_event()).decode
         self._workers: list[_Worker] = []
+        self._early: list[AnyChange] | None = []  # changes made before there was a network elsewhere
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start the workers and carry messages until cancelled; no process is left then."""
@@ -153,6 +154,9 @@ class Fleet:
         for worker in self._workers:
             worker.mine = list(names[worker.number - 1 :: len(self._workers)])
             worker.order(prepare(worker.mine))
+        early, self._early = self._early or [], None
+        for change in early:
+            self.change(change)
         await self._all(control.Prepared)
         self._tell(control.Join())
         peers: dict[str, RemotePeer] = {}
@@ -163,8 +167,11 @@ class Fleet:
         return [peers[name] for name in names if name in peers]
 
     def change(self, change: AnyChange) -> None:
-        """Let all workers make a live change to the network."""
-        self._tell(control.Disturb(change))
+        """Let all workers make a live change to the network, as soon as they have one."""
+        if self._early is None:
+            self._tell(control.Disturb(change))
+        else:
+            self._early.append(change)
 
     async def leave(self) -> None:
         """Stop all peers."""

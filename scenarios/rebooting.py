@@ -35,30 +35,31 @@ class Boots:
         self._host = host
         self._make = make
         self._on_boot = on_boot
-        self._started = False
         self.peer = make(1)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take part until cancelled; started once the first boot has joined, or crashed before that."""
+        joined = _Joined(task_status)
         for epoch in itertools.count(2):
-            await self._boot(task_status)
+            with trio.CancelScope() as boot:
+                self._host.on_crash = boot.cancel
+                await self.peer.run(task_status=joined)
+            joined.started()
             await self._host.wait_up()
             self.peer = self._make(epoch)
             if self._on_boot is not None:
                 self._on_boot(self.peer)
 
-    async def _boot(self, task_status: trio.TaskStatus[None]) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._end_with_host, self._host.boots, nursery.cancel_scope)
-            await nursery.start(self.peer.run)
-            self._report(task_status)
-        self._report(task_status)
 
-    async def _end_with_host(self, boots: int, boot: trio.CancelScope) -> None:
-        await self._host.wait_down(boots)
-        boot.cancel()
+class _Joined:
+    """The task status of all boots: the first to report counts."""
 
-    def _report(self, task_status: trio.TaskStatus[None]) -> None:
-        if not self._started:
-            self._started = True
-            task_status.started()
+    def __init__(self, status: trio.TaskStatus[None]) -> None:
+        self._status = status
+        self._reported = False
+
+    def started(self, value: None = None) -> None:  # noqa: ARG002 - trio's signature
+        """Report, unless that was done."""
+        if not self._reported:
+            self._reported = True
+            self._status.started()

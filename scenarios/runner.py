@@ -34,7 +34,6 @@ from scenarios.control_socket import serve_controls
 from scenarios.fitting import fit
 from scenarios.fleet import Fleet
 from scenarios.foreign import judge_guarded, play_guarded
-from scenarios.live import Live
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
@@ -261,7 +260,7 @@ class _Run:
             )
             wires.start_soon(self._watch_for_interrupt, bed)
             if not self._clock.virtual:
-                services.start_soon(self._take_controls)
+                services.start_soon(self._take_controls, bed)
             if self._watch is not None:
                 self._watch.attach(bed=bed, bank=bed.bank)
             self._started_ns = self._clock.now_ns()
@@ -270,9 +269,9 @@ class _Run:
             self._network.end()
             services.cancel_scope.cancel()
 
-    async def _take_controls(self) -> None:
+    async def _take_controls(self, bed: Bed) -> None:
         try:
-            await serve_controls(self._directory, Live(self._network).do)
+            await serve_controls(self._directory, bed.live.do)
         except OSError as fault:
             self._progress.say(
                 f"no live changes: there can be no control socket in the run directory ({fault.strerror})"

@@ -31,6 +31,7 @@ from scenarios.content import Shared
 from scenarios.control import HostPlan, PeerPlan, Prepare
 from scenarios.fleet import Fleet
 from scenarios.hosts import TRACKER, node_names
+from scenarios.live import Live
 from scenarios.parameters import Params
 from scenarios.peers import Workshop
 from scenarios.remote_peer import RemotePeer
@@ -80,6 +81,7 @@ class Bed:
         self.emit = emit
         self.facts: dict[str, Any] = {"files": content}
         self.peers: Sequence[AnyPeer] = ()
+        self.live = Live(network)  # what a person changes, by whichever way
         self.bank = Bank(directory / "ledger.sqlite", clock)
         self.interrupted = False
         self._directory = directory

@@ -218,6 +218,28 @@ def test_a_partition_made_here_holds_there():
     assert fates["partition"] == 1
 
 
+def test_a_hold_and_a_pause_made_here_are_felt_there():
+    got = []
+
+    async def program(here, elsewhere, nursery):
+        a = here.hosts["a"].open_udp(lambda data, source: got.append(data))
+        b = elsewhere.hosts["b"].open_udp(lambda data, source: got.append(data))
+        a.send(b"hello", b.address)
+        await settle()
+        with here.hold("a", "b"):
+            b.send(b"held", a.address)
+            await settle()
+            assert got == [b"hello"]
+        await settle()
+        with here.pause("b"):
+            a.send(b"unread", b.address)
+            await settle()
+            assert got == [b"hello", b"held"]
+        assert got == [b"hello", b"held", b"unread"]
+
+    assert run_apart(program, link=LinkConfig()).conservation.missing == 0
+
+
 def test_links_are_impaired_in_every_process():
     async def program(here, elsewhere, nursery):
         b = elsewhere.hosts["b"].open_udp(lambda data, source: None)

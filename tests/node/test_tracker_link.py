@@ -258,6 +258,26 @@ def test_on_a_crashed_host_a_request_waits_to_be_cancelled_and_the_next_boot_is_
     assert (tracker.asked, tracker.connections) == ([], 1)
 
 
+def test_an_ended_boot_is_asked_in_vain_at_once_even_when_its_host_is_up_again():
+    async def program(link, tracker, network):
+        await link.connect()
+        async with trio.open_nursery() as asking:
+
+            async def be_refused():
+                with pytest.raises(Rejection, match="crashed"):
+                    await ask(link, 5)
+
+            network.crash("node")
+            asking.start_soon(be_refused)
+            await trio.sleep(5)
+            network.restart("node")
+            await link.leave()
+        await be_refused()
+
+    tracker, _ = converse(program)
+    assert (tracker.asked, tracker.connections) == ([], 1)
+
+
 def test_rejoining_makes_a_new_connection_under_the_same_session():
     async def program(link, tracker, network):
         await link.connect()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from netem.errors import Rejection
 from netem.faults import FaultMade
+from node.peer import Peer
 from scenarios.catalogue import scenario_named
 from scenarios.options import Options
 from scenarios.runner import run_scenario
@@ -41,6 +43,25 @@ def test_every_fault_is_an_event_of_the_run(played):
 def test_a_run_with_faults_has_the_same_digest_again_and_another_for_another_seed(played, tmp_path, content):
     assert play(tmp_path / "again", content).digest == played.digest
     assert play(tmp_path / "other", content, seed=2).digest != played.digest
+
+
+def test_a_download_cut_off_by_a_crash_is_refused_as_crashed(tmp_path, content, monkeypatch):
+    monkeypatch.setattr(faults, "NAMES", ("crash",))
+    reasons = []
+    fetch = Peer.fetch
+
+    async def noted(self, index):
+        try:
+            return await fetch(self, index)
+        except Rejection as no:
+            reasons.append(no.reason)
+            raise
+
+    monkeypatch.setattr(Peer, "fetch", noted)
+    slow = VALUES | {"upload_bytes_per_s": 2e4}
+    result = play(tmp_path / "out", content, values=slow)
+    assert set(reasons) == {"crashed"}
+    assert {claim.name: claim.ok for claim in result.claims}["downloads through: crash"]
 
 
 def test_a_fault_that_is_never_undone_fails_its_claim(tmp_path, content, monkeypatch):
@@ -94,6 +115,38 @@ def test_a_trace_of_sessions_takes_the_place_of_random_ones(tmp_path, content, m
         ["restart", "node-1"],
         ["restart", "node-2"],
     ]
+
+
+EARLY = '''"""Do changes made before there are nodes reach other processes?
+
+Source: a test.
+"""
+
+from scenarios import Bed, Params
+
+
+async def run(bed: Bed) -> None:
+    bed.network.impair_all("loss 40%")
+    await bed.start()
+    with bed.lasting(2):
+        index = await bed.peers[0].publish(bed.content[0].name, bed.content[0].path)
+        await bed.fetch_all(index)
+
+
+def claims(record):
+    return []
+'''
+
+
+@pytest.mark.slow
+def test_a_change_made_before_there_are_nodes_reaches_other_processes(tmp_path, content):
+    path = tmp_path / "early.py"
+    path.write_text(EARLY)
+    options = Options(content=content, out=tmp_path / "out", quiet=True, procs=2)
+    result = run_scenario(scenario_named(str(path)), {"nodes": 4, "loss": 0.0}, options)
+    loss = result.certificate.loss
+    assert loss.configured == pytest.approx(0.4)
+    assert loss.ok
 
 
 @pytest.mark.slow
