@@ -21,18 +21,17 @@ from netem.clock import Clock
 from netem.errors import ConfigError
 from netem.fates import FateLog
 from netem.faults import Cuts, Pair, pairs_between
-from netem.host import Host, StreamHandler, loopback_ip
+from netem.host import Endpoint, Host, OnDatagram, StreamHandler, loopback_ip
 from netem.hub import Hub
 from netem.lag import LagMeter
 from netem.lane import Lane
 from netem.link import Link, LinkConfig
-from netem.memory import MemoryStreams, MemoryWire
+from netem.parts import PLAIN, Parts
 from netem.plain_link import from_plain, to_plain
 from netem.randomness import BlockUniforms
 from netem.route import Address, Route, Wire
-from netem.socket_stream import SocketStreams
 from netem.streams import ShapedStream
-from netem.tcp import StreamWire, Switchboard
+from netem.tcp import Switchboard
 
 IDEAL = LinkConfig()  # no impairment
 QUEUE_BYTES = 256 * 1024
@@ -50,6 +49,7 @@ class Network:
         on_fault: called as (kind, description) for every live change: `faults.KINDS`.
         mirror: called with every live change, so that other processes of the run make it too.
         strangers: let unknown addresses take part, each as a host of its own, at most 4,096.
+        parts: what it is made of; those of `parts.captured` tell a capture of every packet.
 
     Attributes:
         hosts: by name, in order of creation.
@@ -66,6 +66,7 @@ class Network:
         on_fault: OnFault | None = None,
         mirror: Callable[[AnyChange], None] | None = None,
         strangers: bool = False,
+        parts: Parts = PLAIN,
     ) -> None:
         self.hosts: dict[str, Host] = {}
         self.owners: dict[Address, Host] = {}
@@ -73,8 +74,9 @@ class Network:
         self.clock = clock
         self.fates = FateLog()
         self.lag = LagMeter(clock)
-        self.wire: Wire = MemoryWire(clock, self.fates) if clock.virtual else Hub(clock, self.fates)
-        streams: StreamWire = MemoryStreams() if clock.virtual else SocketStreams()
+        self.wire: Wire = (parts.memory if clock.virtual else parts.hub)(clock, self.fates)
+        streams = (parts.memory_streams if clock.virtual else parts.socket_streams)()
+        self._parts = parts
         # The ephemeral port of a connection says nothing: streams know a stranger by its ip.
         self._switchboard = Switchboard(streams, lane=self._lane, elsewhere=lambda address: self._at(address[0], 0))
         self._strangers = strangers
@@ -130,6 +132,7 @@ class Network:
             queue_bytes=queue_bytes,
             here=here,
         )
+        self._parts.name_host(host.ip, name)
         if not here:
             self._elsewhere[host.ip] = host
             if isinstance(self.wire, Hub):
@@ -288,9 +291,13 @@ class Network:
         config = self._configs.get(names, self._default)
         link = Link(config, source=names[0], target=names[1], uniforms=self._uniforms, link_id=len(self._routes))
         link.open = self._cuts.is_open(names)
-        route = source.routes[target] = Route(source, target, link, clock=self.clock, wire=self.wire)
+        route = source.routes[target] = self._parts.route(source, target, link, clock=self.clock, wire=self.wire)
         self._routes.append(route)
         return route
+
+    def make_endpoint(self, host: Host, on_datagram: OnDatagram, *, port: int) -> Endpoint:
+        """Open a UDP socket (see `Host.open_udp`)."""
+        return self._parts.endpoint(host, on_datagram, port=port)
 
     def _lane(self, source: Host, target: Host) -> Lane:
         if (names := (source.name, target.name)) not in self._lanes:

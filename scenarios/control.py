@@ -16,6 +16,11 @@ from netem.changes import AnyChange
 Address = tuple[str, int]
 
 
+def part_of_capture(first_host: str) -> str:
+    """Return the name of the capture that the process of some hosts writes, by the first of them."""
+    return f"capture.{first_host}.part"
+
+
 class HostPlan(msgspec.Struct, frozen=True, array_like=True):
     """A host of the network; rates in bytes/s."""
 
@@ -40,7 +45,10 @@ class ToWorker(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Prepare(ToWorker, frozen=True):
-    """Build the network: all `hosts` in order, of which those named in `mine` live in this worker. Answer: Prepared."""
+    """Build the network: all `hosts` in order, of which those named in `mine` live in this worker. Answer: Prepared.
+
+    With `capture` it writes `part_of_capture` into the directory.
+    """
 
     base_ns: int
     hosts: list[HostPlan]
@@ -48,6 +56,7 @@ class Prepare(ToWorker, frozen=True):
     link: bytes
     directory: str
     plan: PeerPlan
+    capture: bool
 
 
 class Join(ToWorker, frozen=True):
@@ -140,6 +149,12 @@ class Finished(FromWorker, frozen=True):
     """The worker's last word."""
 
 
+class Broken(FromWorker, frozen=True):
+    """What makes the run void, though the worker goes on until it is told to leave."""
+
+    reason: str
+
+
 class Refused(FromWorker, frozen=True):
     """What was asked cannot be prepared: the arguments of a ConfigError."""
 
@@ -149,7 +164,7 @@ class Refused(FromWorker, frozen=True):
 
 
 AnyOrder = Prepare | Join | Call | Cancel | Disturb | Leave | Halt | Report
-AnyAnswer = Prepared | Joined | Returned | Failed | Events | Left | Halted | Part | Finished | Refused
+AnyAnswer = Prepared | Joined | Returned | Failed | Events | Left | Halted | Part | Finished | Refused | Broken
 
 encode = msgspec.msgpack.encode
 decode_order = msgspec.msgpack.Decoder(AnyOrder).decode

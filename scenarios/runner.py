@@ -5,6 +5,7 @@ Source: DESIGN sections 3 (two clocks, digest), 5 and 6 (run directory, result.j
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import shutil
@@ -17,6 +18,8 @@ import msgspec
 import trio
 
 from netem.accounts import Account, merge
+from netem.capture import Capture
+from netem.capture_merge import merge as merge_captures
 from netem.certificate import Certificate
 from netem.clock import S
 from netem.errors import ConfigError, OwnCodeError, SwarmbedError
@@ -24,11 +27,13 @@ from netem.events import EventStream
 from netem.faults import FaultMade
 from netem.network import Network
 from netem.offload import offload
+from netem.parts import PLAIN, captured
 from netem.real_time import RealTime
 from netem.virtual_time import VirtualTime, schedule_deterministically
 from scenarios.catalogue import Scenario
 from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
+from scenarios.control import part_of_capture
 from scenarios.fitting import fit
 from scenarios.fleet import Fleet
 from scenarios.foreign import judge_guarded, play_guarded
@@ -39,7 +44,7 @@ from scenarios.progress import Progress
 from scenarios.result import Result, count
 from scenarios.run_directory import new_run_directory, write_json, write_run_json
 from scenarios.scenario_file import own_code_files
-from scenarios.testbed import Bed
+from scenarios.testbed import TRACKER, Bed
 from scenarios.trace_file import TraceFile
 from tracker.bank.audit import audit
 from tracker.events import NodeJoined
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from scenarios.watch import Watch
 
 MOST_PROCS = 64
+CAPTURE = "capture.pcapng"
 HOLD_NS = S // 2  # how long events wait for earlier ones from other processes
 DRAIN_S = 1.0  # after the last sender has stopped, so that what is under way arrives and is counted
 
@@ -137,7 +143,15 @@ class _Run:
         spread = procs > 1
         self._events = EventStream(clock.now_ns, hold_ns=HOLD_NS if spread else 0)
         self._events.subscribe(self._trace.fold)
-        self._fleet = Fleet(procs, emit_at=self._events.emit_at, on_death=self._give_up) if spread else None
+        self._fleet = (
+            Fleet(procs, emit_at=self._events.emit_at, on_death=self._give_up, capture=options.capture)
+            if spread
+            else None
+        )
+        self._capture = None
+        if options.capture:
+            name = part_of_capture(TRACKER) if spread else CAPTURE
+            self._capture = Capture(directory / name, clock, on_failure=self._give_up)
         mirror = self._fleet.change if self._fleet else None
         self._network = Network(
             clock,
@@ -145,6 +159,7 @@ class _Run:
             default_link=params.link(),
             on_fault=lambda kind, what: self._events.emit(FaultMade(kind, what)),
             mirror=mirror,
+            parts=captured(self._capture) if self._capture else PLAIN,
         )
         self._void: list[str] = []
         self._own_code = own_code_files(scenario.file, params)
@@ -166,6 +181,13 @@ class _Run:
 
     async def main(self) -> None:
         """Play the scenario; on return everything is settled, stopped and closed."""
+        with self._capture or contextlib.nullcontext():
+            await self._trace_it()
+        if self._capture is not None and self._fleet is not None:
+            self._merge_captures()
+        self._progress.close()
+
+    async def _trace_it(self) -> None:
         with TraceFile(self._directory / "events.msgpack") as file:
             self._events.subscribe(file.fold)
             # The clock outlives the network, and the network the services: each needs the next to end cleanly.
@@ -180,7 +202,17 @@ class _Run:
                 await self._carry_out()
                 ground.cancel_scope.cancel()
             self._events.release(everything=True)
-        self._progress.close()
+
+    def _merge_captures(self) -> None:
+        """Make one capture of those of all processes."""
+        parts = sorted(self._directory.glob(part_of_capture("*")))
+        try:
+            merge_captures(parts, self._directory / CAPTURE)
+        except OSError as fault:
+            self._give_up(f"cannot write {self._directory / CAPTURE}: {fault.strerror}")
+            return
+        for part in parts:
+            part.unlink()
 
     async def _carry_out(self) -> None:
         """Play and count; an error of ours (a full disk, a ledger that fails) or of the experimenter's code leaves a void result."""

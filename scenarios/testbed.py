@@ -164,7 +164,8 @@ class Bed:
             for host in self.network.hosts.values()
         ]
         link, directory = to_plain(self.params.link()), str(self._directory)
-        return Prepare(self.clock.base_ns, hosts, mine, link, directory, plan)
+        assert self._fleet is not None
+        return Prepare(self.clock.base_ns, hosts, mine, link, directory, plan, capture=self._fleet.capture)
 
     async def _keep_fleet(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Stop the workers' peers when the run is settled."""

@@ -5,6 +5,7 @@ It ends when it has reported, or when the other end of the pipe is gone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,10 +17,12 @@ import msgspec
 import trio
 
 from netem.accounts import pack
+from netem.capture import Capture
 from netem.channel import FrameChannel
 from netem.errors import ConfigError, SwarmbedError
 from netem.events import Event
 from netem.network import Network
+from netem.parts import PLAIN, captured
 from netem.plain_link import from_plain
 from netem.real_time import RealTime
 from node.peer import Peer
@@ -70,10 +73,18 @@ class Worker:
 
     async def _take_part(self, prepare: control.Prepare) -> None:
         self._clock = RealTime(prepare.base_ns)
+        directory = Path(prepare.directory)
+        capture = None
+        if prepare.capture:
+            part = directory / control.part_of_capture(prepare.mine[0])
+            capture = Capture(part, self._clock, on_failure=lambda reason: self._say(control.Broken(reason)))
         self._network = network = Network(
-            self._clock, run_seed=prepare.plan.run_seed, default_link=from_plain(prepare.link)
+            self._clock,
+            run_seed=prepare.plan.run_seed,
+            default_link=from_plain(prepare.link),
+            parts=PLAIN if capture is None else captured(capture),
         )
-        workshop = Workshop(self._clock, directory=Path(prepare.directory), emit=self._emit)
+        workshop = Workshop(self._clock, directory=directory, emit=self._emit)
         for host in prepare.hosts:
             network.add_host(
                 host.name,
@@ -85,18 +96,19 @@ class Worker:
         async with trio.open_nursery() as ground:
             ground.start_soon(self._clock.run)
             ground.start_soon(self._send_events)
-            async with trio.open_nursery() as wires:
-                await wires.start(network.run)
-                self._say(control.Prepared())
-                reports = await self._obey()
-                self._clock.halt()
-                wires.cancel_scope.cancel()
+            with capture or contextlib.nullcontext():
+                async with trio.open_nursery() as wires:
+                    await wires.start(network.run)
+                    self._say(control.Prepared())
+                    reports = await self._obey()
+                    self._clock.halt()
+                    wires.cancel_scope.cancel()
             for peer in self._peers.values():
                 peer.close()
             if reports:
                 self._flush_events()
-                for part in pack(network.account()):
-                    self._say(control.Part(part))
+                for piece in pack(network.account()):
+                    self._say(control.Part(piece))
                 self._say(control.Finished())
             ground.cancel_scope.cancel()
 
