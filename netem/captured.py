@@ -132,15 +132,31 @@ class CapturedMemoryWire(MemoryWire):
     def __init__(self, clock: Clock, fates: FateLog, *, capture: Capture) -> None:
         super().__init__(clock, fates)
         self._capture = capture
+        self._present: tuple[Path, bytes, int, int] | None = None  # what is being handed over
+        record = self._received
+
+        def tell_and_record(*fate: int) -> None:
+            self._tell_arrival()  # before the receiver acts on it
+            record(*fate)
+
+        self._received = tell_and_record
 
     def _hand_over(self, path: Path, data: bytes, number: int, sent_ns: int) -> None:
-        key = path.route.link_id, number
-        if path.target in self.endpoints:
-            ends = path.sender.address, path.target
-            self._capture.delivered(key, data, ends=ends, own_delay_ns=self._now_ns() - sent_ns)
-        else:
-            self._capture.settle(key, Cause.DESTINATION_DOWN)
+        self._present = path, data, number, sent_ns
+        before = path.route.link.dropped.copy()
         super()._hand_over(path, data, number, sent_ns)
+        if self._present is not None:
+            self._present = None
+            for cause in _risen(before, path.route.link.dropped):
+                self._capture.settle((path.route.link_id, number), cause)
+
+    def _tell_arrival(self) -> None:
+        assert self._present is not None
+        path, data, number, sent_ns = self._present
+        self._present = None
+        ends = path.sender.address, path.target
+        own_delay_ns = self._now_ns() - sent_ns
+        self._capture.delivered((path.route.link_id, number), data, ends=ends, own_delay_ns=own_delay_ns)
 
 
 class CapturedDepartures(Departures):
@@ -152,12 +168,12 @@ class CapturedDepartures(Departures):
         route = path.route
         for frame in frames:
             number, _ = HEADER.unpack_from(frame)
-            before = route.link.dropped.copy()
+            before, under_way = route.link.dropped.copy(), route.in_flight
             super()._send(path, [frame])
             causes = _risen(before, route.link.dropped)
             for cause in causes:
                 self.capture.settle((route.link_id, number), cause)
-            if not causes:
+            if not causes and route.in_flight < under_way:
                 self.capture.depart((route.link_id, number), elsewhere=not route.target.here)
 
 

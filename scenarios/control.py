@@ -16,9 +16,9 @@ from netem.changes import AnyChange
 Address = tuple[str, int]
 
 
-def part_of_capture(first_host: str) -> str:
-    """Return the name of the capture that the process of some hosts writes, by the first of them."""
-    return f"capture.{first_host}.part"
+def part_of(kind: str, first_host: str) -> str:
+    """Return the name of the file of a kind that the process of some hosts writes, by the first of them."""
+    return f"{kind}.{first_host}.part"
 
 
 class HostPlan(msgspec.Struct, frozen=True, array_like=True):
@@ -47,7 +47,7 @@ class ToWorker(msgspec.Struct, frozen=True, array_like=True, tag=True):
 class Prepare(ToWorker, frozen=True):
     """Build the network: all `hosts` in order, of which those named in `mine` live in this worker. Answer: Prepared.
 
-    With `capture` it writes `part_of_capture` into the directory.
+    It writes its part of the fates into the directory, and with `capture` one of the capture.
     """
 
     base_ns: int

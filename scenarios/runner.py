@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from netem.certificate import Certificate
 from netem.clock import S
 from netem.errors import ConfigError, OwnCodeError, SwarmbedError
 from netem.events import EventStream
+from netem.fate_file import FateFile, join
 from netem.faults import FaultMade
 from netem.network import Network
 from netem.offload import offload
@@ -33,7 +34,7 @@ from netem.virtual_time import VirtualTime, schedule_deterministically
 from scenarios.catalogue import Scenario
 from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
-from scenarios.control import part_of_capture
+from scenarios.control import part_of
 from scenarios.fitting import fit
 from scenarios.fleet import Fleet
 from scenarios.foreign import judge_guarded, play_guarded
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 MOST_PROCS = 64
 CAPTURE = "capture.pcapng"
+FATES = "fates.msgpack"
 HOLD_NS = S // 2  # how long events wait for earlier ones from other processes
 DRAIN_S = 1.0  # after the last sender has stopped, so that what is under way arrives and is counted
 
@@ -150,7 +152,7 @@ class _Run:
         )
         self._capture = None
         if options.capture:
-            name = part_of_capture(TRACKER) if spread else CAPTURE
+            name = part_of("capture", TRACKER) if spread else CAPTURE
             self._capture = Capture(directory / name, clock, on_failure=self._give_up)
         mirror = self._fleet.change if self._fleet else None
         self._network = Network(
@@ -160,6 +162,12 @@ class _Run:
             on_fault=lambda kind, what: self._events.emit(FaultMade(kind, what)),
             mirror=mirror,
             parts=captured(self._capture) if self._capture else PLAIN,
+        )
+        self._fates = FateFile(
+            directory / (part_of("fates", TRACKER) if spread else FATES),
+            self._network.fates,
+            run_seed=options.seed,
+            on_failure=self._give_up,
         )
         self._void: list[str] = []
         self._own_code = own_code_files(scenario.file, params)
@@ -181,10 +189,13 @@ class _Run:
 
     async def main(self) -> None:
         """Play the scenario; on return everything is settled, stopped and closed."""
-        with self._capture or contextlib.nullcontext():
-            await self._trace_it()
-        if self._capture is not None and self._fleet is not None:
-            self._merge_captures()
+        try:
+            with self._capture or contextlib.nullcontext():
+                await self._trace_it()
+        finally:
+            self._fates.finish(self._network.routes)
+        if self._fleet is not None:
+            self._merge_parts()
         self._progress.close()
 
     async def _trace_it(self) -> None:
@@ -203,14 +214,18 @@ class _Run:
                 ground.cancel_scope.cancel()
             self._events.release(everything=True)
 
-    def _merge_captures(self) -> None:
-        """Make one capture of those of all processes."""
-        parts = sorted(self._directory.glob(part_of_capture("*")))
+    def _merge_parts(self) -> None:
+        """Make one file of fates, and one capture, of those of all processes."""
         try:
-            merge_captures(parts, self._directory / CAPTURE)
+            self._merge("fates", join, self._directory / FATES)
+            if self._capture is not None:
+                self._merge("capture", merge_captures, self._directory / CAPTURE)
         except OSError as fault:
-            self._give_up(f"cannot write {self._directory / CAPTURE}: {fault.strerror}")
-            return
+            self._give_up(f"cannot write {fault.filename or self._directory}: {fault.strerror}")
+
+    def _merge(self, kind: str, merge: Callable[[Sequence[Path], Path], None], path: Path) -> None:
+        parts = sorted(self._directory.glob(part_of(kind, "*")))
+        merge(parts, path)
         for part in parts:
             part.unlink()
 

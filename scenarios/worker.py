@@ -21,6 +21,7 @@ from netem.capture import Capture
 from netem.channel import FrameChannel
 from netem.errors import ConfigError, SwarmbedError
 from netem.events import Event
+from netem.fate_file import FateFile
 from netem.network import Network
 from netem.parts import PLAIN, captured
 from netem.plain_link import from_plain
@@ -76,13 +77,19 @@ class Worker:
         directory = Path(prepare.directory)
         capture = None
         if prepare.capture:
-            part = directory / control.part_of_capture(prepare.mine[0])
+            part = directory / control.part_of("capture", prepare.mine[0])
             capture = Capture(part, self._clock, on_failure=lambda reason: self._say(control.Broken(reason)))
         self._network = network = Network(
             self._clock,
             run_seed=prepare.plan.run_seed,
             default_link=from_plain(prepare.link),
             parts=PLAIN if capture is None else captured(capture),
+        )
+        fates = FateFile(
+            directory / control.part_of("fates", prepare.mine[0]),
+            network.fates,
+            run_seed=prepare.plan.run_seed,
+            on_failure=lambda reason: self._say(control.Broken(reason)),
         )
         workshop = Workshop(self._clock, directory=directory, emit=self._emit)
         for host in prepare.hosts:
@@ -105,6 +112,7 @@ class Worker:
                     wires.cancel_scope.cancel()
             for peer in self._peers.values():
                 peer.close()
+            fates.finish(network.routes)
             if reports:
                 self._flush_events()
                 for piece in pack(network.account()):

@@ -1,0 +1,1 @@
+"""Pure: the commands below `swarmbed netem`, one module each with a click command `command`, found by name."""
