@@ -7,20 +7,18 @@ Source: DESIGN section 6.
 
 from __future__ import annotations
 
-import importlib
 import io
-import pkgutil
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
 
 from netem.errors import ConfigError, SwarmbedError
 from scenarios import commands
+from scenarios.command_group import Commands
 
 EXIT_USAGE = 2
 EXIT_VOID = 3
@@ -28,29 +26,8 @@ EXIT_INTERRUPTED = 130
 PATH = click.Path(path_type=Path)
 
 
-class PackageGroup(click.Group):
-    """The commands of a package, by the names of its modules; each has a click command `command`."""
-
-    def __init__(self, *args: Any, package: ModuleType, **attributes: Any) -> None:
-        super().__init__(*args, **attributes)
-        self._package = package
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names there are."""
-        return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(self._package.__path__))
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command by its name; None if there is none."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        module = importlib.import_module(f"{self._package.__name__}.{cmd_name.replace('-', '_')}")
-        found: click.Command = module.command
-        found.name = cmd_name
-        return found
-
-
 @click.group(
-    cls=PackageGroup,
+    cls=Commands,
     package=commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,

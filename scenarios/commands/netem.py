@@ -1,4 +1,6 @@
-"""trio: `swarmbed netem`: the emulated network by itself; its commands are the modules of `scenarios/netem_commands/`.
+"""trio: `swarmbed netem`: what is asked of, and told to, the emulated network.
+
+Its commands are the modules of `scenarios/netem_commands/`, found by name.
 
 Source: DESIGN section 6.
 """
@@ -8,12 +10,12 @@ from __future__ import annotations
 import click
 
 from scenarios import netem_commands
-from scenarios.cli import PackageGroup
+from scenarios.command_group import Commands
 
 
-@click.group(cls=PackageGroup, package=netem_commands, invoke_without_command=True)
+@click.group(cls=Commands, package=netem_commands, invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Work with the emulated network itself."""
+    """Explain and design tc netem lines."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -1,1 +1,1 @@
-"""Pure: the commands below `swarmbed netem`, one module each with a click command `command`, found by name."""
+"""The commands of `swarmbed netem`: one module each, named as the command, with a click command named `command`."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 
 from scenarios.catalogue import scenario_named
+from scenarios.jobs import environment
 from scenarios.options import Options
 from scenarios.run_directory import new_run_directory
 from scenarios.runner import run_scenario
@@ -89,3 +94,20 @@ def test_several_runs_at_once_are_not_captured(swarmbed):
     outcome = swarmbed("run", "flash-crowd", "--capture", "--replicates", 2)
     assert outcome.status == 2
     assert outcome.err.startswith("swarmbed: --capture: ")
+
+
+@pytest.mark.slow
+def test_no_capability_is_needed_to_run_over_real_sockets_and_capture(small, tmp_path):
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("setpriv, which takes all capabilities away, is not installed (util-linux)")
+    settings = [f"--set={key}={value}" for key, value in {**small, **LOSSY}.items()]
+    run = [sys.executable, "-m", "scenarios", "run", "flash-crowd", "--capture", "--quiet", "--out=out", *settings]
+    bare = [setpriv, "--inh-caps=-all"] + ["--bounding-set=-all"] * (os.getuid() == 0)
+    program = [*bare, "sh", "-c", 'grep CapEff /proc/self/status && exec "$@"', "sh", *run]
+    done = subprocess.run(program, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert re.match(r"CapEff:\s+0{16}\n", done.stdout), done.stderr
+    result = json.loads((tmp_path / "out/result.json").read_text())
+    assert done.returncode == result["status"]
+    assert result["counts"]["datagrams_loss"] > 0
+    assert (tmp_path / "out/capture.pcapng").stat().st_size > 10_000
