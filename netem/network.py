@@ -74,8 +74,8 @@ class Network:
         self.clock = clock
         self.fates = FateLog()
         self.lag = LagMeter(clock)
-        self.wire: Wire = (parts.memory if clock.virtual else parts.hub)(clock, self.fates)
-        streams = (parts.memory_streams if clock.virtual else parts.socket_streams)()
+        self.wire: Wire = (parts.virtual_wire if clock.virtual else parts.real_wire)(clock, self.fates)
+        streams = (parts.virtual_streams if clock.virtual else parts.real_streams)()
         self._parts = parts
         # The ephemeral port of a connection says nothing: streams know a stranger by its ip.
         self._switchboard = Switchboard(streams, lane=self._lane, elsewhere=lambda address: self._at(address[0], 0))

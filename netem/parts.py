@@ -12,24 +12,29 @@ from functools import partial
 from netem.capture import Capture
 from netem.captured import CapturedEndpoint, CapturedHub, CapturedMemoryWire, CapturedRoute
 from netem.captured_streams import CapturedStreams
+from netem.clock import Clock
+from netem.fates import FateLog
 from netem.host import Endpoint
 from netem.hub import Hub
 from netem.memory import MemoryStreams, MemoryWire
-from netem.route import Route
+from netem.route import Route, Wire
 from netem.socket_stream import SocketStreams
 from netem.tcp import StreamWire
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How the parts of a network are made, each called as its class; `name_host(ip, name)` is told of every host."""
+    """How the parts of a network are made, each called as its class: wires and streams for either clock.
+
+    `name_host(ip, name)` is told of every host.
+    """
 
     endpoint: Callable[..., Endpoint] = Endpoint
     route: Callable[..., Route] = Route
-    memory: Callable[..., MemoryWire] = MemoryWire
-    memory_streams: Callable[[], StreamWire] = MemoryStreams
-    hub: Callable[..., Hub] = Hub
-    socket_streams: Callable[[], StreamWire] = SocketStreams
+    virtual_wire: Callable[[Clock, FateLog], Wire] = MemoryWire
+    virtual_streams: Callable[[], StreamWire] = MemoryStreams
+    real_wire: Callable[[Clock, FateLog], Wire] = Hub
+    real_streams: Callable[[], StreamWire] = SocketStreams
     name_host: Callable[[str, str], None] = lambda ip, name: None  # noqa: ARG005  # nobody listens
 
 
@@ -41,9 +46,9 @@ def captured(capture: Capture) -> Parts:
     return Parts(
         endpoint=partial(CapturedEndpoint, capture=capture),
         route=partial(CapturedRoute, capture=capture),
-        memory=partial(CapturedMemoryWire, capture=capture),
-        memory_streams=lambda: CapturedStreams(MemoryStreams(), capture),
-        hub=partial(CapturedHub, capture=capture),
-        socket_streams=lambda: CapturedStreams(SocketStreams(), capture),
+        virtual_wire=partial(CapturedMemoryWire, capture=capture),
+        virtual_streams=lambda: CapturedStreams(MemoryStreams(), capture),
+        real_wire=partial(CapturedHub, capture=capture),
+        real_streams=lambda: CapturedStreams(SocketStreams(), capture),
         name_host=capture.name_host,
     )
