@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from netem.clock import S
 from netem.errors import ConfigError
-from netem.fates import Cause
-from netem.link import Link, LinkConfig
+from netem.fates import Cause, no_drops
+from netem.link import Link
 from netem.randomness import BlockUniforms
 from netem.run_fates import LinkFate
 
+_APART_NS = 100 * S
 Delays = tuple[int, ...]  # of the transmissions of a packet that the link lets through, in ns; none when it is lost
 
 
@@ -57,26 +59,34 @@ def replay(ends: tuple[str, str], record: LinkFate, uniforms: BlockUniforms) -> 
     link: Link | None = None
     decided: list[Delays] = []
     for exposure in record.exposures:
-        config = LinkConfig(exposure.config.impairments)
         if link is None:
-            link = Link(config, source=ends[0], target=ends[1], uniforms=uniforms, link_id=0)
+            link = Link(exposure.config, source=ends[0], target=ends[1], uniforms=uniforms, link_id=0)
         else:
-            link.reconfigure(config)
+            link.reconfigure(exposure.config)
         decided += [_decide(link) for _ in range(exposure.packets if packets is None else packets)]
     arrivals = record.arrivals()
+    lost, lost_then = _lost(link, record)
     return Replay(
         decided,
         impossible=_impossible(decided, arrivals),
-        lost=link.dropped[Cause.LOSS] if link is not None else 0,
-        lost_then=record.dropped.get("loss", 0),
+        lost=lost,
+        lost_then=lost_then,
         cut=cut,
         excess_ns=_excess_ns(decided, arrivals),
     )
 
 
 def _decide(link: Link) -> Delays:
-    arrived = link.verdict(1, 1) > 0
+    """Judge the next packet when everything before it has long left, so that no rate, queue or limit has a say."""
+    arrived = link.verdict(1 + link.number * _APART_NS, 1) > 0
     return (link.delay_ns,) * arrived + (link.copy_delay_ns,) * (link.copy_at > 0)
+
+
+def _lost(link: Link | None, record: LinkFate) -> tuple[int, int]:
+    """Count the transmissions lost by decision, now and then, over the causes by which decisions lose any."""
+    again = link.dropped if link is not None else no_drops()
+    causes = [cause for cause in Cause if again[cause] or cause == Cause.LOSS]
+    return sum(again[cause] for cause in causes), sum(record.dropped.get(cause.name.lower(), 0) for cause in causes)
 
 
 def _impossible(decided: Sequence[Delays], arrivals: Mapping[int, Sequence[int]]) -> list[int]:
