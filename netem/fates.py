@@ -20,6 +20,7 @@ FOLD_PACKETS = 65_536
 _NUMBER_BITS = 40
 _HEADER = np.dtype([("number", "<u4"), ("sent_ns", "<u8")])  # as `netem.route` packs it
 _UNSEEN_NS = np.iinfo(np.int64).max
+Keep = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
 
 class Cause(enum.IntEnum):
@@ -84,6 +85,8 @@ class FateLog:
 
     `late(lateness_ns)`, a list, feeds the histogram `lateness` with how late departures were.
 
+    `keep(links, numbers, delays_ns)`, int64 arrays in the order of arrival, is given the records at every fold.
+
     `links`, `headers` and `arrivals_ns` are the records of frames not yet folded: link id, the 12-byte netem header, time of
     arrival less `base_ns`. Who appends to them itself, for speed, appends to all three, and calls `fold` at `FOLD_PACKETS` records.
 
@@ -102,6 +105,7 @@ class FateLog:
         "arrivals_ns",
         "base_ns",
         "headers",
+        "keep",
         "late",
         "lateness",
         "links",
@@ -122,6 +126,7 @@ class FateLog:
         self._older = self._newer = np.zeros(0, dtype=np.int64)
         self.lateness = LatencyHistogram()
         self.late: Callable[[list[int]], None] = self.lateness.extend
+        self.keep: Keep = lambda links, numbers, delays_ns: None  # noqa: ARG005  # nobody wants them
         self._grow(links)
 
     def received(self, link_id: int, number: int, delay_ns: int) -> None:
@@ -166,6 +171,7 @@ class FateLog:
         links, numbers, delays = self._taken()
         if not len(links):
             return
+        self.keep(links, numbers, delays)
         self._grow(int(links.max()) + 1)
         # Group by link; a stable sort keeps the order of arrival within one.
         order = np.argsort(links, kind="stable")

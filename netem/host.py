@@ -42,6 +42,10 @@ class Backbone(Protocol):
         """Make the route of a pair of hosts that has none yet."""
         ...
 
+    def make_endpoint(self, host: Host, on_datagram: OnDatagram, *, port: int) -> Endpoint:
+        """See `Host.open_udp`."""
+        ...
+
     async def listen(self, host: Host, handler: StreamHandler, *, nursery: trio.Nursery, port: int) -> Address:
         """See `Host.listen_tcp`."""
         ...
@@ -91,7 +95,7 @@ class Host(Living):
             LocalProtocolError: the host is down.
         """
         self.require_up()
-        return Endpoint(self, on_datagram, port=port)
+        return self.backbone.make_endpoint(self, on_datagram, port=port)
 
     async def listen_tcp(self, handler: StreamHandler, *, nursery: trio.Nursery, port: int = 0) -> Address:
         """Accept TCP connections until the nursery is cancelled or the host crashes; return the address.
@@ -261,6 +265,13 @@ class Endpoint:
             return False
         self._read(route.link_id, frame[:HEADER_BYTES], self._base_ns + self._elapsed_ns())
         return True
+
+    def lose(self, frame: bytes, source: Address) -> None:
+        """Count a frame that came after the close as DESTINATION_DOWN."""
+        route = self.route_from(frame, source)
+        if route is not None:
+            route.carried -= 1
+            route.link.dropped[Cause.DESTINATION_DOWN] += 1
 
     def route_from(self, frame: bytes, source: Address) -> Route | None:
         """Return the route a frame came by; None for a foreign one: too short, or from no socket of ours."""

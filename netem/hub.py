@@ -16,7 +16,7 @@ import trio
 
 from netem.clock import Clock
 from netem.departures import Departures
-from netem.fates import FOLD_PACKETS, Cause, FateLog
+from netem.fates import FOLD_PACKETS, FateLog
 from netem.host import Endpoint
 from netem.memory import port_taken
 from netem.route import HEADER_BYTES, Address
@@ -38,7 +38,7 @@ class Hub:
     Invariant: a frame handed to the kernel is read once, or dropped by the kernel and counted by its socket.
     """
 
-    def __init__(self, clock: Clock, fates: FateLog) -> None:
+    def __init__(self, clock: Clock, fates: FateLog, *, departures: type[Departures] = Departures) -> None:
         self.endpoints: dict[Address, Endpoint] = {}
         self._sockets: dict[Address, socket.socket] = {}
         self._lingerers: dict[Address, int] = {}  # closed endpoints with packets in flight, by address
@@ -50,7 +50,7 @@ class Hub:
         fates.base_ns = clock.base_ns
         self._drops_of_closed = 0
         self.keep_bound = False
-        self._departures = Departures(
+        self._departures = departures(
             clock, sockets=self._sockets, endpoints=self.endpoints, late=fates.late, departed=self._look
         )
         self.post = self._departures.post
@@ -166,10 +166,7 @@ class _Nobody:
 
     def receive(self, frame: bytes, source: Address) -> None:
         """Count a frame as DESTINATION_DOWN."""
-        route = self._endpoint.route_from(frame, source)
-        if route is not None:
-            route.carried -= 1
-            route.link.dropped[Cause.DESTINATION_DOWN] += 1
+        self._endpoint.lose(frame, source)
 
 
 class Reader:

@@ -7,7 +7,7 @@ Source: DESIGN section 3.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
@@ -29,17 +29,21 @@ class Links:
         wire: what carries datagrams.
         run_seed: keys the links' randomness.
         link_of: what a link does at first, by source and target.
+        route: makes routes, called as the class.
 
     Attributes:
         routes: those there are so far, by link id.
     """
 
-    def __init__(self, clock: Clock, wire: Wire, *, run_seed: int, link_of: LinkOf) -> None:
+    def __init__(
+        self, clock: Clock, wire: Wire, *, run_seed: int, link_of: LinkOf, route: Callable[..., Route] = Route
+    ) -> None:
         self.routes: list[Route] = []
         self._clock = clock
         self._wire = wire
         self._uniforms = BlockUniforms(run_seed)
         self._layers = Layers(link_of)
+        self._route = route
         self._by_ends: dict[Pair, Route] = {}
         self._lanes: dict[Pair, Lane] = {}
         self._cuts, self._holds = Counts(), Counts()
@@ -52,7 +56,7 @@ class Links:
             self._layers.config(ends), source=ends[0], target=ends[1], uniforms=self._uniforms, link_id=len(self.routes)
         )
         link.open = self._cuts.is_free(ends)
-        route = source.routes[target] = Route(source, target, link, clock=self._clock, wire=self._wire)
+        route = source.routes[target] = self._route(source, target, link, clock=self._clock, wire=self._wire)
         route.held = None if self._holds.is_free(ends) else []
         self._by_ends[ends] = route
         self.routes.append(route)

@@ -31,7 +31,7 @@ class MemoryWire:
         self.endpoints: dict[Address, Endpoint] = {}
         self._call_at = clock.call_at
         self._now_ns = clock.now_ns
-        self._received = fates.received
+        self._received: Callable[..., None] = fates.received
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
         """Bind an endpoint (see `Wire.open`)."""

@@ -18,19 +18,18 @@ from netem.certificate import Certificate, Conservation
 from netem.clock import Clock
 from netem.errors import ConfigError
 from netem.fates import FateLog
-from netem.host import Host, StreamHandler, loopback_ip
+from netem.host import Endpoint, Host, OnDatagram, StreamHandler, loopback_ip
 from netem.hub import Hub
 from netem.lag import LagMeter
 from netem.layers import LinkOf
 from netem.link import LinkConfig
 from netem.links import Links
-from netem.memory import MemoryStreams, MemoryWire
 from netem.mirrored import Mirror, OnFault
+from netem.parts import PLAIN, Parts
 from netem.route import Address, Route, Wire
 from netem.scheduled import Scheduled
-from netem.socket_stream import SocketStreams
 from netem.streams import ShapedStream
-from netem.tcp import StreamWire, Switchboard
+from netem.tcp import Switchboard
 
 IDEAL = LinkConfig()  # no impairment
 QUEUE_BYTES = 256 * 1024
@@ -48,6 +47,7 @@ class Network(Scheduled):
         on_fault: called as (kind, description) for every live change: `faults.KINDS`.
         mirror: called with every live change, so that other processes of the run make it too.
         strangers: let unknown addresses take part, each as a host of its own, at most 4,096.
+        parts: what it is made of; those of `parts.captured` tell a capture of every packet.
 
     Attributes:
         hosts: by name, in order of creation.
@@ -65,14 +65,22 @@ class Network(Scheduled):
         on_fault: OnFault | None = None,
         mirror: Mirror | None = None,
         strangers: bool = False,
+        parts: Parts = PLAIN,
     ) -> None:
         self.owners: dict[Address, Host] = {}
         self.foreign = 0
         self.fates = FateLog()
         self.lag = LagMeter(clock)
-        self.wire: Wire = MemoryWire(clock, self.fates) if clock.virtual else Hub(clock, self.fates)
-        links = Links(clock, self.wire, run_seed=run_seed, link_of=link_of or (lambda _source, _target: default_link))
-        streams: StreamWire = MemoryStreams() if clock.virtual else SocketStreams()
+        self.wire: Wire = (parts.virtual_wire if clock.virtual else parts.real_wire)(clock, self.fates)
+        streams = (parts.virtual_streams if clock.virtual else parts.real_streams)()
+        links = Links(
+            clock,
+            self.wire,
+            run_seed=run_seed,
+            link_of=link_of or (lambda _source, _target: default_link),
+            route=parts.route,
+        )
+        self._parts = parts
         # The ephemeral port of a connection says nothing: streams know a stranger by its ip.
         switchboard = Switchboard(streams, lane=links.lane, elsewhere=lambda address: self._at(address[0], 0))
         super().__init__(clock, links, switchboard, run_seed=run_seed, on_fault=on_fault, mirror=mirror)
@@ -120,6 +128,7 @@ class Network(Scheduled):
             queue_bytes=queue_bytes,
             here=here,
         )
+        self._parts.name_host(host.ip, name)
         if not here:
             self._elsewhere[host.ip] = host
             if isinstance(self.wire, Hub):
@@ -143,6 +152,10 @@ class Network(Scheduled):
     def make_route(self, source: Host, target: Host) -> Route:
         """Make the route of a pair of hosts that has none yet."""
         return self.links.make_route(source, target)
+
+    def make_endpoint(self, host: Host, on_datagram: OnDatagram, *, port: int) -> Endpoint:
+        """Open a UDP socket (see `Host.open_udp`)."""
+        return self._parts.endpoint(host, on_datagram, port=port)
 
     async def listen(self, host: Host, handler: StreamHandler, *, nursery: trio.Nursery, port: int) -> Address:
         """Listen (see `Host.listen_tcp`)."""

@@ -35,6 +35,7 @@ _OPTIONS = {
         "--procs", metavar="P", help="Processes that share the nodes; by default as many as they need here."
     ),
     "serve": click.option("--serve", metavar="PORT", help="Serve /metrics on 127.0.0.1:PORT; 0 picks a free port."),
+    "capture": click.option("--capture", is_flag=True, help="Write every packet with its fate to capture.pcapng."),
     "quiet": click.option("--quiet", is_flag=True, help="No progress."),
 }
 
@@ -65,7 +66,13 @@ def options_of(given: Mapping[str, Any], *, seed: int) -> Options:
     if given["json_file"]:
         _check_writable(given["json_file"], beside=given["out"])
     return Options(
-        seed=seed, time=given["time_"], content=given["content"], out=given["out"], quiet=given["quiet"], procs=procs
+        seed=seed,
+        time=given["time_"],
+        content=given["content"],
+        out=given["out"],
+        quiet=given["quiet"],
+        procs=procs,
+        capture=given.get("capture", False),
     )
 
 

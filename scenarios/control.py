@@ -16,6 +16,11 @@ from netem.changes import AnyChange
 Address = tuple[str, int]
 
 
+def part_of(kind: str, first_host: str) -> str:
+    """Return the name of the file of a kind that the process of some hosts writes, by the first of them."""
+    return f"{kind}.{first_host}.part"
+
+
 class HostPlan(msgspec.Struct, frozen=True, array_like=True):
     """A host of the network; rates in bytes/s, the queue of its access link in bytes."""
 
@@ -44,6 +49,7 @@ class Prepare(ToWorker, frozen=True):
     """Build the network: all `hosts` in order, of which those named in `mine` live in this worker. Answer: Prepared.
 
     `link` is what links do where the `topology` (TOML, or nothing) does not say otherwise; `regions` are those of the hosts.
+    It writes its part of the fates into the directory, and with `capture` one of the capture.
     """
 
     base_ns: int
@@ -54,6 +60,7 @@ class Prepare(ToWorker, frozen=True):
     regions: list[tuple[str, str]]
     directory: str
     plan: PeerPlan
+    capture: bool
 
 
 class Join(ToWorker, frozen=True):
@@ -146,6 +153,12 @@ class Finished(FromWorker, frozen=True):
     """The worker's last word."""
 
 
+class Broken(FromWorker, frozen=True):
+    """What makes the run void, though the worker goes on until it is told to leave."""
+
+    reason: str
+
+
 class Refused(FromWorker, frozen=True):
     """What was asked cannot be prepared: the arguments of a ConfigError."""
 
@@ -155,7 +168,7 @@ class Refused(FromWorker, frozen=True):
 
 
 AnyOrder = Prepare | Join | Call | Cancel | Disturb | Leave | Halt | Report
-AnyAnswer = Prepared | Joined | Returned | Failed | Events | Left | Halted | Part | Finished | Refused
+AnyAnswer = Prepared | Joined | Returned | Failed | Events | Left | Halted | Part | Finished | Refused | Broken
 
 encode = msgspec.msgpack.encode
 decode_order = msgspec.msgpack.Decoder(AnyOrder).decode

@@ -71,12 +71,19 @@ class Fleet:
     Args:
         processes: how many.
         emit_at: takes the workers' events with their times.
-        on_death: called once with the reason when a worker dies.
+        on_death: called with the reason when a worker dies, or cannot do what the run needs.
+        capture: let the workers capture their packets.
     """
 
     def __init__(
-        self, processes: int, *, emit_at: Callable[[int, Event], None], on_death: Callable[[str], None]
+        self,
+        processes: int,
+        *,
+        emit_at: Callable[[int, Event], None],
+        on_death: Callable[[str], None],
+        capture: bool = False,
     ) -> None:
+        self.capture = capture
         self._processes = processes
         self._emit_at = emit_at
         self._on_death = on_death
@@ -116,6 +123,8 @@ class Fleet:
                         self._emit_at(time_ns, event)
                 case control.Returned() | control.Failed() as answer:
                     worker.line.answer(answer)
+                case control.Broken(reason):
+                    self._on_death(f"process {worker.number}: {reason}")
                 case other:
                     worker.finished = isinstance(other, control.Finished)
                     worker.said.send_nowait(other)

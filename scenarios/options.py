@@ -14,7 +14,7 @@ class Options:
     """The run's seed, clock (`real` or `virtual`), content and run directory (None: the defaults), and progress.
 
     `procs` processes share the nodes, beside the one with tracker and scenario; with 1 everything is in one process, and None
-    takes as many as a calibrated host needs.
+    takes as many as a calibrated host needs. `capture` keeps every packet in the run directory.
     """
 
     seed: int = 1
@@ -23,3 +23,4 @@ class Options:
     out: Path | None = None
     quiet: bool = False
     procs: int | None = 1
+    capture: bool = False

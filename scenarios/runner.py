@@ -5,11 +5,12 @@ Source: DESIGN sections 3 (two clocks, digest), 5 and 6 (run directory, result.j
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,23 +18,29 @@ import msgspec
 import trio
 
 from netem.accounts import Account, merge
+from netem.capture import Capture
+from netem.capture_merge import merge as merge_captures
 from netem.certificate import Certificate
 from netem.clock import S
 from netem.errors import ConfigError, OwnCodeError, SwarmbedError
 from netem.events import EventStream
+from netem.fate_file import FateFile, join
 from netem.faults import FaultMade
 from netem.layout import Layout
 from netem.network import Network
 from netem.offload import offload
+from netem.parts import PLAIN, captured
 from netem.real_time import RealTime
 from netem.virtual_time import VirtualTime, schedule_deterministically
 from scenarios.catalogue import Scenario
 from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
+from scenarios.control import part_of
 from scenarios.control_socket import serve_controls
 from scenarios.fitting import fit
 from scenarios.fleet import Fleet
 from scenarios.foreign import judge_guarded, play_guarded
+from scenarios.hosts import TRACKER
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
@@ -52,6 +59,8 @@ if TYPE_CHECKING:
     from scenarios.watch import Watch
 
 MOST_PROCS = 64
+CAPTURE = "capture.pcapng"
+FATES = "fates.msgpack"
 HOLD_NS = S // 2  # how long events wait for earlier ones from other processes
 DRAIN_S = 1.0  # after the last sender has stopped, so that what is under way arrives and is counted
 
@@ -150,7 +159,15 @@ class _Run:
         spread = procs > 1
         self._events = EventStream(clock.now_ns, hold_ns=HOLD_NS if spread else 0)
         self._events.subscribe(self._trace.fold)
-        self._fleet = Fleet(procs, emit_at=self._events.emit_at, on_death=self._give_up) if spread else None
+        self._fleet = (
+            Fleet(procs, emit_at=self._events.emit_at, on_death=self._give_up, capture=options.capture)
+            if spread
+            else None
+        )
+        self._capture = None
+        if options.capture:
+            name = part_of("capture", TRACKER) if spread else CAPTURE
+            self._capture = Capture(directory / name, clock, on_failure=self._give_up)
         mirror = self._fleet.change if self._fleet else None
         self._network = Network(
             clock,
@@ -158,6 +175,13 @@ class _Run:
             link_of=layout.link,
             on_fault=lambda kind, what: self._events.emit(FaultMade(kind, what)),
             mirror=mirror,
+            parts=captured(self._capture) if self._capture else PLAIN,
+        )
+        self._fates = FateFile(
+            directory / (part_of("fates", TRACKER) if spread else FATES),
+            self._network.fates,
+            run_seed=options.seed,
+            on_failure=self._give_up,
         )
         self._void: list[str] = []
         self._own_code = own_code_files(scenario.file, params)
@@ -179,6 +203,16 @@ class _Run:
 
     async def main(self) -> None:
         """Play the scenario; on return everything is settled, stopped and closed."""
+        try:
+            with self._capture or contextlib.nullcontext():
+                await self._trace_it()
+        finally:
+            self._fates.finish(self._network.routes)
+        if self._fleet is not None:
+            self._merge_parts()
+        self._progress.close()
+
+    async def _trace_it(self) -> None:
         with TraceFile(self._directory / "events.msgpack") as file:
             self._events.subscribe(file.fold)
             # The clock outlives the network, and the network the services: each needs the next to end cleanly.
@@ -193,7 +227,21 @@ class _Run:
                 await self._carry_out()
                 ground.cancel_scope.cancel()
             self._events.release(everything=True)
-        self._progress.close()
+
+    def _merge_parts(self) -> None:
+        """Make one file of fates, and one capture, of those of all processes."""
+        try:
+            self._merge("fates", join, self._directory / FATES)
+            if self._capture is not None:
+                self._merge("capture", merge_captures, self._directory / CAPTURE)
+        except OSError as fault:
+            self._give_up(f"cannot write {fault.filename or self._directory}: {fault.strerror}")
+
+    def _merge(self, kind: str, merge: Callable[[Sequence[Path], Path], None], path: Path) -> None:
+        parts = sorted(self._directory.glob(part_of(kind, "*")))
+        merge(parts, path)
+        for part in parts:
+            part.unlink()
 
     async def _carry_out(self) -> None:
         """Play and count; an error of ours (a full disk, a ledger that fails) or of the experimenter's code leaves a void result."""

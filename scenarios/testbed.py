@@ -180,7 +180,18 @@ class Bed:
             for host in self.network.hosts.values()
         ]
         link, regions = to_plain(self.params.link()), list(self._layout.region_of.items())
-        return Prepare(self.clock.base_ns, hosts, mine, link, self._layout.text, regions, str(self._directory), plan)
+        assert self._fleet is not None
+        return Prepare(
+            self.clock.base_ns,
+            hosts,
+            mine,
+            link,
+            self._layout.text,
+            regions,
+            str(self._directory),
+            plan,
+            capture=self._fleet.capture,
+        )
 
     async def _keep_fleet(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Stop the workers' peers when the run is settled."""

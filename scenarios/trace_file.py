@@ -60,15 +60,31 @@ class TraceFile:
                 raise TraceError(f"cannot write {self._path}: {fault.strerror}") from fault
 
 
-def read_trace(path: Path) -> Iterator[tuple[int, list[Any]]]:
-    """Yield (time_ns, [kind, field, ...]) of a trace file, in order.
+class Trace:
+    """A trace on disk; `cut_off` tells after reading whether it ends in the midst of an event, as that of a killed run may."""
 
-    Raises:
-        ConfigError: the file is missing, or is no trace.
-    """
-    try:
-        with path.open("rb") as file:
-            for time_ns, event in msgpack.Unpacker(file, max_buffer_size=_LARGEST_EVENT_BYTES):  # noqa: UP028  # unpacking refuses a non-pair
-                yield time_ns, event
-    except (OSError, ValueError, TypeError, msgpack.exceptions.BufferFull) as fault:
-        raise ConfigError("RUN_DIR", str(path), f"a run directory with a readable trace ({fault})") from None
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.cut_off = False
+
+    def read(self) -> Iterator[tuple[int, list[Any]]]:
+        """Yield (time_ns, [kind, field, ...]), in order; up to the cut if there is one.
+
+        Raises:
+            ConfigError: the file is missing, or is no trace.
+        """
+        try:
+            with self.path.open("rb") as file:
+                unpacker = msgpack.Unpacker(file, max_buffer_size=_LARGEST_EVENT_BYTES)
+                end = 0
+                for time_ns, event in unpacker:
+                    end = unpacker.tell()  # at the end of the file it would count half an event too
+                    yield time_ns, event
+                self.cut_off = end != file.tell()
+        except (OSError, ValueError, TypeError, msgpack.exceptions.BufferFull) as fault:
+            raise ConfigError("RUN_DIR", str(self.path), f"a run directory with a readable trace ({fault})") from None
+
+
+def read_trace(path: Path) -> Iterator[tuple[int, list[Any]]]:
+    """Yield (time_ns, [kind, field, ...]) of a trace file, in order, up to the cut if it has one; raise as `Trace.read`."""
+    return Trace(path).read()

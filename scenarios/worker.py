@@ -5,6 +5,7 @@ It ends when it has reported, or when the other end of the pipe is gone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,11 +17,14 @@ import msgspec
 import trio
 
 from netem.accounts import pack
+from netem.capture import Capture
 from netem.channel import FrameChannel
 from netem.errors import ConfigError, SwarmbedError
 from netem.events import Event
+from netem.fate_file import FateFile
 from netem.layout import Layout
 from netem.network import Network
+from netem.parts import PLAIN, captured
 from netem.plain_link import from_plain
 from netem.real_time import RealTime
 from scenarios import control
@@ -71,9 +75,25 @@ class Worker:
 
     async def _take_part(self, prepare: control.Prepare) -> None:
         self._clock = RealTime(prepare.base_ns)
+        directory = Path(prepare.directory)
+        capture = None
+        if prepare.capture:
+            part = directory / control.part_of("capture", prepare.mine[0])
+            capture = Capture(part, self._clock, on_failure=lambda reason: self._say(control.Broken(reason)))
         layout = Layout.parse(prepare.topology, from_plain(prepare.link), region_of=dict(prepare.regions))
-        self._network = network = Network(self._clock, run_seed=prepare.plan.run_seed, link_of=layout.link)
-        workshop = Workshop(directory=Path(prepare.directory), emit=self._emit)
+        self._network = network = Network(
+            self._clock,
+            run_seed=prepare.plan.run_seed,
+            link_of=layout.link,
+            parts=PLAIN if capture is None else captured(capture),
+        )
+        fates = FateFile(
+            directory / control.part_of("fates", prepare.mine[0]),
+            network.fates,
+            run_seed=prepare.plan.run_seed,
+            on_failure=lambda reason: self._say(control.Broken(reason)),
+        )
+        workshop = Workshop(directory=directory, emit=self._emit)
         for host in prepare.hosts:
             network.add_host(
                 host.name,
@@ -86,18 +106,20 @@ class Worker:
         async with trio.open_nursery() as ground:
             ground.start_soon(self._clock.run)
             ground.start_soon(self._send_events)
-            async with trio.open_nursery() as wires:
-                await wires.start(network.run)
-                self._say(control.Prepared())
-                reports = await self._obey()
-                self._clock.halt()
-                wires.cancel_scope.cancel()
+            with capture or contextlib.nullcontext():
+                async with trio.open_nursery() as wires:
+                    await wires.start(network.run)
+                    self._say(control.Prepared())
+                    reports = await self._obey()
+                    self._clock.halt()
+                    wires.cancel_scope.cancel()
             for node in self._nodes.values():
                 node.peer.close()
+            fates.finish(network.routes)
             if reports:
                 self._flush_events()
-                for part in pack(network.account()):
-                    self._say(control.Part(part))
+                for piece in pack(network.account()):
+                    self._say(control.Part(piece))
                 self._say(control.Finished())
             ground.cancel_scope.cancel()
 

@@ -6,11 +6,13 @@ The disk is a small file system of its own (for root), or a limit on the size of
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,20 @@ ROOMY_HOST = Calibration(
     lateness_p99_ms=1.0,
     open_files=100_000,
     cores=2,
+)
+FIELDS = (
+    "frame.time_epoch",
+    "ip.src",
+    "ip.src_host",
+    "ip.dst",
+    "udp.payload",
+    "tcp.payload",
+    "tcp.flags",
+    "ip.checksum.status",
+    "udp.checksum.status",
+    "tcp.checksum.status",
+    "frame.comment",
+    "_ws.expert.message",
 )
 Disk = Callable[[int], contextlib.AbstractContextManager[Path]]
 
@@ -81,11 +97,11 @@ def _resize(place: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(place)], check=True)
 
 
-def _system_program(name: str) -> str:
+def _system_program(name: str, package: str) -> str:
     """Return the path of a program of a Debian package; without it skip, or fail where everything must be tested."""
     path = shutil.which(name)
     if path is None:
-        absent = f"{name} is not installed (Debian package prometheus)"
+        absent = f"{name} is not installed (Debian package {package})"
         if os.environ.get("SWARMBED_REQUIRE_ORACLES"):
             pytest.fail(absent)
         pytest.skip(absent)
@@ -95,10 +111,50 @@ def _system_program(name: str) -> str:
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """Return the path of promtool."""
-    return _system_program("promtool")
+    return _system_program("promtool", "prometheus")
 
 
 @pytest.fixture(scope="session")
 def prometheus() -> str:
     """Return the path of the Prometheus server."""
-    return _system_program("prometheus")
+    return _system_program("prometheus", "prometheus")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A packet as Wireshark sees it; `fields` are texts by the names in `FIELDS`, those it has."""
+
+    time_ns: int
+    fields: dict[str, str]
+
+    @property
+    def comment(self) -> str:
+        """Return its comment."""
+        return self.fields["frame.comment"]
+
+    @property
+    def data(self) -> bytes:
+        """Return what the datagram or segment carries."""
+        return bytes.fromhex(self.fields.get("udp.payload", self.fields.get("tcp.payload", "")))
+
+
+@pytest.fixture(scope="session")
+def read_capture() -> Callable[[Path], list[Seen]]:
+    """Read a capture with Wireshark's own reader, which checks all checksums."""
+    tshark = _system_program("tshark", "tshark")
+    checks = [word for name in ("ip", "udp", "tcp") for word in ("-o", f"{name}.check_checksum:TRUE")]
+    wanted = [word for field in FIELDS for word in ("-e", field)]
+
+    def read(path: Path) -> list[Seen]:
+        command = [tshark, "-r", str(path), "-N", "n", "-T", "json", *checks, *wanted]
+        packets = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        layers = [packet["_source"]["layers"] for packet in packets]
+        seen = [{field: str(values[0]) for field, values in layer.items()} for layer in layers]
+        return [Seen(_nanoseconds(fields["frame.time_epoch"]), fields) for fields in seen]
+
+    return read
+
+
+def _nanoseconds(seconds: str) -> int:
+    whole, _, part = seconds.partition(".")
+    return int(whole) * 10**9 + int(part.ljust(9, "0"))

@@ -16,8 +16,10 @@ import msgspec
 
 from netem.clock import S
 from netem.errors import BadFrame, ConfigError, RemoteProtocolError
+from netem.fate_reading import read_fates
 from netem.framing import FrameReader, frame
 from netem.network import Network
+from netem.plain_link import to_plain
 from netem.tc import parse_tc
 from netem.virtual_time import VirtualTime
 from node.beliefs import make_beliefs
@@ -236,9 +238,17 @@ def trace(data: bytes) -> None:
             pass
 
 
+def fates(data: bytes) -> None:
+    """Read a run's fates."""
+    with tempfile.NamedTemporaryFile() as file, contextlib.suppress(ConfigError):
+        file.write(data)
+        file.flush()
+        read_fates(Path(file.name))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
-    for target in (framing, control, block, to_tracker, to_desk, to_peer, odds, tc_line, settings, trace)
+    for target in (framing, control, block, to_tracker, to_desk, to_peer, odds, tc_line, settings, trace, fates)
 }
 BODIES = [bytes([number]) + encode(message) for number, message in enumerate(MESSAGES)]
 FRAMES = [
@@ -256,5 +266,10 @@ SAMPLES: dict[str, list[bytes]] = {
     "odds": [encode(m.Odds(0, 1, 0, bytes(8), bytes(8)))],
     "tc_line": [b"delay 20ms 5ms distribution normal loss gemodel 1% 20% duplicate 1% rate 8mbit", b"loss 5% 25%"],
     "settings": [b"loss=0.05\nnodes=20\nimpair=delay 20ms loss 1%", b"delay_s=1e-3\nport=0\nrate_bytes_per_s=inf"],
+    "fates": [
+        encode(["fates", 1, 7])
+        + encode(["arrivals", bytes(8), bytes(8), bytes(16)])
+        + encode(["link", 0, "a", "b", 3, 0, {"loss": 1}, [[to_plain(parse_tc("loss 1% delay 5ms")), 3]]])
+    ],
     "trace": [encode([S, ["NodeJoined", b"n" * 8, 1]]) * 3],
 }

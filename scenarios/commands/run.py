@@ -36,8 +36,9 @@ def command(scenario: str, **given: Any) -> int:
     chosen = scenario_named(scenario)
     seed = whole_number("--seed", given["seed"])
     if given["replicates"] is not None:
-        if given["serve"] is not None:
-            raise ConfigError("--serve", given["serve"], "a single run, without --replicates")
+        for option in ("serve", "capture"):
+            if given[option]:
+                raise ConfigError(f"--{option}", given[option], "a single run, without --replicates")
         return _replicate(scenario, chosen, given, options=options_of(given, seed=seed))
     return play(chosen, given, seed=seed)
 

@@ -65,6 +65,7 @@ def test_the_counts_are_those_of_the_trace(finished):
 def test_the_stores_are_removed_once_their_files_were_judged(finished):
     assert sorted(path.name for path in finished.directory.iterdir()) == [
         "events.msgpack",
+        "fates.msgpack",
         "ledger.sqlite",
         "result.json",
         "run.json",
