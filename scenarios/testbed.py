@@ -51,6 +51,9 @@ class Bed:
         emit: takes every event of the run.
         launch: starts a service that lives until the run is settled (`nursery.start`).
         fleet: the workers that the peers live in; None for all peers in this process.
+
+    Attributes:
+        show_began_ns: when the first show with an end began; None before.
     """
 
     def __init__(  # noqa: PLR0913 - it ties together everything that a run is made of
@@ -76,11 +79,11 @@ class Bed:
         self.peers: Sequence[AnyPeer] = ()
         self.bank = Bank(directory / "ledger.sqlite", clock)
         self.interrupted = False
+        self.show_began_ns: int | None = None
         self._directory = directory
         self._launch = launch
         self._fleet = fleet
         self._show: trio.CancelScope | None = None
-        self._begun = False
         self._tracker: Tracker | None = None
 
     @property
@@ -199,8 +202,8 @@ class Bed:
 
         The host's lag is judged from the first show with an end on: what comes before is preparation.
         """
-        if math.isfinite(duration_s) and not self._begun:
-            self._begun = True
+        if math.isfinite(duration_s) and self.show_began_ns is None:
+            self.show_began_ns = self.clock.now_ns()
             self.network.begin()
         self._show = trio.move_on_after(duration_s)
         if self.interrupted:
