@@ -81,11 +81,11 @@ def _resize(place: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(place)], check=True)
 
 
-def _system_program(name: str) -> str:
+def _system_program(name: str, package: str) -> str:
     """Return the path of a program of a Debian package; without it skip, or fail where everything must be tested."""
     path = shutil.which(name)
     if path is None:
-        absent = f"{name} is not installed (Debian package prometheus)"
+        absent = f"{name} is not installed (Debian package {package})"
         if os.environ.get("SWARMBED_REQUIRE_ORACLES"):
             pytest.fail(absent)
         pytest.skip(absent)
@@ -95,10 +95,16 @@ def _system_program(name: str) -> str:
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """Return the path of promtool."""
-    return _system_program("promtool")
+    return _system_program("promtool", "prometheus")
 
 
 @pytest.fixture(scope="session")
 def prometheus() -> str:
     """Return the path of the Prometheus server."""
-    return _system_program("prometheus")
+    return _system_program("prometheus", "prometheus")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the path of a browser."""
+    return _system_program("chromium", "chromium")

@@ -97,6 +97,7 @@ export class Boards {
       renderers[panel.type](panel, body, { ...drawn, targets, error: targets.find(({ error }) => error)?.error });
       await new Promise(requestAnimationFrame); // no long task: the browser stays smooth
     }
+    this.turns = (this.turns ?? 0) + 1;
   }
 
   // Faults are told by gauges of their times, in ms: each value is one mark.

@@ -128,5 +128,6 @@ class Page {
 }
 
 const page = new Page(await get("/page/facts"));
+document.querySelector("script[src='/page/plotly.js']").addEventListener("load", () => page.boards.refresh());
 window.swarmbed = page; // for whoever looks at it from the console
 await page.run();

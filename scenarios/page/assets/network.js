@@ -26,7 +26,6 @@ export class NetworkMap {
 
   draw() {
     if (!this.nodes) return;
-    const began = performance.now();
     const { canvas } = this;
     const ratio = devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
@@ -40,7 +39,6 @@ export class NetworkMap {
     this.#place(width, height);
     if (this.nodes.pairs) this.#drawPairs(pen);
     this.#drawNodes(pen);
-    this.drawnMs = performance.now() - began;
   }
 
   // The tracker in the middle; the others on a circle, many on several.

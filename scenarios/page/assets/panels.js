@@ -1,6 +1,6 @@
 // Draw Grafana's panels: one renderer a panel type. Each gets the panel, its element and its series by query.
 
-import { axis, digits, shown } from "./units.js";
+import { axis, digits, hover, shown } from "./units.js";
 
 const COLOURS = ["#2563eb", "#ea580c", "#0d9488", "#9333ea", "#ca8a04", "#db2777", "#65a30d", "#0891b2", "#dc2626", "#7c3aed"];
 const MOST_IN_LEGEND = 14;
@@ -61,13 +61,12 @@ function timeseries(panel, body, drawn) {
         x: one.times.map((time) => (time - drawn.started) / 1000),
         y: one.values,
         line: { width: 2, dash: dashed ? "8px,6px" : "solid", color: colour },
-        hovertemplate: "%{customdata}",
-        customdata: one.values.map((value) => (value === null ? "" : shown(value, panel.fieldConfig.defaults.unit))),
+        hovertemplate: hover(panel.fieldConfig.defaults.unit),
       });
     }
   }
-  if (!traces.length) {
-    say(body, drawn.error ?? "no data yet");
+  if (!traces.length || !window.Plotly) {
+    say(body, drawn.error ?? (traces.length ? "loading" : "no data yet"));
     return;
   }
   let chart = body.querySelector(".chart");

@@ -37,3 +37,9 @@ export function axis(id, largest) {
   const ticksuffix = unit.suffix && unit.suffix.length < 4 ? unit.suffix : "";
   return { tickformat: unit.scaled === "large" && largest < 10 ? "~g" : "~s", ticksuffix };
 }
+
+// A point under the mouse: formatted by plotly when it is shown, since to make a text for every point beforehand is slow.
+export function hover(id) {
+  const unit = units[id] ?? { suffix: ` ${id}` };
+  return unit.percent ? "%{y:.3~p}" : `%{y:.4~s}${unit.suffix}`;
+}
