@@ -45,7 +45,7 @@ JUDGE_S = 2.0  # between two judgements of the claims,
 JUDGE_SHARE = 0.005  # which may take this share of the CPU: far less than would show in the 99th percentile of the lag
 JUDGEMENTS = 12  # of a simulated run
 FAREWELL_S = 2.0  # in which a page that is open sees the verdict,
-RECENT_S = 5.0  # open meaning that it asked within
+RECENT_S = 10.0  # open meaning that it asked within
 
 
 class Watch:

@@ -11,6 +11,7 @@ const PANEL_TURNS = 2; // panels are drawn every other turn: the run pays for th
 const HURRY_TURNS = 6; // every turn after a person did something
 const PATIENCE = 6; // failures after which nobody is asked any more
 const MOST_EVENTS = 120;
+const MOST_REASONS = 2;
 const LIGHTS = { waiting: "fidelity: not judged yet", green: "fidelity: valid", amber: "fidelity: near its limits", void: "fidelity: VOID" };
 
 const $ = (id) => document.getElementById(id);
@@ -67,7 +68,7 @@ class Page {
     this.#progress(state);
     $("light").className = `pill ${state.light}`;
     $("light").textContent = LIGHTS[state.light];
-    $("reasons").replaceChildren(...state.reasons.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+    this.#reasons(state.reasons);
     this.#claims(state);
     this.#events(state.events);
     this.map.show(nodes);
@@ -81,6 +82,13 @@ class Page {
     }
   }
 
+  #reasons(reasons) {
+    const more = reasons.length - MOST_REASONS;
+    const told = more > 0 ? [...reasons.slice(0, MOST_REASONS), `and ${more} more`] : reasons;
+    $("reasons").replaceChildren(...told.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+    $("reasons").title = reasons.join("\n");
+  }
+
   trouble(text) {
     $("trouble").hidden = false;
     $("trouble").textContent = text;
@@ -88,7 +96,7 @@ class Page {
 
   #close(why) {
     this.controls.close(why);
-    $("phase").textContent = $("phase").textContent.replace(/^.*$/, why);
+    $("phase").textContent = why;
   }
 
   #progress({ phase, show_s: showS, at_s: atS }) {

@@ -3,7 +3,7 @@
 import { axis, digits, hover, shown } from "./units.js";
 
 const COLOURS = ["#2563eb", "#ea580c", "#0d9488", "#9333ea", "#ca8a04", "#db2777", "#65a30d", "#0891b2", "#dc2626", "#7c3aed"];
-const MOST_IN_LEGEND = 14;
+const MOST_IN_LEGEND = 18;
 
 export const renderers = { timeseries, stat, table };
 
