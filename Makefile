@@ -8,7 +8,7 @@ READY_DEV := $(VENV)/.ready-dev
 .PHONY: demo test test-slow lint clean
 
 demo: $(READY)
-	$(BIN)/swarmbed run flash-crowd --nodes 20 --set loss=0.05
+	$(BIN)/swarmbed run flash-crowd --nodes 20 --set loss=0.05 --serve 0
 
 test: $(READY_DEV) lint
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"

@@ -68,8 +68,10 @@ def count_links(routes: Sequence[Route], fates: FateLog) -> list[LinkCount]:
     `own_delay_sum_ns` needs no correction: the header's send time leaves all queueing out (see `netem.route`).
     """
     seen = fates.per_link()
-    received = [*map(int, seen.received), *[0] * len(routes)]
-    delays_ns = [*map(int, seen.delay_sum_ns), *[0] * len(routes)]
+    most = max((route.link_id for route in routes), default=0) + 1
+    beyond = [0] * (most - len(seen.received))  # links of which nothing arrived yet
+    received = seen.received.tolist() + beyond
+    delays_ns = seen.delay_sum_ns.tolist() + beyond
     return [
         LinkCount(
             source=route.source.name,

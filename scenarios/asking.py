@@ -34,7 +34,10 @@ _OPTIONS = {
     "procs": click.option(
         "--procs", metavar="P", help="Processes that share the nodes; by default as many as they need here."
     ),
-    "serve": click.option("--serve", metavar="PORT", help="Serve /metrics on 127.0.0.1:PORT; 0 picks a free port."),
+    "serve": click.option(
+        "--serve", metavar="PORT", help="Serve a live page and metrics on 127.0.0.1:PORT; 0 picks a free port."
+    ),
+    "hold": click.option("--hold", is_flag=True, help="Go on serving after the run, until Ctrl-C."),
     "capture": click.option("--capture", is_flag=True, help="Write every packet with its fate to capture.pcapng."),
     "quiet": click.option("--quiet", is_flag=True, help="No progress."),
 }

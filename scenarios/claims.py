@@ -5,10 +5,11 @@ Source: DESIGN section 5.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from netem.clock import S
 from netem.events import Event
@@ -85,23 +86,48 @@ def unjudged(name: str, why: str, source: str) -> Claim:
     )
 
 
+class Prefix(Sequence[tuple[int, Any]]):
+    """The first elements of a list that only grows, maybe in another thread."""
+
+    __slots__ = ("_elements", "_length")
+
+    def __init__(self, elements: Sequence[tuple[int, Any]], length: int) -> None:
+        self._elements = elements
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        return itertools.islice(self._elements, self._length)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[int, Any]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        places = range(self._length)[index]
+        return self._elements[places] if isinstance(places, int) else [self._elements[place] for place in places]
+
+
 @dataclass(slots=True)
 class Trace:
     """A run's events by type, in order, each with its time in Unix nanoseconds; a fold over the event stream."""
 
-    by_type: dict[type[Event], list[tuple[int, Any]]] = field(default_factory=lambda: defaultdict(list))
+    by_type: dict[type[Event], Any] = field(default_factory=lambda: defaultdict(list))
 
     def fold(self, time_ns: int, event: Event) -> None:
         """Take an event."""
         self.by_type[type(event)].append((time_ns, event))
 
-    def copy(self) -> Trace:
-        """Return the events so far."""
-        return Trace({kind: events.copy() for kind, events in self.by_type.items()})
+    def so_far(self) -> Trace:
+        """Return the events so far, which stay as they are when more come; nothing is copied, however many there are."""
+        return Trace({kind: Prefix(events, len(events)) for kind, events in self.by_type.items()})
 
     def of(self, kind: type[E]) -> Sequence[tuple[int, E]]:
         """Return the events of a type with their times."""
-        return self.by_type.get(kind, [])
+        events: Sequence[tuple[int, E]] = self.by_type.get(kind, [])
+        return events
 
 
 @dataclass(frozen=True, slots=True)

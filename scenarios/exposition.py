@@ -58,7 +58,7 @@ class Exposition:
         Info("swarmbed_run", "The run: scenario, seed, clock and run directory.", registry=stock).info(dict(info))
         self.scrape_s = Histogram(
             "swarmbed_scrape_duration_seconds",
-            "How long an answer to a scrape takes, waiting between slices included.",
+            "How long a reading of all metrics takes, for a scrape or for the live page, waiting between slices included.",
             registry=stock,
             buckets=_SCRAPE_EDGES_S,
         )
@@ -77,9 +77,13 @@ class Exposition:
         for family in self.families.values():
             family.attach(part, source)
 
+    def stock(self) -> Iterator[Exposed]:
+        """Yield what prometheus-client counts itself."""
+        yield from self._stock.collect()
+
     def collect(self) -> Iterator[Exposed]:
         """Yield the families' metrics for prometheus-client: all at once, and slow."""
-        for metric, series in self._gathered():
+        for metric, series in self.gathered():
             if metric is not None:
                 exposed = Exposed(metric.name.removesuffix("_total"), metric.help, metric.kind)
                 for (suffix, labels), value in zip(series.keys, series.values, strict=True):
@@ -89,14 +93,14 @@ class Exposition:
     def slices(self) -> Iterator[bytes]:
         """Yield the whole text in slices, each of which takes at most some milliseconds to make; some are empty."""
         yield prometheus_client.generate_latest(self._stock)
-        for metric, series in self._gathered():
+        for metric, series in self.gathered():
             if metric is None:
                 yield b""
                 continue
             rendered = self._rendered.setdefault(metric.name, _Rendered(metric))
             yield from rendered.slices(series)
 
-    def _gathered(self) -> Iterator[tuple[Metric | None, Series | Bins]]:
+    def gathered(self) -> Iterator[tuple[Metric | None, Series | Bins]]:
         """Yield every metric with its values once they are up to date; no metric where there is time for others."""
         for family in self.families.values():
             for _ in family.gather(self._now_ns()):

@@ -6,53 +6,47 @@ Source: DESIGN sections 3 (two clocks, digest), 5 and 6 (run directory, result.j
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 
 from netem.accounts import Account, merge
 from netem.capture import Capture
 from netem.capture_merge import merge as merge_captures
-from netem.certificate import Certificate
 from netem.clock import S
-from netem.errors import ConfigError, OwnCodeError, SwarmbedError
+from netem.errors import ConfigError, SwarmbedError
 from netem.events import EventStream
 from netem.fate_file import FateFile, join
 from netem.faults import FaultMade
 from netem.layout import Layout
 from netem.network import Network
-from netem.offload import offload
 from netem.parts import PLAIN, captured
 from netem.real_time import RealTime
 from netem.virtual_time import VirtualTime, schedule_deterministically
 from scenarios.catalogue import Scenario
-from scenarios.claims import Claim, Record, Trace
 from scenarios.content import Shared, standard_library, user_content
 from scenarios.control import part_of
 from scenarios.control_socket import serve_controls
 from scenarios.fitting import fit
 from scenarios.fleet import Fleet
-from scenarios.foreign import judge_guarded, play_guarded
+from scenarios.foreign import play_guarded
 from scenarios.hosts import TRACKER
+from scenarios.judging import Judge
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
 from scenarios.progress import Progress
-from scenarios.result import Result, count
+from scenarios.result import Result
 from scenarios.run_directory import new_run_directory, write_json, write_run_json
 from scenarios.scenario_file import own_code_files
 from scenarios.testbed import Bed
 from scenarios.topology_file import FILE as TOPOLOGY_FILE
 from scenarios.topology_file import layout_of, read_topology
 from scenarios.trace_file import TraceFile
-from tracker.bank.audit import audit
 from tracker.events import NodeJoined
 
 if TYPE_CHECKING:
@@ -154,11 +148,13 @@ class _Run:
         self._content = content
         self._directory = directory
         self._layout = layout
-        self._trace = Trace()
+        own_code = own_code_files(scenario.file, params)
+        self._own_code = own_code
+        self._judge = Judge(scenario, params, options=options, own_code=own_code)
         procs = options.procs or 1
         spread = procs > 1
         self._events = EventStream(clock.now_ns, hold_ns=HOLD_NS if spread else 0)
-        self._events.subscribe(self._trace.fold)
+        self._events.subscribe(self._judge.trace.fold)
         self._fleet = (
             Fleet(procs, emit_at=self._events.emit_at, on_death=self._give_up, capture=options.capture)
             if spread
@@ -183,23 +179,20 @@ class _Run:
             run_seed=options.seed,
             on_failure=self._give_up,
         )
-        self._void: list[str] = []
-        self._own_code = own_code_files(scenario.file, params)
         self._progress = Progress(clock, duration_s=params.duration_s, quiet=options.quiet)
         self._events.subscribe(self._progress.fold)
         self._watch = watch
         if watch is not None:
-            watch.begin(scenario.name, options=options, directory=directory, clock=clock)
+            watch.begin(scenario, params, options=options, directory=directory, clock=clock)
             watch.attach(network=self._network, events=self._events)
             self._events.subscribe(watch.fold)
-        self._started_ns = 0
         self._bed: Bed | None = None
         self._playing = trio.CancelScope()
 
     @property
     def began(self) -> bool:
         """Tell whether any node has taken part."""
-        return bool(self._trace.of(NodeJoined))
+        return bool(self._judge.trace.of(NodeJoined))
 
     async def main(self) -> None:
         """Play the scenario; on return everything is settled, stopped and closed."""
@@ -222,8 +215,11 @@ class _Run:
                 if self._fleet is not None:
                     await ground.start(self._fleet.run)
                     ground.start_soon(self._release_events)
-                if self._watch is not None and not self._clock.virtual:
-                    ground.start_soon(self._watch.run, self._claims_so_far)
+                if self._watch is not None:
+                    if self._clock.virtual:
+                        self._watch.follow(self._judge)
+                    else:
+                        ground.start_soon(self._watch.run, self._judge)
                 await self._carry_out()
                 ground.cancel_scope.cancel()
             self._events.release(everything=True)
@@ -288,7 +284,7 @@ class _Run:
 
     def _give_up(self, reason: str) -> None:
         """Stop at once: the run cannot be believed any more."""
-        self._void.append(reason)
+        self._judge.void.append(reason)
         self._progress.say(f"void: {reason}; stopping")
         self._playing.cancel()
 
@@ -311,7 +307,7 @@ class _Run:
                 services.start_soon(self._take_controls, bed)
             if self._watch is not None:
                 self._watch.attach(bed=bed, bank=bed.bank)
-            self._started_ns = self._clock.now_ns()
+            self._judge.started_ns = self._clock.now_ns()
             await self._scenario.run(bed)
             await bed.tracker.wait_settled()
             self._network.end()
@@ -335,68 +331,10 @@ class _Run:
 
     def judge(self) -> Result:
         """Audit the ledger from disk and judge the claims."""
-        bed = self._bed
-        assert bed is not None
-        report = audit(self._directory / "ledger.sqlite")
-        certificate = self._account.certificate(void=self._void)
-        record = self._record(bed, certificate, report.invariants)
-        if not self._void:  # else what is left in them may tell why
+        assert self._bed is not None
+        result = self._judge.result(self._bed, self._account, events=self._events.digest(), directory=self._directory)
+        if not self._judge.void:  # else what is left in them may tell why
             shutil.rmtree(self._directory / "stores", ignore_errors=True)
-        claims = self._judged(record)
         if self._watch is not None:
-            self._watch.show(claims)
-        return Result(
-            scenario=self._scenario.name,
-            seed=self._options.seed,
-            time=self._options.time,
-            params=self._params,
-            claims=claims,
-            invariants=report.invariants,
-            certificate=self._account.certificate(void=self._void) if self._void else certificate,
-            counts=count(self._trace, self._account),
-            digest=self._digest(report.head),
-            directory=self._directory,
-            interrupted=bed.interrupted,
-        )
-
-    async def _claims_so_far(self) -> Sequence[Claim]:
-        """Judge the claims on the run so far, beside the event loop; the ledger is not audited."""
-        bed = self._bed
-        if bed is None:
-            return []
-        account, trace, facts = self._network.account(), self._trace.copy(), dict(bed.facts)
-        hosts = self._network.hosts
-        # Of a link that ends in another process only one side's counts are here: until they are merged it proves nothing.
-        account.links = [link for link in account.links if hosts[link.source].here and hosts[link.target].here]
-
-        def judge() -> Sequence[Claim]:
-            record = dataclasses.replace(self._record(bed, account.certificate(), {}), trace=trace, facts=facts)
-            return judge_guarded(lambda: self._scenario.claims(record), self._own_code)
-
-        return await offload(self._clock, judge)
-
-    def _record(self, bed: Bed, certificate: Certificate, ledger_ok: Mapping[str, bool]) -> Record:
-        return Record(
-            params=self._params,
-            trace=self._trace,
-            started_ns=self._started_ns,
-            certificate=certificate,
-            facts=bed.facts,
-            ledger_ok=ledger_ok,
-        )
-
-    def _judged(self, record: Record) -> Sequence[Claim]:
-        """Judge the claims; of a run that broke off nothing follows."""
-        try:
-            claims = judge_guarded(lambda: self._scenario.claims(record), self._own_code)
-        except OwnCodeError as fault:
-            self._void.append(str(fault))
-            return []
-        if not self._void:
-            return claims
-        return [dataclasses.replace(claim, measured=None, ok=None, note="the run broke off") for claim in claims]
-
-    def _digest(self, journal_head: bytes) -> str:
-        """Return the run's digest: events, journal and packet fates; no wall clock, path or database byte."""
-        fates = msgspec.json.encode(sorted(self._account.fates().items()))
-        return hashlib.sha256(self._events.digest() + journal_head + fates).hexdigest()
+            self._watch.finish(result)
+        return result

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 
 import trio
@@ -16,9 +16,8 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 from hypercorn.typing import ASGIFramework
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from netem.errors import ConfigError
@@ -52,22 +51,40 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{HOST}:{listener.getsockname()[1]}"
 
 
-def application(exposition: Exposition) -> Starlette:
-    """Return the application: `/metrics`, and a redirection there from `/`."""
-
-    async def root(_request: Request) -> Response:
-        return RedirectResponse("/metrics")
-
-    return Starlette(routes=[Route("/metrics", _Metrics(exposition)), Route("/", root)])
-
-
-async def serve_metrics(listener: socket.socket, exposition: Exposition) -> None:
+async def serve_routes(listener: socket.socket, routes: Sequence[BaseRoute]) -> None:
     """Serve until cancelled; answers under way are cut off then."""
     config = Config()
     config.bind = [f"fd://{listener.dup().detach()}"]  # hypercorn closes what it is given
     config.errorlog = config.accesslog = None  # what a run says, it says itself
-    app: ASGIFramework = application(exposition)  # type: ignore[assignment]  # the two type ASGI's dictionaries differently
+    app: ASGIFramework = Starlette(routes=routes)  # type: ignore[assignment]  # the two type ASGI's dictionaries differently
     await serve(app, config, mode="asgi")
+
+
+async def in_turns(steps: Iterator[None]) -> None:
+    """Take steps, and let others have their turn between them."""
+    resumed_s = time.perf_counter()
+    for _ in steps:
+        if time.perf_counter() - resumed_s >= TURN_S:
+            await trio.lowlevel.checkpoint()
+            resumed_s = time.perf_counter()
+
+
+def metrics_route(exposition: Exposition) -> Route:
+    """Return the route `/metrics`."""
+    return Route("/metrics", _Metrics(exposition))
+
+
+class Large(Response):
+    """An answer that is sent in pieces, between which others have their turn."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for begin in range(0, len(self.body), ANSWER_BYTES):
+            part = self.body[begin : begin + ANSWER_BYTES]
+            await send({"type": "http.response.body", "body": bytes(part), "more_body": True})
+            await trio.lowlevel.checkpoint()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Metrics:

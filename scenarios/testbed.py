@@ -57,6 +57,9 @@ class Bed:
         launch: starts a service that lives until the run is settled (`nursery.start`).
         layout: where hosts are in the run's topology; None for one without regions.
         fleet: the workers that the peers live in; None for all peers in this process.
+
+    Attributes:
+        show_began_ns: when the first show with an end began; None before.
     """
 
     def __init__(  # noqa: PLR0913 - it ties together everything that a run is made of
@@ -84,12 +87,12 @@ class Bed:
         self.live = Live(network)  # what a person changes, by whichever way
         self.bank = Bank(directory / "ledger.sqlite", clock)
         self.interrupted = False
+        self.show_began_ns: int | None = None
         self._directory = directory
         self._layout = layout or Layout.parse("", params.link())
         self._launch = launch
         self._fleet = fleet
         self._show: trio.CancelScope | None = None
-        self._begun = False
         self._tracker: Tracker | None = None
 
     @property
@@ -226,8 +229,8 @@ class Bed:
 
         The host's lag is judged from the first show with an end on: what comes before is preparation.
         """
-        if math.isfinite(duration_s) and not self._begun:
-            self._begun = True
+        if math.isfinite(duration_s) and self.show_began_ns is None:
+            self.show_began_ns = self.clock.now_ns()
             self.network.begin()
         self._show = trio.move_on_after(duration_s)
         if self.interrupted:

@@ -158,3 +158,9 @@ def read_capture() -> Callable[[Path], list[Seen]]:
 def _nanoseconds(seconds: str) -> int:
     whole, _, part = seconds.partition(".")
     return int(whole) * 10**9 + int(part.ljust(9, "0"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the path of a browser."""
+    return _system_program("chromium", "chromium")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from netem.network import Network
 
 _LAG, _LATENESS = "swarmbed_event_loop_lag_seconds", "swarmbed_netem_departure_lateness_seconds"
-_USED, _ALLOWED = "swarmbed_fidelity_used_ratio", "swarmbed_fidelity_allowed_seconds"
+USED, _ALLOWED = "swarmbed_fidelity_used_ratio", "swarmbed_fidelity_allowed_seconds"
 _CHECKS = ("event_loop_lag_p99", "event_loop_hang", "departure_lateness_p99", "kernel_drops")
 _LIMITED = ("event_loop_lag_p99", "departure_lateness_p99")
 
@@ -35,7 +35,7 @@ class Timeliness(Family):
         histogram(_LAG, "How late the event loop woke up, one tick every 10 ms.", OCTAVES_S),
         histogram(_LATENESS, "How late datagrams left, one value a datagram.", OCTAVES_S),
         gauge(
-            _USED,
+            USED,
             "Share of what a valid run may have that the run so far used; above 1 it is void.",
             Label("check", _CHECKS),
         ),
@@ -53,7 +53,7 @@ class Timeliness(Family):
             width=8,
             height=4,
             limit=1.0,
-            queries=(Query(expr=f"max({_USED}{{@}})", legend="worst check"),),
+            queries=(Query(expr=f"max({USED}{{@}})", legend="worst check"),),
         ),
         Panel(
             dashboard="network",
@@ -64,7 +64,7 @@ class Timeliness(Family):
             look="stat",
             height=4,
             limit=1.0,
-            queries=(Query(expr=f"{_USED}{{@}}", legend="{{check}}"),),
+            queries=(Query(expr=f"{USED}{{@}}", legend="{{check}}"),),
         ),
         Panel(
             dashboard="network",
@@ -100,7 +100,7 @@ class Timeliness(Family):
             width=4,
             height=4,
             limit=1.0,
-            queries=(Query(expr=f"max({_USED}{{@}})", legend="worst check"),),
+            queries=(Query(expr=f"max({USED}{{@}})", legend="worst check"),),
         ),
     )
 
@@ -123,6 +123,6 @@ class Timeliness(Family):
             kernel_drops / (MAX_KERNEL_SHARE * max(sent, 1)),
         )
         for check, share in zip(_CHECKS, used, strict=True):
-            self.set(_USED, share, check)
+            self.set(USED, share, check)
         for check, limit_ns in zip(_LIMITED, (MAX_LAG_NS, MAX_LATE_NS), strict=True):
             self.set(_ALLOWED, limit_ns / S, check)

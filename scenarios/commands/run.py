@@ -47,18 +47,22 @@ def play(chosen: Scenario, given: dict[str, Any], *, seed: int) -> int:
     """Run a scenario as the command's options say, serve it if told to, and print what came out; return the exit status."""
     say(f"seed {seed}", given)
     if given["serve"] is None:
+        if given["hold"]:
+            raise ConfigError("--hold", "without --serve", "together with --serve PORT")
         return _play(chosen, given, seed=seed, watch=None)
     port = whole_number("--serve", given["serve"], low=0, high=65_535)
     from scenarios.serving import listening
     from scenarios.watch import Watch
 
+    hold = given["hold"] or given["time_"] == "virtual"  # of a simulated run there is nothing to see before its end
     with listening(port) as listener:
-        watch = Watch(listener)
-        say(f"metrics at {watch.address}/metrics", given)
+        watch = Watch(listener, hold=hold)
+        when = " (when the simulated run is over)" if given["time_"] == "virtual" else ""
+        say(f"live page at {watch.address} (metrics at {watch.address}/metrics){when}", given)
         status = _play(chosen, given, seed=seed, watch=watch)
-        if given["time_"] == "virtual":
-            say(f"the end of the simulated run is at {watch.address}/metrics until Ctrl-C", given)
-            watch.serve_end()
+        if hold:
+            say(f"the run is over; its page stays at {watch.address} until Ctrl-C", given)
+        watch.serve_end()
         return status
 
 

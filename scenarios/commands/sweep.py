@@ -18,7 +18,7 @@ from scenarios.asking import common_options, options_of, say, values_of, write_a
 @click.option("--over", multiple=True, metavar="KEY=V1,V2", help="Values of one parameter; several make a grid.")
 @click.option("--seeds", default="1..1", show_default=True, metavar="A..B", help="Run each with every one of them.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster (extra `cluster`); see README.")
-@common_options(without=("serve", "capture"))
+@common_options(without=("serve", "hold", "capture"))
 def command(scenario: str, **given: Any) -> int:
     """Run SCENARIO (or your own FILE.py) over a grid; write sweep.csv, and sweep.parquet when pyarrow is there.
 

@@ -93,7 +93,7 @@ class Testbed(Family):
             dashboard="health",
             order=21,
             title="Cost of being watched",
-            description="Mean time that one answer to a scrape takes, waiting between its slices included.",
+            description="Mean time that one reading of all metrics takes, for a scrape or the live page, waiting between its slices included.",
             unit="s",
             queries=(
                 Query(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import promql_parser
@@ -41,6 +42,7 @@ class Scalar:
     value: float
 
 
+@lru_cache(maxsize=512)  # a page asks the same queries every second, and trees are never changed
 def parsed(query: str) -> Expr:
     """Return the syntax tree of a query.
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 
 import pytest
 import trio
+from starlette.applications import Starlette
 
 from netem.errors import ConfigError
 from netem.metric import Family, Label, gauge
 from scenarios.exposition import Exposition
-from scenarios.serving import address_of, application, listening, serve_metrics
+from scenarios.serving import ANSWER_BYTES, Large, address_of, listening, metrics_route, serve_routes
 
 BIG = 20_000
 
@@ -62,7 +61,7 @@ async def test_several_scrapes_at_once_get_everything():
 
     with listening(0) as listener:
         async with trio.open_nursery() as serving:
-            serving.start_soon(serve_metrics, listener, exposition)
+            serving.start_soon(serve_routes, listener, [metrics_route(exposition)])
             async with trio.open_nursery() as scrapers:
                 for _ in range(3):
                     scrapers.start_soon(one, address_of(listener))
@@ -84,7 +83,7 @@ async def test_others_have_their_turn_while_a_scrape_is_answered():
             await trio.lowlevel.checkpoint()
             turns += 1
 
-    app = application(exposition)
+    app = Starlette(routes=[metrics_route(exposition)])
     sent = []
     seen = []
 
@@ -108,7 +107,7 @@ async def test_others_have_their_turn_while_a_scrape_is_answered():
 async def test_a_server_that_stops_amid_a_scrape_leaves_no_trace(capfd):
     with listening(0) as listener:
         async with trio.open_nursery() as serving:
-            serving.start_soon(serve_metrics, listener, wide())
+            serving.start_soon(serve_routes, listener, [metrics_route(wide())])
             stream = await trio.open_tcp_stream(*listener.getsockname())
             async with stream:
                 await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -117,13 +116,27 @@ async def test_a_server_that_stops_amid_a_scrape_leaves_no_trace(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-async def test_the_root_leads_to_the_metrics_and_nothing_else_is_there():
+async def test_what_is_not_there_is_not_found():
     with listening(0) as listener:
         async with trio.open_nursery() as serving:
-            serving.start_soon(serve_metrics, listener, wide())
-            assert "307" in (await scrape(address_of(listener), "/"))[0]
+            serving.start_soon(serve_routes, listener, [metrics_route(wide())])
             assert "404" in (await scrape(address_of(listener), "/other"))[0]
             serving.cancel_scope.cancel()
+
+
+async def test_a_large_answer_is_sent_in_pieces_with_its_length():
+    sent = []
+    body = bytes(range(256)) * 1000
+
+    async def send(message):
+        sent.append(message)
+
+    await Large(body)({}, None, send)
+    assert (b"content-length", b"256000") in sent[0]["headers"]
+    parts = [message["body"] for message in sent[1:]]
+    assert b"".join(parts) == body
+    assert max(map(len, parts)) <= ANSWER_BYTES
+    assert [message["more_body"] for message in sent[1:]] == [True] * (len(parts) - 1) + [False]
 
 
 def test_a_taken_port_is_one_clear_line():
@@ -170,32 +183,3 @@ def test_without_serve_nothing_listens_and_nothing_of_the_web_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
-
-
-def fetched(address):
-    with urllib.request.urlopen(address, timeout=10) as answer:
-        return answer.read().decode()
-
-
-def test_a_simulated_run_is_served_when_it_is_over_until_interrupted(start_swarmbed, content, small, tmp_path):
-    settings = [f"--set={key}={value}" for key, value in small.items()]
-    run = ["run", "flash-crowd", "--time=virtual", "--serve=0", f"--content={content}", f"--out={tmp_path / 'out'}"]
-    with start_swarmbed(*run, "--quiet", *settings) as process:
-        try:
-            lines = []
-            for line in process.stdout:
-                lines.append(line)
-                if "until Ctrl-C" in line:
-                    break
-            address = next(word for word in lines[-1].split() if word.startswith("http"))
-            assert lines[0] == "seed 1\n"
-            assert address in lines[1]
-            text = fetched(address)
-            assert 'swarmbed_claim_ok{claim="payouts + refunds = fees (µcr)"} 1.0\n' in text
-            assert 'swarmbed_run_info{run="out",scenario="flash-crowd",seed="1",time="virtual"} 1.0\n' in text
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
-        finally:
-            process.kill()
-    assert process.returncode in {0, 1}  # as the claims say
-    assert said == ""

@@ -1,0 +1,122 @@
+"""Pure: who talks to whom in a run, which links are cut, and what they lose: for a drawing of the network.
+
+Up to `MOST_DRAWN_NODES` nodes every busy or cut pair is told; beyond, each node's sums say more than a million lines would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netem.events import Event
+from netem.faults import FaultMade
+from netem.link import LinkConfig
+
+if TYPE_CHECKING:
+    from netem.network import Network
+    from netem.route import Route
+
+MOST_DRAWN_NODES = 200
+MOST_PAIRS = 2_000  # cut ones first, then the busiest
+LINKS_PER_STEP = 1_000
+
+
+class NodeMap:
+    """The state of a network's hosts and links, read in steps.
+
+    Busy means datagrams received since the reading before. Over several processes only links that end here are known.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._numbers: dict[str, int] = {}
+        self._ends = np.zeros((2, 0), dtype=np.int64)
+        self._open = np.zeros(0, dtype=bool)
+        self._loss = np.zeros(0)
+        self._received = np.zeros(0, dtype=np.int64)
+        self._busy = np.zeros(0, dtype=np.int64)
+        self._changed = False
+        self._losses: dict[LinkConfig, float] = {}
+
+    def fold(self, _time_ns: int, event: Event) -> None:
+        """Take an event: after a live change links must be read anew."""
+        if isinstance(event, FaultMade):
+            self._changed = True
+
+    def steps(self) -> Iterator[None]:
+        """Bring it up to date, yielding between steps of at most a few milliseconds."""
+        network = self._network
+        for name in list(network.hosts)[len(self._numbers) :]:
+            self._numbers[name] = len(self._numbers)
+        known = self._ends.shape[1]
+        begin, self._changed = (0, False) if self._changed else (known, self._changed)
+        end = len(network.routes)
+        while begin < end:
+            self._read(network.routes[begin : min(begin + LINKS_PER_STEP, end)], begin)
+            begin += LINKS_PER_STEP
+            yield
+        received = np.zeros(end, dtype=np.int64)
+        counted = network.fates.per_link().received[:end]
+        received[: len(counted)] = counted
+        before = np.zeros(end, dtype=np.int64)
+        before[: len(self._received)] = self._received
+        self._busy, self._received = received - before, received
+        yield
+
+    def told(self) -> dict[str, Any]:
+        """Return the hosts in columns, and the pairs of hosts as rows (one, other, datagrams, cut, loss)."""
+        hosts = list(self._network.hosts.values())[: len(self._numbers)]
+        links = len(self._busy)
+        ends, closed, loss = self._ends[:, :links], ~self._open[:links], self._loss[:links]
+        exits = np.maximum(np.bincount(ends[0], minlength=len(hosts)), 1)
+        drawn = len(hosts) <= MOST_DRAWN_NODES + 1  # with the tracker
+        return {
+            "names": list(self._numbers),
+            "up": [int(host.up) for host in hosts],
+            "busy": np.bincount(ends[1], self._busy, len(hosts)).astype(int).tolist(),
+            "cut": (np.bincount(ends[0], closed, len(hosts)) / exits).round(3).tolist(),
+            "loss": (np.bincount(ends[0], loss, len(hosts)) / exits).round(4).tolist(),
+            "links": links,
+            "pairs": self._pairs(ends, closed, loss) if drawn else None,
+        }
+
+    def _read(self, part: Sequence[Route], begin: int) -> None:
+        """Take the ends and states of some links, which follow each other by id."""
+        numbers = self._numbers
+        ends = np.array([[numbers[route.source.name], numbers[route.target.name]] for route in part]).T
+        is_open = np.array([route.link.open for route in part])
+        loss = np.array([self._loss_of(route.link.config) for route in part])
+        self._ends = np.concatenate((self._ends[:, :begin], ends, self._ends[:, begin + len(part) :]), axis=1)
+        self._open = np.concatenate((self._open[:begin], is_open, self._open[begin + len(part) :]))
+        self._loss = np.concatenate((self._loss[:begin], loss, self._loss[begin + len(part) :]))
+
+    def _loss_of(self, config: LinkConfig) -> float:
+        loss = self._losses.get(config)
+        if loss is None:
+            loss = self._losses[config] = config.loss_rate()
+        return loss
+
+    def _pairs(self, ends: np.ndarray, closed: np.ndarray, loss: np.ndarray) -> list[list[float]]:
+        """Return both directions of each pair together: the datagrams of both, cut if one is, the larger loss."""
+        hosts = len(self._numbers)
+        keys = ends.min(axis=0) * hosts + ends.max(axis=0)
+        pairs, places = np.unique(keys, return_inverse=True)
+        busy = np.bincount(places, self._busy, len(pairs)).astype(np.int64)
+        cut = np.bincount(places, closed, len(pairs)) > 0
+        worst = np.zeros(len(pairs))
+        np.maximum.at(worst, places, loss)
+        order = np.lexsort((-busy, ~cut))[:MOST_PAIRS]
+        shown = order[(busy[order] > 0) | cut[order]]
+        return [
+            [one, other, packets, int(is_cut), round(share, 4)]
+            for one, other, packets, is_cut, share in zip(
+                (pairs[shown] // hosts).tolist(),
+                (pairs[shown] % hosts).tolist(),
+                busy[shown].tolist(),
+                cut[shown].tolist(),
+                worst[shown].tolist(),
+                strict=True,
+            )
+        ]
