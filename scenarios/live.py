@@ -118,6 +118,8 @@ class Live:
         group = self._named(control.group)
         others = [name for name in self._network.hosts if name not in group]
         rest = others if control.rest is None else self._named(control.rest)
+        if not rest:
+            raise ConfigError("hosts", ", ".join(control.group), "hosts that are not all there are")
         guards.append(make(group, rest, one_way=control.one_way))
         return Answer([_between(group, rest, both_ways=not control.one_way)])
 

@@ -305,6 +305,8 @@ class _Run:
             wires.start_soon(self._watch_for_interrupt, bed)
             if not self._clock.virtual:
                 services.start_soon(self._take_controls, bed)
+                if self._watch is not None:
+                    services.start_soon(self._watch.take_controls, bed.live)
             if self._watch is not None:
                 self._watch.attach(bed=bed, bank=bed.bank)
             self._judge.started_ns = self._clock.now_ns()

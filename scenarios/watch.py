@@ -17,19 +17,20 @@ import trio
 from starlette.routing import BaseRoute
 
 from netem.clock import Clock, S
-from netem.errors import OwnCodeError
+from netem.errors import ConfigError, OwnCodeError
 from netem.events import Event
 from netem.metrics.timeliness import Timeliness
 from netem.network import Network
 from scenarios.catalogue import Scenario
 from scenarios.exposition import Exposition
 from scenarios.judging import Judge, Judgement
+from scenarios.live import Live
+from scenarios.live_controls import Answer, AnyControl
 from scenarios.metrics import families
 from scenarios.metrics.claims import Claims
 from scenarios.options import Options
-from scenarios.page.controls import Controls
 from scenarios.page.guard import Guard
-from scenarios.page.routes import Shown, page_routes
+from scenarios.page.routes import Do, Shown, page_routes
 from scenarios.page.view import LiveView
 from scenarios.parameters import Params
 from scenarios.process import short_thread_turns
@@ -60,7 +61,7 @@ class Watch:
         self._listener = listener
         self._hold = hold
         self._bed: Bed | None = None
-        self._controls: Controls | None = None
+        self._live: Live | None = None
         self._judge_of: Judge | None = None
         self._sample_ns = self._judge_ns = 0  # when it is time, in a simulated run
 
@@ -105,17 +106,29 @@ class Watch:
                 self.exposition.attach(name, part)
         self.view.attach(network=network, bed=bed)
         self._bed = bed or self._bed
-        if network is not None and not self._clock.virtual:
-            self._controls = Controls(network)
 
     async def run(self, judge: Judge) -> None:
         """Serve a real run until cancelled, sample it, and judge its claims again and again."""
-        assert self._controls is not None
-        with short_thread_turns(), contextlib.closing(self._controls):
+        with short_thread_turns():
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(serve_routes, self._listener, self._routes())
+                nursery.start_soon(serve_routes, self._listener, self._routes(self._control))
                 nursery.start_soon(self._sample)
                 nursery.start_soon(self._judge, judge)
+
+    async def take_controls(self, live: Live) -> None:
+        """Do what the page's controls say, until cancelled."""
+        self._live = live
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._live = None
+
+    def _control(self, control: AnyControl) -> Answer:
+        if self._live is None:
+            raise ConfigError(
+                "control", "too early or too late", "changes from when the nodes join until the run is over"
+            )
+        return self._live.do(control)
 
     def follow(self, judge: Judge) -> None:
         """Sample a simulated run and judge its claims as its events come.
@@ -127,7 +140,7 @@ class Watch:
 
     def finish(self, result: Result) -> None:
         """Take the verdict and the last sample."""
-        self._controls = self._judge_of = None
+        self._judge_of = None
         self._show(Judgement(result.claims))
         self.view.finish(result)
         for _ in self.view.steps():
@@ -153,9 +166,8 @@ class Watch:
                 await anext(signals)
                 nursery.cancel_scope.cancel()
 
-    def _routes(self) -> list[BaseRoute]:
-        act = None if self._controls is None else self._controls.act
-        shown = Shown(self.view, self.sampler.store, self._clock, self._guard, act)
+    def _routes(self, do: Do | None = None) -> list[BaseRoute]:
+        shown = Shown(self.view, self.sampler.store, self._clock, self._guard, do)
         queries = query_routes(self.sampler.store, clock=self._clock)
         return [metrics_route(self.exposition), *page_routes(shown), *queries]
 

@@ -25,6 +25,7 @@ from starlette.routing import Route
 from netem.clock import Clock
 from netem.errors import ConfigError
 from netem.offload import offload
+from scenarios.live_controls import Answer, AnyControl, decode_control
 from scenarios.page.guard import Guard
 from scenarios.page.view import View
 from scenarios.promql.errors import QueryError
@@ -38,7 +39,7 @@ MOST_QUERIES = 200
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 # Everything comes from here; plotly sets styles on elements, and draws pictures that are data.
 POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; frame-ancestors 'none'"
-Act = Callable[[bytes], str]
+Do = Callable[[AnyControl], Answer]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -61,14 +62,14 @@ class Shown:
         store: its samples.
         clock: decides whether queries may hold up the event loop.
         guard: judges requests.
-        act: carries out an action and says what it did; None where there is nothing to control.
+        do: does what a control says; None where there is nothing to control.
     """
 
     view: View
     store: SampleStore
     clock: Clock
     guard: Guard
-    act: Act | None = None
+    do: Do | None = None
 
 
 def page_routes(shown: Shown) -> list[Route]:
@@ -82,7 +83,7 @@ def page_routes(shown: Shown) -> list[Route]:
 
     async def facts(_request: Request) -> Response:
         boards = [_read(path) for path in sorted(_boards(), key=lambda path: path.name)]
-        told = {"boards": [msgspec.Raw(board) for board in boards], "token": shown.guard.token if shown.act else ""}
+        told = {"boards": [msgspec.Raw(board) for board in boards], "token": shown.guard.token if shown.do else ""}
         return _json(shown.view.facts() | told)
 
     async def ask(request: Request) -> Response:
@@ -95,9 +96,9 @@ def page_routes(shown: Shown) -> list[Route]:
     async def control(request: Request) -> Response:
         if refusal := shown.guard.refusal_to_change(request.headers):
             return _refused(403, refusal)
-        if shown.act is None:
+        if shown.do is None:
             return _refused(409, "there is no running testbed to control")
-        return _json({"done": shown.act(await _body(request))})
+        return _json({"done": shown.do(decode_control(await _body(request))).said})
 
     async def file(request: Request) -> Response:
         path = _assets().get(request.path_params["name"])

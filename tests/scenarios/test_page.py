@@ -5,22 +5,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import typing
 from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
 
 from netem.clock import S
-from netem.errors import ConfigError
 from netem.faults import FaultMade
 from netem.network import Network
-from netem.tc import describe, parse_tc
+from netem.tc import parse_tc
 from netem.virtual_time import VirtualTime
 from node.events import DownloadFinished, PieceAccepted
+from scenarios.live import Live
+from scenarios.live_controls import Answer, AnyControl
 from scenarios.page import node_map
-from scenarios.page.controls import Controls
 from scenarios.page.guard import TOKEN_HEADER, Guard
-from scenarios.page.node_map import NodeMap
+from scenarios.page.node_map import CUT, HELD, NodeMap
 from scenarios.page.routes import Shown, page_routes
 from scenarios.page.ticker import KEPT_LINES, MOST_OF_A_KIND, Ticker
 from scenarios.promql.store import SampleStore
@@ -154,11 +155,26 @@ def test_the_map_tells_cuts_losses_and_who_is_down(network):
         drawing.fold(0, FaultMade("partition", ""))
         during = read(drawing)
     assert during["up"] == [1, 1, 0]
+    assert during["paused"] == [0, 0, 0]
     assert during["cut"] == [0.5, 1.0, 0.5]
     assert during["loss"] == [0.3, 0.3, 0.3]
     assert sorted(during["pairs"]) == [[0, 1, 0, 1, 0.3], [1, 2, 0, 1, 0.3]]
     drawing.fold(0, FaultMade("heal", ""))
     assert read(drawing)["cut"] == [0.0, 0.0, 0.0]
+
+
+def test_the_map_tells_what_is_held_and_who_is_paused(network):
+    drawing = NodeMap(network)
+    read(drawing)
+    with network.hold("node-0", ["tracker", "node-1"]), network.pause("node-1"):
+        drawing.fold(0, FaultMade("hold", ""))
+        assert sorted(read(drawing)["pairs"]) == [[0, 1, 0, HELD, 0.1], [1, 2, 0, HELD, 0.1]]
+        assert drawing.told()["paused"] == [0, 0, 1]
+        with network.partition("node-0", "tracker", one_way=True):
+            drawing.fold(0, FaultMade("partition", ""))
+            assert sorted(read(drawing)["pairs"]) == [[0, 1, 0, CUT, 0.1], [1, 2, 0, HELD, 0.1]]
+    drawing.fold(0, FaultMade("release", ""))
+    assert read(drawing)["pairs"] == []
 
 
 def test_the_map_follows_links_and_hosts_that_come_later(network, monkeypatch):
@@ -193,70 +209,16 @@ def test_beyond_some_nodes_only_sums_are_told(network, monkeypatch):
 # -- controls ---------------------------------------------------------------------------------------------------------
 
 
-def act(controls, **action):
-    return controls.act(json.dumps(action).encode())
+def sent_by_the_page():
+    """Return every kind of control that the page's buttons send."""
+    buttons = re.findall(r'data-do="(\w+)"', (ASSETS / "index.html").read_text(encoding="utf-8"))
+    return {"set", *buttons} - {"halves"}  # which is a partition
 
 
-def is_open(network, source, target):
-    hosts = network.hosts
-    return hosts[source].routes[hosts[target]].link.open
-
-
-def test_every_control_does_what_it_says(network):
-    controls = Controls(network)
-    link = network.hosts["node-0"].routes[network.hosts["node-1"]].link
-    assert act(controls, action="impair", tc="loss 25% delay 40ms") == "every link: loss 25% delay 40ms"
-    assert describe(link.config) == "loss 25% delay 40ms"
-    act(controls, action="impair", tc=" ")
-    assert describe(link.config) == "no impairment"
-    assert act(controls, action="cut", nodes=["node-0"]) == "cut off: node-0"
-    assert not is_open(network, "node-0", "tracker")
-    assert not is_open(network, "node-1", "node-0")
-    assert is_open(network, "node-1", "tracker")
-    act(controls, action="cut", nodes=["node-0", "node-1"])
-    act(controls, action="heal")
-    assert is_open(network, "node-0", "node-1")
-    assert is_open(network, "node-0", "tracker")
-    assert act(controls, action="crash", node="node-1") == "crashed: node-1"
-    assert not network.hosts["node-1"].up
-    act(controls, action="restart", node="node-1")
-    assert network.hosts["node-1"].up
-
-
-@pytest.mark.parametrize(
-    "action",
-    [
-        {"action": "impair", "tc": "loss 200%"},
-        {"action": "impair", "tc": "nonsense"},
-        {"action": "impair"},
-        {"action": "cut", "nodes": []},
-        {"action": "cut", "nodes": ["tracker", "node-0", "node-1"]},
-        {"action": "cut", "nodes": ["nobody"]},
-        {"action": "cut", "nodes": "node-0"},
-        {"action": "crash", "node": "tracker"},
-        {"action": "crash", "node": "nobody"},
-        {"action": "restart", "node": "node-0"},
-        {"action": "explode"},
-        {"action": "heal", "more": 1},
-        {},
-    ],
-)
-def test_a_control_that_makes_no_sense_changes_nothing_and_says_why(network, action):
-    told = []
-    network._on_fault = lambda *fault: told.append(fault)
-    with pytest.raises(ConfigError) as refused:
-        act(Controls(network), **action)
-    assert "allowed" in str(refused.value)
-    assert not told
-
-
-def test_when_the_run_is_over_cuts_are_healed_and_nothing_is_taken_any_more(network):
-    controls = Controls(network)
-    act(controls, action="cut", nodes=["node-0"])
-    controls.close()
-    assert is_open(network, "node-0", "tracker")
-    with pytest.raises(ConfigError, match="the run is over"):
-        act(controls, action="heal")
+def test_the_page_offers_controls_that_the_run_takes():
+    wanted = {"set", "clear", "partition", "heal", "hold", "release", "crash", "restart", "pause", "resume"}
+    assert sent_by_the_page() == wanted
+    assert wanted <= {kind.__struct_config__.tag for kind in typing.get_args(AnyControl)}
 
 
 # -- over HTTP --------------------------------------------------------------------------------------------------------
@@ -340,7 +302,7 @@ async def test_facts_have_the_generated_dashboards_and_the_token_where_there_is_
     made = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(BOARDS.glob("*.json"))]
     assert told["boards"] == made
     assert (told["scenario"], told["token"]) == ("still", "")
-    _, _, body = await ask(still(act=lambda data: ""), "/page/facts")
+    _, _, body = await ask(still(do=Answer), "/page/facts")
     assert json.loads(body)["token"] == TOKEN
 
 
@@ -391,7 +353,7 @@ async def test_more_queries_than_any_page_has_are_refused():
 
 @pytest.mark.parametrize("path", ["/", "/page/facts", "/page/state", "/page/plotly.js"])
 async def test_under_a_foreign_name_nothing_is_told(path):
-    status, _, body = await ask(still(act=lambda data: ""), path, host=f"evil.example:{PORT}")
+    status, _, body = await ask(still(do=Answer), path, host=f"evil.example:{PORT}")
     assert status == 403
     assert TOKEN.encode() not in body
 
@@ -399,19 +361,41 @@ async def test_under_a_foreign_name_nothing_is_told(path):
 @pytest.mark.parametrize("other", REFUSED.values(), ids=REFUSED)
 async def test_a_request_from_elsewhere_controls_nothing(other):
     done = []
-    status, _, _ = await ask(still(act=done.append), "/page/control", body=b"{}", **other)
+    status, _, _ = await ask(still(do=done.append), "/page/control", body=b"{}", **other)
     assert status == 403
     assert not done
 
 
 async def test_a_control_of_the_page_is_carried_out_and_a_bad_one_explained(network):
-    shown = still(act=Controls(network).act)
-    status, _, body = await ask(shown, "/page/control", body=b'{"action":"cut","nodes":["node-0"]}')
-    assert (status, json.loads(body)) == (200, {"done": "cut off: node-0"})
-    assert not is_open(network, "node-0", "tracker")
-    status, _, body = await ask(shown, "/page/control", body=b'{"action":"crash","node":"nobody"}')
-    assert status == 400
-    assert "nobody" in json.loads(body)["error"]
+    shown = still(do=Live(network).do)
+    status, _, body = await ask(shown, "/page/control", body=b'{"do":"partition","group":["node-0"]}')
+    assert (status, json.loads(body)) == (200, {"done": ["node-0 <> tracker, node-1"]})
+    assert not network.hosts["node-0"].routes[network.hosts["tracker"]].link.open
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"do":"crash","hosts":["nobody"]}', "host"),
+        (b'{"do":"crash","hosts":["tracker"]}', "crash"),
+        (b'{"do":"restart","hosts":["node-0"]}', "restart"),
+        (b'{"do":"set","line":"loss 200%"}', "loss"),
+        (b'{"do":"partition","group":["*"]}', "hosts"),
+        (b'{"do":"partition","group":[]}', "group"),
+        (b'{"do":"explode"}', "explode"),
+        (b'{"do":"heal","more":1}', "more"),
+        (b"{}", "do"),
+        (b"\xff", ""),
+    ],
+)
+async def test_a_control_that_makes_no_sense_changes_nothing_and_says_why(network, body, field):
+    told = []
+    network._on_fault = lambda *fault: told.append(fault)
+    status, _, answer = await ask(still(do=Live(network).do), "/page/control", body=body)
+    said = json.loads(answer)["error"]
+    assert (status, told) == (400, [])
+    assert field in said
+    assert "\n" not in said
 
 
 async def test_a_finished_run_has_nothing_to_control():

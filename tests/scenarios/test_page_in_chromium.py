@@ -112,9 +112,29 @@ def test_the_page_follows_a_run_and_a_click_that_cuts_it_in_two_shows_in_its_dat
             )
             page.get_by_role("button", name="Heal").click()
             until(page, "swarmbed.state.nodes.cut.every((share) => share === 0)")
+            a_chosen_node_crashes_and_comes_back(page)
             page.goto("about:blank")
         finally:
             process.kill()
+
+
+def a_chosen_node_crashes_and_comes_back(page):
+    assert page.is_disabled("button[data-do=crash]")  # nothing is chosen
+    x, y = page.evaluate("swarmbed.map.places[1]")
+    page.hover("#map", position={"x": x, "y": y})
+    page.click("#map", position={"x": x, "y": y})
+    assert page.text_content("#scope") == "chosen: node-0"
+    page.get_by_role("button", name="Crash").click()
+    until(page, "swarmbed.state.nodes.up[1] === 0")
+    joined = "[...document.querySelectorAll('#events .NodeJoined')].filter(({ textContent }) => textContent.includes('epoch 2'))"
+    assert page.evaluate(f"{joined}.length") == 0
+    page.get_by_role("button", name="Restart").click()
+    until(page, "swarmbed.state.nodes.up[1] === 1")
+    until(page, f"{joined}.some(({{ textContent }}) => textContent.includes('node-0'))")  # the node takes part again
+    page.get_by_role("button", name="Pause").click()
+    until(page, "swarmbed.state.nodes.paused[1] === 1")
+    page.get_by_role("button", name="Resume").click()
+    until(page, "swarmbed.state.nodes.paused[1] === 0")
 
 
 def shown_after_s(address, kind):
@@ -202,6 +222,7 @@ class Crowded:
         return {
             "names": names,
             "up": [1] * (NODES + 1),
+            "paused": [0] * (NODES + 1),
             "busy": busy,
             "cut": cut,
             "loss": cut,

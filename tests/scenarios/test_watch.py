@@ -192,12 +192,13 @@ def test_a_real_run_is_watched_and_disturbed_over_http_and_a_page_that_is_open_s
         wait_for(lambda: told(address, "/page/state")["phase"] == "running")
         token = told(address, "/page/facts")["token"]
         wait_for(lambda: told(address, "/page/state")["bounds_ms"][1] > 0)
-        assert control(address, token, action="impair", tc="loss 50%") == {"done": "every link: loss 50%"}
-        assert control(address, token, action="cut", nodes=["node-0"]) == {"done": "cut off: node-0"}
+        assert control(address, token, do="set", line="loss 50%") == {"done": ["all links: loss 50%"]}
+        cut = control(address, token, do="partition", group=["node-0"])
+        assert cut == {"done": ["node-0 <> tracker, node-1, node-2, node-3"]}
         wait_for(lambda: told(address, "/page/state")["nodes"]["cut"][1] == 1)  # it shows within a sample or two
-        control(address, token, action="heal")
+        control(address, token, do="heal")
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            control(address, "guessed", action="heal")
+            control(address, "guessed", do="heal")
         state = wait_for(lambda: (state := told(address, "/page/state")) and state["claims"] and state)
         assert not state["ended"]
         # A page asks every second; between the run's end and its last word the server is away for a moment.
@@ -225,7 +226,7 @@ def test_a_real_run_that_is_held_stays_until_interrupted(real):
         assert told(address, "/page/state")["ended"]
         assert "swarmbed_run_info" in fetched(address, "/metrics")
         with pytest.raises(urllib.error.HTTPError, match="409"):
-            control(address, token, action="heal")
+            control(address, token, do="heal")
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=GIVE_UP_S)
     assert "Traceback" not in complaints

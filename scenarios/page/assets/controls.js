@@ -1,4 +1,4 @@
-// Controls: each sends one action to the run, and says what came of it.
+// Controls: each sends to the run what `swarmbed netem` sends, too, and says what came of it.
 
 import { post } from "./api.js";
 
@@ -10,6 +10,9 @@ export function withOption(line, option, value) {
   if (known.test(line)) return line.replace(known, `${option}$1 ${value}`);
   return `${line} ${option} ${value}`.trim();
 }
+
+const NEED_CHOICE = new Set(["partition", "hold", "crash", "restart", "pause", "resume"]);
+const GROUPS = new Set(["partition", "hold"]);
 
 export class Controls {
   constructor(map, { token, link }, onDone) {
@@ -23,26 +26,27 @@ export class Controls {
     $("loss").addEventListener("input", () => this.#slid("loss", `${$("loss").value}%`));
     $("delay").addEventListener("input", () => this.#slid("delay", `${$("delay").value}ms`));
     this.#label();
+    this.chosen([]);
     $("controls").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#act({ action: "impair", tc: $("tc").value });
+      this.#send({ do: "set", line: $("tc").value.trim() || "none", ...this.#links() });
     });
-    $("cut").addEventListener("click", () => this.#toChosen((nodes) => this.#act({ action: "cut", nodes })));
-    for (const action of ["crash", "restart"])
-      $(action).addEventListener("click", () => this.#toChosen((nodes) => nodes.forEach((node) => this.#act({ action, node }))));
-    $("halves").addEventListener("click", () => this.#act({ action: "cut", nodes: this.#half() }));
-    $("heal").addEventListener("click", () => this.#act({ action: "heal" }));
+    for (const button of $("controls").querySelectorAll("[data-do]"))
+      button.addEventListener("click", () => this.#act(button.dataset.do));
     if (!token) this.close("Nothing to control: the run is over, or simulated.");
   }
 
   chosen(names) {
-    $("answer").className = "faint";
-    $("answer").textContent = names.length ? `chosen: ${names.join(", ")}` : "Click nodes of the map to choose them.";
+    $("scope").textContent = names.length ? `chosen: ${names.join(", ")}` : "All links; or click nodes on the map to choose them.";
+    for (const button of $("controls").querySelectorAll("[data-do]"))
+      button.disabled = this.closed || (NEED_CHOICE.has(button.dataset.do) && !names.length);
   }
 
   close(why) {
+    this.closed = true;
     for (const element of $("controls").querySelectorAll("input, button")) element.disabled = true;
-    $("answer").textContent = why;
+    $("scope").textContent = why;
+    $("answer").textContent = "";
   }
 
   #slid(option, value) {
@@ -55,20 +59,29 @@ export class Controls {
     $("delay-text").textContent = `${$("delay").value} ms`;
   }
 
+  // Links to and from the chosen nodes, or all.
+  #links() {
+    return this.map.chosen.size ? { source: [...this.map.chosen], both_ways: true } : {};
+  }
+
   #half() {
     const nodes = (this.map.nodes?.names ?? []).slice(1); // the tracker stays with the first half
     return nodes.slice(Math.ceil(nodes.length / 2));
   }
 
-  #toChosen(act) {
-    if (this.map.chosen.size) act([...this.map.chosen]);
-    else this.#say("Choose nodes of the map first.", true);
+  #act(what) {
+    const chosen = [...this.map.chosen];
+    if (what === "halves") this.#send({ do: "partition", group: this.#half() });
+    else if (what === "clear") this.#send({ do: what, ...this.#links() });
+    else if (GROUPS.has(what)) this.#send({ do: what, group: chosen });
+    else if (NEED_CHOICE.has(what)) this.#send({ do: what, hosts: chosen });
+    else this.#send({ do: what });
   }
 
-  async #act(action) {
+  async #send(control) {
     try {
-      const { done } = await post("/page/control", action, this.token);
-      this.#say(done, false);
+      const { done } = await post("/page/control", control, this.token);
+      this.#say(done.join("; "), false);
       this.onDone();
     } catch (fault) {
       this.#say(fault.message, true);
@@ -78,5 +91,6 @@ export class Controls {
   #say(text, bad) {
     $("answer").className = bad ? "bad" : "faint";
     $("answer").textContent = text;
+    $("answer").title = text;
   }
 }

@@ -5,6 +5,7 @@ const ONE_CIRCLE = 60;
 const LOSS_FULL = 0.2; // from here on a link has the colour of heavy loss
 const CALM = [13, 148, 136];
 const LOSSY = [234, 88, 12];
+const [CUT, HELD] = [1, 2]; // what a pair's links do, as the run tells it
 
 export class NetworkMap {
   chosen = new Set();
@@ -63,15 +64,16 @@ export class NetworkMap {
   }
 
   #drawPairs(pen) {
-    for (const [one, other, packets, cut, loss] of this.nodes.pairs) {
+    for (const [one, other, packets, state, loss] of this.nodes.pairs) {
+      const [cut, held] = [state === CUT, state === HELD];
       const [from, to] = [this.places[one], this.places[other]];
       pen.beginPath();
       pen.moveTo(...from);
       pen.lineTo(...to);
-      pen.setLineDash(cut ? [5, 4] : []);
-      pen.globalAlpha = cut ? 0.7 : Math.min(0.9, 0.12 + Math.log2(1 + packets) / 10);
-      pen.lineWidth = cut ? 1 : Math.min(4, 0.6 + Math.log2(1 + packets) / 3);
-      pen.strokeStyle = cut ? this.#colour("--red") : this.#ofLoss(loss);
+      pen.setLineDash(cut ? [5, 4] : held ? [2, 3] : []);
+      pen.globalAlpha = cut || held ? 0.7 : Math.min(0.9, 0.12 + Math.log2(1 + packets) / 10);
+      pen.lineWidth = cut || held ? 1 : Math.min(4, 0.6 + Math.log2(1 + packets) / 3);
+      pen.strokeStyle = cut ? this.#colour("--red") : held ? this.#colour("--amber") : this.#ofLoss(loss);
       pen.stroke();
     }
     pen.setLineDash([]);
@@ -79,8 +81,8 @@ export class NetworkMap {
   }
 
   #drawNodes(pen) {
-    const { names, up, cut, loss, pairs } = this.nodes;
-    const [ink, red, amber, accent] = ["--ink", "--red", "--amber", "--accent"].map((name) => this.#colour(name));
+    const { names, up, paused, cut, loss, pairs } = this.nodes;
+    const [ink, red, amber, accent, faint] = ["--ink", "--red", "--amber", "--accent", "--faint"].map((name) => this.#colour(name));
     pen.font = "11px system-ui, sans-serif";
     names.forEach((name, number) => {
       const [x, y] = this.places[number];
@@ -89,6 +91,7 @@ export class NetworkMap {
       pen.arc(x, y, size, 0, 2 * Math.PI);
       pen.fillStyle = pairs ? accent : this.#ofLoss(loss[number]);
       if (number === 0) pen.fillStyle = ink;
+      if (paused[number]) pen.fillStyle = faint;
       if (up[number]) pen.fill();
       if (!up[number] || cut[number] > 0.5) {
         pen.strokeStyle = red;
@@ -134,9 +137,9 @@ export class NetworkMap {
     }
     if (found === this.hovered) return;
     this.hovered = found;
-    const { names, up, busy, cut, loss } = this.nodes;
+    const { names, up, paused, busy, cut, loss } = this.nodes;
     this.canvas.title = found === undefined ? "" : [
-      `${names[found]}, ${up[found] ? "up" : "down"}`,
+      `${names[found]}, ${!up[found] ? "down" : paused[found] ? "paused" : "up"}`,
       `${busy[found]} datagrams received in the last second`,
       `links from it: ${(loss[found] * 100).toFixed(1)} % configured loss, ${Math.round(cut[found] * 100)} % cut`,
     ].join("\n");
