@@ -31,6 +31,9 @@ class Mirrored:
         switchboard: the network's.
         on_fault: called as (kind, description) for every live change: `faults.KINDS`.
         mirror: called with every live change, so that other processes of the run make it too.
+
+    Attributes:
+        changes_made: how many live changes were made so far.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Mirrored:
         self.links = links
         self.fates: FateLog
         self.lag: LagMeter
+        self.changes_made = 0
         self._switchboard = switchboard
         self._on_fault = on_fault
         self._mirror = mirror
@@ -68,6 +72,7 @@ class Mirrored:
     def apply(self, change: AnyChange) -> None:  # noqa: PLR0912 - one line for each kind of change
         """Make a change in this process, such as one that another process of the run has made."""
         links, hosts = self.links, self.hosts
+        self.changes_made += 1
         match change:
             case changes.Impair(serial, pairs, config):
                 links.impair(serial, pairs, from_plain(config))

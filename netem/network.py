@@ -26,6 +26,7 @@ from netem.link import LinkConfig
 from netem.links import Links
 from netem.mirrored import Mirror, OnFault
 from netem.parts import PLAIN, Parts
+from netem.reading import Reader, Readings
 from netem.route import Address, Route, Wire
 from netem.scheduled import Scheduled
 from netem.streams import ShapedStream
@@ -53,6 +54,7 @@ class Network(Scheduled):
         hosts: by name, in order of creation.
         foreign: datagrams received that were none of ours.
         lag: the event-loop lag; empty under virtual time.
+        readings: its sums while it runs; who knows those of the run's other processes, too, puts them here.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Network(Scheduled):
         # The ephemeral port of a connection says nothing: streams know a stranger by its ip.
         switchboard = Switchboard(streams, lane=links.lane, elsewhere=lambda address: self._at(address[0], 0))
         super().__init__(clock, links, switchboard, run_seed=run_seed, on_fault=on_fault, mirror=mirror)
+        self.readings: Readings = Reader(self)
         self._strangers = strangers
         self._elsewhere: dict[str, Host] = {}  # by ip
 

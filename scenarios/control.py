@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from netem.changes import AnyChange
+from netem.reading import Reading
 
 Address = tuple[str, int]
 
@@ -88,6 +89,12 @@ class Disturb(ToWorker, frozen=True):
     change: AnyChange
 
 
+class Read(ToWorker, frozen=True):
+    """Read the network's counters at once; answer Readings with the same number."""
+
+    number: int
+
+
 class Leave(ToWorker, frozen=True):
     """Stop all peers; answer Left when they have said goodbye."""
 
@@ -97,7 +104,7 @@ class Halt(ToWorker, frozen=True):
 
 
 class Report(ToWorker, frozen=True):
-    """Read what lies in the sockets, send the account in Parts, then Finished, and end."""
+    """Read what lies in the sockets, send Readings, number 0, and the account in Parts, then Finished, and end."""
 
 
 class FromWorker(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -143,6 +150,13 @@ class Halted(FromWorker, frozen=True):
     """See Halt."""
 
 
+class Readings(FromWorker, frozen=True):
+    """What was read of this worker's part of the network."""
+
+    number: int
+    reading: Reading
+
+
 class Part(FromWorker, frozen=True):
     """A part of the worker's account (`netem.accounts.pack`)."""
 
@@ -167,8 +181,10 @@ class Refused(FromWorker, frozen=True):
     allowed: str
 
 
-AnyOrder = Prepare | Join | Call | Cancel | Disturb | Leave | Halt | Report
-AnyAnswer = Prepared | Joined | Returned | Failed | Events | Left | Halted | Part | Finished | Refused | Broken
+AnyOrder = Prepare | Join | Call | Cancel | Disturb | Read | Leave | Halt | Report
+AnyAnswer = (
+    Prepared | Joined | Returned | Failed | Events | Left | Halted | Readings | Part | Finished | Refused | Broken
+)
 
 encode = msgspec.msgpack.encode
 decode_order = msgspec.msgpack.Decoder(AnyOrder).decode

@@ -20,6 +20,7 @@ from netem.changes import AnyChange
 from netem.channel import FrameChannel
 from netem.errors import BadFrame, ConfigError
 from netem.events import Event
+from netem.reading import Reading
 from node import events as node_events
 from scenarios import control
 from scenarios.remote_peer import Line, RemotePeer
@@ -73,6 +74,9 @@ class Fleet:
         emit_at: takes the workers' events with their times.
         on_death: called with the reason when a worker dies, or cannot do what the run needs.
         capture: let the workers capture their packets.
+
+    Attributes:
+        on_reading: takes a worker's number, the reading's number, and what the worker read of its network.
     """
 
     def __init__(
@@ -84,11 +88,13 @@ class Fleet:
         capture: bool = False,
     ) -> None:
         self.capture = capture
+        self.on_reading: Callable[[int, int, Reading], None] = lambda worker, number, reading: None  # noqa: ARG005  # nobody wants them
         self._processes = processes
         self._emit_at = emit_at
         self._on_death = on_death
         self._decode = msgspec.msgpack.Decoder(_timed_event()).decode
         self._workers: list[_Worker] = []
+        self._taking_part = False
         self._early: list[AnyChange] | None = []  # changes made before there was a network elsewhere
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -123,6 +129,8 @@ class Fleet:
                         self._emit_at(time_ns, event)
                 case control.Returned() | control.Failed() as answer:
                     worker.line.answer(answer)
+                case control.Readings(number, reading):
+                    self.on_reading(worker.number, number, reading)
                 case control.Broken(reason):
                     self._on_death(f"process {worker.number}: {reason}")
                 case other:
@@ -173,6 +181,7 @@ class Fleet:
             if joined is not None:
                 ids = zip(worker.mine, joined.nodes, strict=True)
                 peers |= {name: RemotePeer(name, node, worker.line) for name, node in ids}
+        self._taking_part = True
         return [peers[name] for name in names if name in peers]
 
     def change(self, change: AnyChange) -> None:
@@ -182,8 +191,16 @@ class Fleet:
         else:
             self._early.append(change)
 
+    def ask(self, number: int) -> int:
+        """Ask the workers for a reading, if all take part; return how many were asked."""
+        if not self._taking_part:
+            return 0
+        self._tell(control.Read(number))
+        return len(self._workers)
+
     async def leave(self) -> None:
         """Stop all peers."""
+        self._taking_part = False
         if not self._any_dead():
             self._tell(control.Leave())
             await self._all(control.Left)

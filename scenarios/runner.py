@@ -38,6 +38,7 @@ from scenarios.hosts import TRACKER
 from scenarios.judging import Judge
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
+from scenarios.pool import Pool
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
 from scenarios.progress import Progress
 from scenarios.result import Result
@@ -173,6 +174,10 @@ class _Run:
             mirror=mirror,
             parts=captured(self._capture) if self._capture else PLAIN,
         )
+        self._pool = None
+        if self._fleet is not None:
+            self._network.readings = self._pool = Pool(self._network, self._fleet)
+            self._fleet.on_reading = self._pool.take
         self._fates = FateFile(
             directory / (part_of("fates", TRACKER) if spread else FATES),
             self._network.fates,
@@ -215,6 +220,8 @@ class _Run:
                 if self._fleet is not None:
                     await ground.start(self._fleet.run)
                     ground.start_soon(self._release_events)
+                if self._pool is not None:
+                    ground.start_soon(self._pool.run)
                 if self._watch is not None:
                     if self._clock.virtual:
                         self._watch.follow(self._judge)
@@ -262,6 +269,8 @@ class _Run:
             await trio.sleep(DRAIN_S)
             elsewhere = await self._count_elsewhere()
             self._account = merge([self._network.account(), *elsewhere])
+            if self._pool is not None and elsewhere:  # else a worker is dead
+                self._pool.finish()
             wires.cancel_scope.cancel()
 
     def _break_off(self, faults: BaseExceptionGroup[SwarmbedError]) -> None:

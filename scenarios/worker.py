@@ -26,9 +26,11 @@ from netem.layout import Layout
 from netem.network import Network
 from netem.parts import PLAIN, captured
 from netem.plain_link import from_plain
+from netem.reading import Reader
 from netem.real_time import RealTime
 from scenarios import control
 from scenarios.peers import Workshop
+from scenarios.pool import LAST, read
 from scenarios.process import allow_many_sockets, rare_collections
 from scenarios.rebooting import Boots
 
@@ -87,6 +89,7 @@ class Worker:
             link_of=layout.link,
             parts=PLAIN if capture is None else captured(capture),
         )
+        self._reader = Reader(network)
         fates = FateFile(
             directory / control.part_of("fates", prepare.mine[0]),
             network.fates,
@@ -118,6 +121,7 @@ class Worker:
             fates.finish(network.routes)
             if reports:
                 self._flush_events()
+                await self._read(LAST)
                 for piece in pack(network.account()):
                     self._say(control.Part(piece))
                 self._say(control.Finished())
@@ -137,6 +141,8 @@ class Worker:
                             self._calls[number].cancel()
                     case control.Disturb(change):
                         self._network.apply(change)
+                    case control.Read(number):
+                        services.start_soon(self._read, number)
                     case control.Leave() | None as last:
                         services.cancel_scope.cancel()
                         break
@@ -145,6 +151,9 @@ class Worker:
         self._flush_events()
         self._say(control.Left())
         return await self._wind_up()
+
+    async def _read(self, number: int) -> None:
+        self._say(control.Readings(number, await read(self._reader)))
 
     async def _wind_up(self) -> bool:
         """Follow the orders that come after the peers have left."""

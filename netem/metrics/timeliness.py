@@ -1,4 +1,4 @@
-"""Pure: how late the host is: departures, the event loop, and how much of what makes a run void is used up.
+"""Pure: how late the host is: departures, the event loop, and how much of what makes a run void is used up; in all processes of a run.
 
 Source: DESIGN section 3 (a run whose host could not keep up is void).
 """
@@ -12,6 +12,7 @@ from netem.certificate import MAX_HANG_NS, MAX_KERNEL_SHARE, MAX_LAG_NS, MAX_LAT
 from netem.clock import S
 from netem.latency import OCTAVES_S
 from netem.metric import Family, Label, Panel, Query, gauge, histogram
+from netem.reading import merged
 
 if TYPE_CHECKING:
     from netem.network import Network
@@ -109,18 +110,16 @@ class Timeliness(Family):
         network: Network | None = self.source
         if network is None:
             return
-        lag, lateness = network.lag.histogram, network.fates.lateness
+        read = network.readings.timing()
+        lag, lateness = merged(read.lag), merged(read.lateness)
         self.bins(_LAG).replace(lag.by_octave(), lag.sum_ns / S)
         yield
         self.bins(_LATENESS).replace(lateness.by_octave(), lateness.sum_ns / S)
-        yield
-        kernel_drops = network.wire.kernel_drops() or 0
-        sent = sum(host.sent for host in network.hosts.values())
         used = (
             lag.quantile_ns(0.99) / MAX_LAG_NS,
             lag.max_ns / MAX_HANG_NS,
             lateness.quantile_ns(0.99) / MAX_LATE_NS,
-            kernel_drops / (MAX_KERNEL_SHARE * max(sent, 1)),
+            read.kernel_drops / (MAX_KERNEL_SHARE * max(read.sent, 1)),
         )
         for check, share in zip(_CHECKS, used, strict=True):
             self.set(USED, share, check)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,65 @@ def test_processes_that_make_no_sense_are_refused(swarmbed, arguments, allowed):
     assert outcome.status == 2
     assert outcome.err.startswith("swarmbed: --procs: ")
     assert allowed in outcome.err
+
+
+def served_by(process):
+    """Return the address of a run that is served."""
+    while not (found := re.search(r"live page at (http://[\d.:]+)", process.stdout.readline())):
+        pass
+    return found[1]
+
+
+def scraped(address):
+    """Return the values of a scrape, by series."""
+    with urllib.request.urlopen(f"{address}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {
+        name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    }
+
+
+@contextlib.contextmanager
+def served_spread_run(start_swarmbed, *settings):
+    run = [setting for setting in SPREAD if setting != "--quiet"]
+    with start_swarmbed(*run, "--serve=0", *settings) as process:
+        try:
+            yield process, served_by(process)
+        finally:
+            process.kill()
+
+
+def test_the_last_counters_of_a_spread_run_are_those_of_its_result(start_swarmbed, tmp_path, content):
+    out = tmp_path / "out"
+    lossy = ("--duration=4", f"--content={content}", f"--out={out}", "--set=loss=0.05", "--hold")
+    busy = ("--set=load=0.9", "--set=upload_bytes_per_s=200000")
+    with served_spread_run(start_swarmbed, *lossy, *busy) as (_, address):
+        wait_until((out / "result.json").is_file)
+        wait_until(lambda: scraped(address).get("swarmbed_netem_in_flight_datagrams") == 0)
+        last = scraped(address)
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    fates = {
+        name.removeprefix("datagrams_"): n for name, n in result["counts"].items() if name.startswith("datagrams_")
+    }
+    assert fates["delivered"] > 200
+    assert last["swarmbed_netem_sent_datagrams_total"] == fates.pop("sent")
+    assert last["swarmbed_netem_copied_datagrams_total"] == fates.pop("copies")
+    assert last["swarmbed_netem_in_flight_datagrams"] == fates.pop("in_flight")
+    assert {name: last[f'swarmbed_netem_datagrams_total{{fate="{name}"}}'] for name in fates} == fates
+    # Each process counts losses of its own links' senders, and arrivals of others'; the sums alone meet.
+    lost, predicted = (last[f"swarmbed_netem_lost_datagrams{name}_total"] for name in ("", "_predicted"))
+    exposed = last["swarmbed_netem_exposed_datagrams_total"]
+    assert predicted == pytest.approx(0.05 * exposed)
+    assert fates["loss"] <= lost <= exposed
+    assert last["swarmbed_event_loop_lag_seconds_count"] > 2 * 100 * 4  # 100 a second in each of three processes
+
+
+def test_while_a_spread_run_goes_on_its_counters_are_those_of_all_processes(start_swarmbed, tmp_path, content):
+    settings = ("--duration=600", f"--content={content}", f"--out={tmp_path / 'out'}")
+    with served_spread_run(start_swarmbed, *settings) as (_, address):
+        # Six nodes, each of which exchanges datagrams with the tracker and, in another process, with others.
+        wait_until(lambda: scraped(address).get("swarmbed_netem_links", 0) > 2 * 6)
+        delivered = 'swarmbed_netem_datagrams_total{fate="delivered"}'
+        before = scraped(address)
+        wait_until(lambda: scraped(address)[delivered] > before[delivered])
+        assert before["swarmbed_netem_delay_seconds_total"] > 0
