@@ -20,6 +20,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from netem.metric import DASHBOARDS, HERE, Panel, Query
+from netem.metrics.faults import FAULT_TIME
 from scenarios.metrics import families
 
 COLUMNS = 24
@@ -31,7 +32,6 @@ TITLES = {
     "health": "Testbed health",
 }
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
-FAULT_TIME = "swarmbed_fault_timestamp_seconds"
 _AnyPanel = timeseries.Panel | stat.Panel | table.Panel
 _GOOD, _BAD = "green", "red"
 

@@ -9,10 +9,25 @@ from netem.errors import ConfigError
 from netem.events import Event
 
 Pair = tuple[str, str]
-KINDS = (
-    *("impair", "restore", "partition", "heal", "hold", "release", "flap", "crash", "restart"),
-    *("pause", "resume", "churn", "skew", "unskew", "reset", "half_open"),
-)
+WORDS = {
+    "impair": "links changed",
+    "restore": "a change of links taken back",
+    "partition": "hosts cut off",
+    "heal": "a cut ended",
+    "hold": "packets held back",
+    "release": "a hold ended",
+    "flap": "a link going up and down",
+    "crash": "a host down",
+    "restart": "a host up again",
+    "pause": "a process standing still",
+    "resume": "a process going on",
+    "churn": "hosts coming and going",
+    "skew": "a clock wrong",
+    "unskew": "a clock right again",
+    "reset": "streams reset",
+    "half_open": "streams lost at one end",
+}
+KINDS = tuple(WORDS)
 
 
 class FaultMade(Event, frozen=True):

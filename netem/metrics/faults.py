@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from netem.clock import S
 from netem.events import Event
-from netem.faults import KINDS, FaultMade
+from netem.faults import KINDS, WORDS, FaultMade
 from netem.metric import Family, Handler, Label, Panel, Query, counter, gauge
 
 FAULT_TIME = "swarmbed_fault_timestamp_seconds"
@@ -14,7 +14,7 @@ _KIND = Label("kind", KINDS)
 
 
 class Faults(Family):
-    """Live changes of links, partitions and their healing, crashes and restarts."""
+    """What scenarios and people do to the network while it runs."""
 
     name = "faults"
     metrics = (
@@ -26,12 +26,17 @@ class Faults(Family):
             dashboard="network",
             order=3,
             title="Faults made",
-            description="Live changes of links, partitions, healings, crashes and restarts so far.",
+            description="What was done to the network on purpose so far; every panel marks when. "
+            + "; ".join(f"{kind}: {words}" for kind, words in WORDS.items())
+            + ".",
             unit="short",
             look="stat",
             width=24,
             height=4,
-            queries=(Query(expr="sum by (kind) (swarmbed_faults_total{@})", legend="{{kind}}"),),
+            queries=(
+                Query(expr="sum(swarmbed_faults_total{@})", legend="all"),
+                Query(expr="sum by (kind) (swarmbed_faults_total{@}) > 0", legend="{{kind}}"),
+            ),
         ),
     )
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from grafana.model import COLUMNS, dashboards, laid_out
+from netem.faults import KINDS
 from netem.metric import DASHBOARDS, Panel, Query
 from scenarios.exposition import Exposition
 from scenarios.metrics import families
@@ -91,6 +92,13 @@ def test_the_committed_dashboards_are_those_of_the_panels():
     assert sorted(path.stem for path in (FOLDER / "dashboards").iterdir()) == sorted(made)
     for name, text in made.items():
         assert (FOLDER / "dashboards" / f"{name}.json").read_text(encoding="utf-8") == text, "run `python -m grafana`"
+
+
+def test_every_kind_of_fault_is_explained_where_faults_are_counted():
+    (panel,) = (panel for panel in BOARDS["network"]["panels"] if panel["title"] == "Faults made")
+    assert len(KINDS) == 16
+    for kind in KINDS:
+        assert f" {kind}: " in panel["description"]
 
 
 def test_dashboards_have_addresses_of_their_own():
