@@ -18,6 +18,7 @@ from scenarios.asking import common_options, options_of, say, values_of, write_a
 @click.option("--over", multiple=True, metavar="KEY=V1,V2", help="Values of one parameter; several make a grid.")
 @click.option("--seeds", default="1..1", show_default=True, metavar="A..B", help="Run each with every one of them.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster (extra `cluster`); see README.")
+@click.option("--serve", hidden=True)  # known, so that its refusal can say what to do instead
 @common_options(without=("serve", "hold", "capture"))
 def command(scenario: str, **given: Any) -> int:
     """Run SCENARIO (or your own FILE.py) over a grid; write sweep.csv, and sweep.parquet when pyarrow is there.
@@ -31,6 +32,8 @@ def command(scenario: str, **given: Any) -> int:
     from scenarios.rows import rows_of, write_csv, write_parquet
     from scenarios.tables import findings_lines
 
+    if given["serve"] is not None:
+        raise ConfigError("--serve", given["serve"], "a single run: `swarmbed run SCENARIO --serve PORT`")
     chosen = scenario_named(scenario)
     over, seeds = read_over(given["over"]), read_seeds(given["seeds"])
     if not over:

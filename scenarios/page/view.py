@@ -35,7 +35,7 @@ class View(Protocol):
     """What the page asks of a run, be it going on or long over."""
 
     def facts(self) -> Told:
-        """Return what never changes: scenario, question, seed, time, run, params, link, started_s (Unix), duration_s, sample_s."""
+        """Return what never changes: scenario, question, seed, time, procs, run, params, link, started_s (Unix), duration_s, sample_s."""
         ...
 
     def told(self, *, after: int) -> Told:
@@ -79,6 +79,7 @@ class LiveView:
             "question": scenario.question.split("\n\n", 1)[0].replace("\n", " "),
             "seed": options.seed,
             "time": options.time,
+            "procs": options.procs or 1,
             "run": run,
             "params": msgspec.to_builtins(params),
             "started_s": self._started_ns / S,

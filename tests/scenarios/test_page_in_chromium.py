@@ -92,7 +92,7 @@ POINTS = "[...document.querySelectorAll('.chart')].flatMap(({ data }) => data ??
 
 
 def test_the_page_follows_a_run_and_a_click_that_cuts_it_in_two_shows_in_its_data(page, start_swarmbed, tmp_path):
-    run = ["run", "flash-crowd", "--nodes=6", "--duration=60", "--set=load=0.9", "--set=upload_bytes_per_s=200000"]
+    run = ["run", "flash-crowd", "--nodes=6", "--duration=600", "--set=load=0.9", "--set=upload_bytes_per_s=200000"]
     with start_swarmbed(*run, "--quiet", "--serve=0", f"--out={tmp_path / 'out'}") as process:
         try:
             address = re.search(r"http://[\d.:]+", process.stdout.readline() + process.stdout.readline())[0]
@@ -195,7 +195,7 @@ def test_every_panel_of_every_dashboard_is_drawn(page, simulated):
         assert len(verdicts) == len(simulated.view.told(after=0)["claims"])
         assert set(verdicts) <= {"holds", "FAILS", "not judged"}
         assert page.text_content("#light") == "fidelity: valid"
-        assert page.is_disabled("#heal")
+        assert page.is_disabled("[data-do=heal]")
         renderers = page.evaluate("import('/page/files/panels.js').then(({ renderers }) => Object.keys(renderers))")
     assert drawn == set(renderers)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
+from urllib.parse import urlencode
 
 import pytest
 import trio
@@ -12,7 +14,11 @@ from starlette.applications import Starlette
 
 from netem.errors import ConfigError
 from netem.metric import Family, Label, gauge
+from netem.offload import offload
+from scenarios import query_api
 from scenarios.exposition import Exposition
+from scenarios.promql.store import SampleStore
+from scenarios.query_api import query_routes
 from scenarios.serving import ANSWER_BYTES, Large, address_of, listening, metrics_route, serve_routes
 
 BIG = 20_000
@@ -116,6 +122,34 @@ async def test_a_server_that_stops_amid_a_scrape_leaves_no_trace(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+async def test_a_server_that_stops_amid_a_query_leaves_no_trace(capfd):
+    store = SampleStore()
+    numbers = [store.series("level", {"number": str(number)}) for number in range(500)]
+    for second in range(600):
+        store.append(1000 * (second + 1), numbers, [1.0] * 500)
+    form = urlencode({"query": "sum(rate(level[1m]))", "start": 0, "end": 600, "step": 1}).encode()
+    under_way = trio.Event()
+
+    async def queried(clock, evaluate):
+        under_way.set()
+        return await offload(clock, evaluate)
+
+    with listening(0) as listener, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(query_api, "offload", queried)
+        async with trio.open_nursery() as serving:
+            clock = SimpleNamespace(virtual=False)  # queries are evaluated in a thread
+            serving.start_soon(serve_routes, listener, query_routes(store, clock=clock))
+            stream = await trio.open_tcp_stream(*listener.getsockname())
+            async with stream:
+                head = f"POST /api/v1/query_range HTTP/1.1\r\nHost: x\r\nContent-Length: {len(form)}\r\n"
+                kind = "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+                await stream.send_all((head + kind).encode() + form)
+                with trio.fail_after(10):
+                    await under_way.wait()
+                serving.cancel_scope.cancel()
+    assert capfd.readouterr() == ("", "")
+
+
 async def test_what_is_not_there_is_not_found():
     with listening(0) as listener:
         async with trio.open_nursery() as serving:
@@ -172,7 +206,10 @@ def test_a_port_that_is_none_is_refused(swarmbed, port):
 def test_many_runs_at_one_port_are_refused(swarmbed):
     outcome = swarmbed("run", "flash-crowd", "--serve", 0, "--replicates", 2)
     assert outcome.status == 2
-    assert "--serve" in outcome.err
+    assert outcome.err == "swarmbed: --serve: '0' is not allowed; allowed: a single run, without --replicates\n"
+    outcome = swarmbed("sweep", "flash-crowd", "--over", "nodes=3,4", "--serve", 0)
+    assert outcome.status == 2
+    assert outcome.err.startswith("swarmbed: --serve: '0' is not allowed; allowed: a single run")
 
 
 def test_without_serve_nothing_listens_and_nothing_of_the_web_is_imported():

@@ -30,7 +30,7 @@ export function drawClaims(body, claims, ended, onChosen) {
     const row = document.createElement("tr");
     const [text, look] = verdict(claim, ended);
     row.innerHTML = `<td></td><td></td><td></td><td></td><td>${deviation(claim)}</td><td class="verdict ${look}"></td>`;
-    const tolerance = claim.ok === null ? "–" : claim.tolerance === 0 ? "exact" : `± ${digits(claim.tolerance)}`;
+    const tolerance = claim.ok === null || claim.predicted === null ? "–" : claim.tolerance === 0 ? "exact" : `± ${digits(claim.tolerance)}`;
     [claim.name, told(claim.predicted), told(claim.measured), tolerance].forEach((value, place) => {
       row.children[place].textContent = value;
     });

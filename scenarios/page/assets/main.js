@@ -14,6 +14,8 @@ const MOST_EVENTS = 120;
 const MOST_REASONS = 2;
 const LIGHTS = { waiting: "fidelity: not judged yet", green: "fidelity: valid", amber: "fidelity: near its limits", void: "fidelity: VOID" };
 
+const BECAUSE = { void: "This run proves nothing, because ", amber: "Soon this run proves nothing, because " };
+
 const $ = (id) => document.getElementById(id);
 
 class Page {
@@ -68,11 +70,11 @@ class Page {
     this.#progress(state);
     $("light").className = `pill ${state.light}`;
     $("light").textContent = LIGHTS[state.light];
-    this.#reasons(state.reasons);
+    this.#reasons(state.reasons, BECAUSE[state.light] ?? "");
     this.#claims(state);
     this.#events(state.events);
     this.map.show(nodes);
-    $("links").textContent = nodes.links === undefined ? "" : `${nodes.names.length - 1} nodes, ${nodes.links} links in use`;
+    $("links").textContent = nodes.links === undefined ? "" : this.#linksTold(nodes);
     this.#turns += 1;
     this.#hurry -= 1;
     if (this.#turns % PANEL_TURNS === 0 || this.#hurry > 0 || state.ended) this.boards.refresh(state.bounds_ms);
@@ -82,10 +84,17 @@ class Page {
     }
   }
 
-  #reasons(reasons) {
+  #linksTold({ names, links }) {
+    const { procs } = this.facts;
+    const nodes = `${names.length - 1} nodes`;
+    return procs > 1 ? `${nodes} in ${procs} processes; drawn are the tracker's links` : `${nodes}, ${links} links in use`;
+  }
+
+  #reasons(reasons, because) {
     const more = reasons.length - MOST_REASONS;
     const told = more > 0 ? [...reasons.slice(0, MOST_REASONS), `and ${more} more`] : reasons;
     $("reasons").replaceChildren(...told.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+    if (because && told.length) $("reasons").firstChild.prepend(Object.assign(document.createElement("b"), { textContent: because }));
     $("reasons").title = reasons.join("\n");
   }
 
@@ -111,11 +120,12 @@ class Page {
     drawClaims($("claims").tBodies[0], claims, ended, (name) => this.boards.choose("claim", name));
     $("note").textContent = note || (ended ? "" : "Judged on the run so far; the verdict that counts is the one at the end.");
     const held = claims.filter(({ ok }) => ok).length;
-    const judged = claims.filter(({ ok }) => ok !== null).length;
+    const waiting = ended ? 0 : claims.filter(({ ok, measured }) => ok === false && measured === null).length;
+    const judged = claims.filter(({ ok }) => ok !== null).length - waiting;
     const failed = judged - held;
     const pill = $("verdict");
     if (!claims.length) [pill.className, pill.textContent] = ["pill waiting", "claims: not judged yet"];
-    else if (!ended) [pill.className, pill.textContent] = [failed ? "pill waiting" : "pill green", `claims: ${held} of ${judged} hold so far`];
+    else if (!ended) [pill.className, pill.textContent] = [failed ? "pill waiting" : "pill green", `claims: ${held} of ${judged} hold so far${waiting ? `, ${waiting} wait for data` : ""}`];
     else [pill.className, pill.textContent] = [failed ? "pill red" : "pill green", failed ? `claims: ${failed} of ${judged} FAIL` : `claims: all ${judged} hold`];
     if (invariants) $("note").textContent = `Invariants of the bank: ${Object.entries(invariants).map(([name, ok]) => `${name} ${ok ? "holds" : "is VIOLATED"}`).join(", ")}.`;
   }

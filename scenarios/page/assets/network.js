@@ -47,7 +47,7 @@ export class NetworkMap {
     const { names } = this.nodes;
     const others = names.length - 1;
     const circles = others <= ONE_CIRCLE ? 1 : Math.ceil(Math.sqrt(others / 30));
-    const [wide, high] = [Math.max(10, width / 2 - 62), Math.max(10, height / 2 - 14)];
+    const [wide, high] = [Math.max(10, width / 2 - 62), Math.max(10, height / 2 - 22)];
     const lengths = Array.from({ length: circles }, (_, circle) => (circle + 2) / (circles + 1));
     const total = lengths.reduce((sum, length) => sum + length, 0);
     this.places = [[width / 2, height / 2]];
@@ -110,11 +110,14 @@ export class NetworkMap {
   }
 
   #name(pen, number, x, y, size) {
-    const right = x >= this.places[0][0];
+    const [middle, centre] = this.places[0];
+    const right = x >= middle;
+    const upright = number > 0 && Math.abs(x - middle) < 12; // at the top and the bottom names would meet their neighbours'
     pen.fillStyle = this.#colour("--ink");
-    pen.textAlign = right ? "left" : "right";
+    pen.textAlign = upright ? "center" : right ? "left" : "right";
     pen.textBaseline = "middle";
-    pen.fillText(this.nodes.names[number], x + (right ? size + 4 : -size - 4), y);
+    if (upright) pen.fillText(this.nodes.names[number], x, y + (y < centre ? -size - 8 : size + 8));
+    else pen.fillText(this.nodes.names[number], x + (right ? size + 4 : -size - 4), y);
   }
 
   #ofLoss(loss) {
