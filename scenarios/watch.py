@@ -130,8 +130,6 @@ class Watch:
         self._controls = self._judge_of = None
         self._show(Judgement(result.claims))
         self.view.finish(result)
-        for _ in self.view.steps():
-            pass
         self.sampler.sample(self._clock.now_ns())
 
     def serve_end(self) -> None:

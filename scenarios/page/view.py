@@ -125,7 +125,8 @@ class LiveView:
         self._reasons, self._note = judgement.reasons, judgement.note
 
     def finish(self, result: Result) -> None:
-        """Take the verdict: nothing changes any more."""
+        """Take the verdict: nothing changes any more, and the map stays as it was when there was still traffic."""
+        self._ticker.turn()
         self._result = result
         self._claims = [claim.to_dict() for claim in result.claims]
         self._reasons, self._note = result.certificate.reasons, ""
