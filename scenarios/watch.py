@@ -8,6 +8,7 @@ Source: DESIGN sections 5 and 6.
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import signal
 import socket
@@ -39,7 +40,8 @@ from scenarios.sampling import Sampler
 from scenarios.serving import HOST, address_of, in_turns, metrics_route, serve_routes
 from scenarios.testbed import Bed
 
-SAMPLE_S = 1.0
+SAMPLE_S = 1.0  # between two samples of a real run,
+SAMPLE_SHARE = 0.05  # longer where they would take more than this share of the CPU: thousands of links have to be read
 MOST_SAMPLES = 3_600  # of a simulated run, which may last for days
 JUDGE_S = 2.0  # between two judgements of the claims,
 JUDGE_SHARE = 0.005  # which may take this share of the CPU: far less than would show in the 99th percentile of the lag
@@ -165,10 +167,11 @@ class Watch:
 
     async def _sample(self) -> None:
         while True:
-            due_s = trio.current_time() + SAMPLE_S
-            await in_turns(self.sampler.steps(self._clock.now_ns()))
-            await in_turns(self.view.steps())
-            await trio.sleep_until(max(due_s, trio.current_time()))
+            began_s = trio.current_time()
+            cpu_s = await in_turns(self.sampler.steps(self._clock.now_ns()))
+            cpu_s += await in_turns(self.view.steps())
+            self.view.sample_s = max(SAMPLE_S, math.ceil(cpu_s / SAMPLE_SHARE))
+            await trio.sleep_until(max(began_s + self.view.sample_s, trio.current_time()))
 
     async def _judge(self, judge: Judge) -> None:
         cpu_s = 0.0

@@ -58,11 +58,10 @@ export class Boards {
   }
 
   // Show what there is now; while that is under way already, once more after it.
-  async refresh(bounds = this.bounds, ended = this.ended) {
-    this.bounds = bounds;
-    this.ended = ended;
+  async refresh(state = this.state) {
+    this.state = state;
     this.wanted = true;
-    if (this.busy || !bounds || bounds[1] < bounds[0]) return;
+    if (this.busy || !state || state.bounds_ms[1] < state.bounds_ms[0]) return;
     this.busy = true;
     try {
       while (this.wanted) {
@@ -77,7 +76,7 @@ export class Boards {
   }
 
   async #refresh() {
-    const times = timesOf(this.bounds, this.#windowS, this.facts.sample_s, this.ended);
+    const times = timesOf(this.state.bounds_ms, this.#windowS, this.state.sample_s, this.state.ended);
     await this.#lookUp();
     const board = this.board;
     const panels = this.#panels.filter(({ seen }) => seen);
@@ -125,7 +124,7 @@ export class Boards {
   // -- variables ------------------------------------------------------------------------------------------------------
 
   #concrete(expr, times) {
-    const sample = this.facts.sample_s;
+    const sample = this.state.sample_s;
     const rate = Math.ceil(Math.max(times.step / 1000 + sample, 4 * sample));
     let range = 60; // grows by doubling, so that past values stay
     while (range * 1000 < times.end - times.start) range *= 2;

@@ -10,6 +10,7 @@ const TURN_MS = 1000;
 const PANEL_TURNS = 2; // panels are drawn every other turn: the run pays for their queries
 const HURRY_TURNS = 6; // every turn after a person did something
 const PATIENCE = 6; // failures after which nobody is asked any more
+const A_DAY_S = 86400;
 const MOST_EVENTS = 120;
 const MOST_REASONS = 2;
 const LIGHTS = { waiting: "fidelity: not judged yet", green: "fidelity: valid", amber: "fidelity: near its limits", void: "fidelity: VOID" };
@@ -75,7 +76,7 @@ class Page {
     $("links").textContent = nodes.links === undefined ? "" : `${nodes.names.length - 1} nodes, ${nodes.links} links in use`;
     this.#turns += 1;
     this.#hurry -= 1;
-    if (this.#turns % PANEL_TURNS === 0 || this.#hurry > 0 || state.ended) this.boards.refresh(state.bounds_ms, state.ended);
+    if (this.#turns % PANEL_TURNS === 0 || this.#hurry > 0 || state.ended) this.boards.refresh(state);
     if (state.ended) {
       this.ended = true;
       this.#close("The run has ended: this is its final state.");
@@ -103,7 +104,8 @@ class Page {
     const { duration_s: durationS } = this.facts;
     const doneS = Math.min(showS ?? 0, durationS);
     $("bar").style.width = `${phase === "ended" ? 100 : (100 * doneS) / durationS}%`;
-    const texts = { preparing: `preparing, ${atS.toFixed(0)} s`, running: `running, ${doneS.toFixed(0)} of ${durationS} s`, settling: "settling", ended: "ended" };
+    const until = durationS < A_DAY_S ? ` of ${durationS}` : ""; // `swarmbed up` goes on until somebody ends it
+    const texts = { preparing: `preparing, ${atS.toFixed(0)} s`, running: `running, ${doneS.toFixed(0)}${until} s`, settling: "settling", ended: "ended" };
     $("phase").textContent = texts[phase];
   }
 
