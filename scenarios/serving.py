@@ -6,6 +6,7 @@ Source: DESIGN section 6 (`--serve`).
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -58,6 +59,16 @@ async def serve_routes(listener: socket.socket, routes: Sequence[BaseRoute]) -> 
     config.errorlog = config.accesslog = None  # what a run says, it says itself
     app: ASGIFramework = Starlette(routes=routes)  # type: ignore[assignment]  # the two type ASGI's dictionaries differently
     await serve(app, config, mode="asgi")
+
+
+async def serve_until_interrupted(listener: socket.socket, routes: Sequence[BaseRoute]) -> None:
+    """Serve until Ctrl-C (or SIGTERM)."""
+    # A KeyboardInterrupt would be raised anywhere, amid the server's own work too.
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_routes, listener, routes)
+            await anext(signals)
+            nursery.cancel_scope.cancel()
 
 
 async def in_turns(steps: Iterator[None]) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import math
 import secrets
-import signal
 import socket
 from pathlib import Path
 
@@ -37,7 +36,7 @@ from scenarios.process import short_thread_turns
 from scenarios.query_api import query_routes
 from scenarios.result import Result
 from scenarios.sampling import Sampler
-from scenarios.serving import HOST, address_of, in_turns, metrics_route, serve_routes
+from scenarios.serving import HOST, address_of, in_turns, metrics_route, serve_routes, serve_until_interrupted
 from scenarios.testbed import Bed
 
 SAMPLE_S = 1.0  # between two samples of a real run,
@@ -137,21 +136,13 @@ class Watch:
     def serve_end(self) -> None:
         """Serve what there was at the end of the run: until Ctrl-C, or until an open page has seen the verdict."""
         if self._hold:
-            trio.run(self._serve_until_interrupted)
+            trio.run(serve_until_interrupted, self._listener, self._routes())
         elif self.view.asked_ns and self._clock.now_ns() - self.view.asked_ns < RECENT_S * S:
             trio.run(self._say_farewell)
 
     async def _say_farewell(self) -> None:
         with trio.move_on_after(FAREWELL_S):
             await serve_routes(self._listener, self._routes())
-
-    async def _serve_until_interrupted(self) -> None:
-        # A KeyboardInterrupt would be raised anywhere, amid the server's own work too.
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(serve_routes, self._listener, self._routes())
-                await anext(signals)
-                nursery.cancel_scope.cancel()
 
     def _routes(self) -> list[BaseRoute]:
         act = None if self._controls is None else self._controls.act
