@@ -1,6 +1,6 @@
 // The dashboards that `python -m grafana` makes, drawn here: tabs, variables, and those panels that are in sight.
 
-import { labelValues } from "./api.js";
+import { labelValues, Unanswered } from "./api.js";
 import { clear, renderers } from "./panels.js";
 import { Samples, timesOf } from "./samples.js";
 
@@ -69,7 +69,7 @@ export class Boards {
         await this.#refresh();
       }
     } catch (fault) {
-      this.trouble = fault; // whoever asks for the state tells of a server that does not answer
+      if (!(fault instanceof Unanswered)) console.error(fault); // else whoever asks for the state tells of it
     } finally {
       this.busy = false;
     }

@@ -1,6 +1,6 @@
 // The page of one run: asks for its state every second and shows it, until the run has ended.
 
-import { get } from "./api.js";
+import { get, Unanswered } from "./api.js";
 import { Boards } from "./boards.js";
 import { drawClaims } from "./claims.js";
 import { Controls } from "./controls.js";
@@ -55,7 +55,8 @@ class Page {
       const state = await get(`/page/state?after=${this.#lastEvent}`);
       this.#failures = 0;
       this.show(state);
-    } catch {
+    } catch (fault) {
+      if (!(fault instanceof Unanswered)) throw fault;
       this.#failures += 1;
       this.trouble(this.#failures < PATIENCE ? "The run does not answer; trying again." : "The run has ended: this is the last that it told.");
       if (this.#failures === PATIENCE) this.#close("The run has ended.");
