@@ -31,7 +31,7 @@ from scenarios.catalogue import Scenario
 from scenarios.content import Shared, standard_library, user_content
 from scenarios.control import part_of
 from scenarios.control_socket import serve_controls
-from scenarios.fitting import fit
+from scenarios.fitting import check_procs, fit
 from scenarios.fleet import Fleet
 from scenarios.foreign import play_guarded
 from scenarios.hosts import TRACKER
@@ -52,7 +52,6 @@ from tracker.events import NodeJoined
 if TYPE_CHECKING:
     from scenarios.watch import Watch
 
-MOST_PROCS = 64
 CAPTURE = "capture.pcapng"
 FATES = "fates.msgpack"
 HOLD_NS = S // 2  # how long events wait for earlier ones from other processes
@@ -107,23 +106,6 @@ def run_scenario(
         result = run.judge()
         write_json(directory / "result.json", result.to_dict())
     return result
-
-
-def check_procs(options: Options, params: Params) -> None:
-    """Refuse more processes than make sense.
-
-    Raises:
-        ConfigError: there are more of them than nodes or than `MOST_PROCS`, or any beside the one in virtual time or where
-            the scenario needs its nodes in its own.
-    """
-    if options.procs is None:
-        return
-    if not 1 <= options.procs <= min(params.nodes, MOST_PROCS):
-        raise ConfigError("--procs", options.procs, f"a whole number from 1 to {min(params.nodes, MOST_PROCS)}")
-    if options.procs > 1 and options.time == "virtual":
-        raise ConfigError("--procs", options.procs, "1 with --time virtual: simulated time is one process's")
-    if options.procs > 1 and params.one_process:
-        raise ConfigError("--procs", options.procs, "1: this scenario looks into its nodes")
 
 
 class _Run:

@@ -6,6 +6,7 @@ Source: DESIGN section 6 (`--serve`).
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -60,13 +61,26 @@ async def serve_routes(listener: socket.socket, routes: Sequence[BaseRoute]) -> 
     await serve(app, config, mode="asgi")
 
 
-async def in_turns(steps: Iterator[None]) -> None:
-    """Take steps, and let others have their turn between them."""
-    resumed_s = time.perf_counter()
+async def serve_until_interrupted(listener: socket.socket, routes: Sequence[BaseRoute]) -> None:
+    """Serve until Ctrl-C (or SIGTERM)."""
+    # A KeyboardInterrupt would be raised anywhere, amid the server's own work too.
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_routes, listener, routes)
+            await anext(signals)
+            nursery.cancel_scope.cancel()
+
+
+async def in_turns(steps: Iterator[None]) -> float:
+    """Take steps, and let others have their turn between them; return the CPU time that the steps took, in seconds."""
+    cpu_s, resumed_s = 0.0, time.thread_time()
     for _ in steps:
-        if time.perf_counter() - resumed_s >= TURN_S:
+        took_s = time.thread_time() - resumed_s
+        if took_s >= TURN_S:
+            cpu_s += took_s
             await trio.lowlevel.checkpoint()
-            resumed_s = time.perf_counter()
+            resumed_s = time.thread_time()
+    return cpu_s + time.thread_time() - resumed_s
 
 
 def metrics_route(exposition: Exposition) -> Route:
