@@ -144,8 +144,12 @@ class Urn:
             )
             return float((chances * np.where(certain, means <= share, spread)).sum())
 
+        nothing = reached(0.0)
         return [
-            float(optimize.bisect(lambda share, q=level: reached(share) - q, 0.0, 1.0, xtol=1e-9)) for level in levels
+            0.0
+            if nothing >= level
+            else float(optimize.bisect(lambda share, level=level: reached(share) - level, 0.0, 1.0, xtol=1e-9))
+            for level in levels
         ]
 
     def log_arrivals(self, bias: float) -> float:

