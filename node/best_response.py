@@ -1,7 +1,7 @@
 """Pure: the exact best response of a server in the parimutuel market, and what bids earn.
 
 Server i chooses bids x_j >= 0 with sum B_i to maximise Σ_j p_ij x_j / (x_j + y_j), where y_j is what the others bid on file j.
-The maximum has x_j = max(0, t sqrt(p_ij y_j) - y_j) for one t: sort the files by y_j / p_ij and fill them like water.
+The maximum has x_j = max(0, t sqrt(p_ij y_j) - y_j) for one t: sort the files by p_ij / y_j and fill them like water.
 
 Source: huberman-wu, eq. (5) and (6); the closed form follows from the first-order condition p_ij y_j / (x_j + y_j)² = 1 / t².
 """
@@ -13,6 +13,7 @@ import numpy as np
 NOTHING = 1e-60
 """Stands for a bid of 0 by everybody else, as a share of the budget: any bid above it takes the whole file."""
 
+_SMALL = 1e-6  # a budget beside what others bid, from where on rounding is looked after
 _ENTRIES_AT_ONCE = 1 << 16  # a block whose work arrays stay in the cache
 
 
@@ -29,19 +30,19 @@ def best_response(weights: np.ndarray, others: np.ndarray, budget: float) -> np.
         Bids >= 0, float64 (files,), with sum `budget` up to rounding; 0 on files with weight 0.
     """
     floored = np.maximum(others, budget * NOTHING)
-    with np.errstate(divide="ignore", over="ignore"):
-        order = (floored / weights).argsort()
-    against = floored[order]
-    slopes = np.sqrt(weights[order] * against)
-    levels = (budget + against.cumsum()) / slopes.cumsum()
-    filled = int(np.count_nonzero(slopes * levels > against)) or 1
-    bids = np.zeros(len(weights))
-    bids[order[:filled]] = slopes[:filled] * levels[filled - 1] - against[:filled]
-    # Beside huge y_j the differences lose digits; of a budget that is spent whole only the proportions matter.
-    total = float(bids.sum())
-    if not total > 0.0:
-        bids[order[0]] = total = 1.0
-    bids *= budget / total
+    order = (weights / floored).argsort()[::-1]
+    slopes = np.sqrt(weights * floored)
+    against, rising = floored[order], slopes[order]
+    below = against.cumsum()
+    levels = (budget + below) / rising.cumsum()
+    last = (np.count_nonzero(rising * levels > against) or 1) - 1
+    bids: np.ndarray = np.maximum(slopes * levels[last] - floored, 0.0)
+    if budget < _SMALL * below[last]:
+        # Beside huge y_j the differences lose digits; of a budget that is spent whole only the proportions matter.
+        total = float(bids.sum())
+        if not total > 0.0:
+            bids[order[0]] = total = 1.0
+        bids *= budget / total
     return bids
 
 
@@ -83,8 +84,7 @@ def others(bids: np.ndarray) -> np.ndarray:
 
 def _respond(weights: np.ndarray, against: np.ndarray, budgets: np.ndarray) -> np.ndarray:
     floored = np.maximum(against, budgets * NOTHING)
-    with np.errstate(divide="ignore", over="ignore"):
-        order = (floored / weights).argsort(axis=1)
+    order = (weights / floored).argsort(axis=1)[:, ::-1]
     sorted_against = np.take_along_axis(floored, order, axis=1)
     slopes = np.sqrt(np.take_along_axis(weights, order, axis=1) * sorted_against)
     levels = (budgets + sorted_against.cumsum(axis=1)) / slopes.cumsum(axis=1)

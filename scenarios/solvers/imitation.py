@@ -148,7 +148,7 @@ class Urn:
         return [
             0.0
             if nothing >= level
-            else float(optimize.bisect(lambda share, level=level: reached(share) - level, 0.0, 1.0, xtol=1e-9))
+            else float(optimize.brentq(lambda share, level=level: reached(share) - level, 0.0, 1.0, xtol=1e-15))
             for level in levels
         ]
 

@@ -23,7 +23,8 @@ def figure(subject, baseline, **rest):
 
 
 def test_the_benches_are_there():
-    assert list(BENCHES) == ["bank", "decide", "heartbeat", "metrics", "nodes", "path", "relay", "timing", "virtual"]
+    expected = ["bank", "decide", "heartbeat", "market", "metrics", "nodes", "path", "relay", "timing", "virtual"]
+    assert list(BENCHES) == expected
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in BENCHES])
