@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
+from scipy import linalg, sparse
 from scipy.sparse import csgraph
 
 ACCURACY = 1e-8
@@ -27,6 +27,7 @@ _SMALLEST_PART = 2.0**-40
 _FARTHEST = 20.0  # steps in ln π, in temperatures: beyond it the softmax says nothing
 _REACH = 100.0  # temperatures below the best, where e^-100 is nothing, and prices may move a little yet
 _TRACE = 1e-6  # of budget or price: a smaller bid is what is left of none
+_TIED = 1e-10  # of ln p_ij around a circle of ties: rounding only
 _SPARSE = 0.03
 
 
@@ -62,19 +63,18 @@ def solve(beliefs: np.ndarray, budgets: np.ndarray) -> Consensus:
     log_prices, split = _cool(logs, weights)
     bids = split * weights[:, None]
     kept = bids > _TRACE * np.minimum(weights[:, None], np.exp(log_prices))
-    log_prices = _exact(logs, weights, np.where(kept, bids, 0.0))
+    log_prices, circles = _exact(logs, weights, np.where(kept, bids, 0.0))
     prices = np.zeros(len(wanted))
     prices[wanted] = np.exp(log_prices) * budgets.sum()
     prices *= budgets.sum() / prices.sum()
     objective = _dual(beliefs, budgets, prices)
     shares = bids / bids.sum(axis=0)
     reached = float(budgets @ np.log((beliefs[:, wanted] * shares).sum(axis=1)))
-    links, nodes = int(kept.sum()), sum(kept.shape)
     return Consensus(
         prices=prices,
         objective=objective,
         gap=max(0.0, objective - reached) / float(budgets.sum()),
-        bids_unique=links == nodes - _components(kept)[0],  # no circle along which bids could be shifted
+        bids_unique=circles == 0,
     )
 
 
@@ -117,8 +117,11 @@ class _Market:
 
     def matrix(self, entries: np.ndarray) -> Any:
         """Return entries per pair as a matrix (servers, files), sparse when that is faster."""
-        found: Any = sparse.csr_array((entries, (self.servers, self.files)), self.shape)
-        return found if len(entries) <= _SPARSE * self.shape[0] * self.shape[1] else found.toarray()
+        if len(entries) <= _SPARSE * self.shape[0] * self.shape[1]:
+            return sparse.csr_array((entries, self.files, np.append(self.starts, len(entries))), self.shape)
+        found = np.zeros(self.shape)
+        found[self.servers, self.files] = entries
+        return found
 
 
 def _cool(logs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,19 +180,23 @@ def _solve_newton(
     hessian = -(product if isinstance(product, np.ndarray) else product.toarray()) / temperature
     hessian[np.diag_indices_from(hessian)] += np.exp(log_prices) + market.spent(split) / temperature
     scale = 1.0 / np.sqrt(hessian.diagonal())
-    return np.asarray(scale * np.linalg.solve(hessian * scale * scale[:, None], excess * scale))
+    return np.asarray(scale * _solve_positive(hessian * scale * scale[:, None], excess * scale))
 
 
-def _components(kept: np.ndarray) -> tuple[int, np.ndarray]:
-    servers, files = np.nonzero(kept)
-    size = sum(kept.shape)
-    graph = sparse.csr_array((np.ones(len(servers)), (servers, files + len(kept))), (size, size))
-    count, labels = csgraph.connected_components(graph, directed=False)
-    return int(count), labels
+def _solve_positive(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Solve with a symmetric matrix that is positive definite but for rounding."""
+    try:
+        return np.asarray(linalg.cho_solve(linalg.cho_factor(matrix, overwrite_a=False), target))
+    except linalg.LinAlgError:
+        return np.linalg.solve(matrix, target)
 
 
-def _exact(logs: np.ndarray, weights: np.ndarray, bids: np.ndarray) -> np.ndarray:
-    """Return ln π from the ties alone: within a component of files tied by servers that bid on both, ratios follow; the budgets give the level."""
+def _exact(logs: np.ndarray, weights: np.ndarray, bids: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return ln π from the ties alone, and how many circles the ties make.
+
+    Within a component of files that are tied by servers which bid on both, ratios follow; its budgets give the level. A link that
+    closes a circle is a tie only if the beliefs around it agree; then bids can be shifted along the circle.
+    """
     servers, files = np.nonzero(bids)
     first_file, size = len(weights), sum(bids.shape)
     # The strongest ties make the tree: a minimum spanning tree of 1 / bid.
@@ -206,4 +213,6 @@ def _exact(logs: np.ndarray, weights: np.ndarray, bids: np.ndarray) -> np.ndarra
     of_file = labels[first_file:]
     relative = np.bincount(of_file, np.exp(level[first_file:]), count)
     budget = np.bincount(labels[:first_file], weights, count)
-    return np.asarray(level[first_file:] + np.log(budget / relative)[of_file])
+    apart = np.abs(logs[servers, files] - level[servers] - level[files + first_file])
+    circles = int((apart <= _TIED).sum()) - (size - count)
+    return level[first_file:] + np.log(budget / relative)[of_file], circles

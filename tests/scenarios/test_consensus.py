@@ -94,6 +94,8 @@ def test_by_hand_a_server_that_divides_its_budget():
         ([[0.3, 0.7], [0.3, 0.7]], [1.0, 1.0], False),
         ([[0.3, 0.7], [0.6, 1.4]], [1.0, 1.0], False),
         ([[0.3, 0.7], [0.3001, 0.7]], [1.0, 1.0], True),
+        ([[0.3, 0.7], [0.3 + 1e-9, 0.7]], [1.0, 1.0], True),
+        ([[0.1, 0.2, 0.7], [0.2, 0.4, 1.4], [0.3, 0.6, 2.1]], [1.0, 5.0, 2.0], False),
         # A tie that the budgets leave nothing for: server 0 likes both files alike and needs all of the first.
         ([[0.5, 0.5], [0.0, 1.0]], [1.0, 1.0], True),
         # Two equal servers, and a third that is alone with the third file.
