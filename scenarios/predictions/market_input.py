@@ -21,8 +21,8 @@ Matrix = Annotated[list[Amounts], Meta(min_length=1)]
 Beliefs = Annotated[list[Amount | Amounts], Meta(min_length=1)]
 Budgets = Annotated[list[Positive], Meta(min_length=1)]
 
-NOTHING = 1e-150
-"""A belief this small beside the server's largest counts as 0: float64 has no room for its square."""
+NOTHING = 1e-30
+"""A belief this small beside the server's largest counts as 0: float64 has no room for the bids that it leads to."""
 
 
 def beliefs_of(beliefs: Sequence[float | Sequence[float]], budgets: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:

@@ -55,10 +55,14 @@ def solve(beliefs: np.ndarray, budgets: np.ndarray) -> Consensus:
         beliefs: p_ij >= 0, float64 (servers, files), each row with a positive entry.
         budgets: B_i > 0, float64 (servers,).
     """
+    with np.errstate(all="ignore"):  # an attempt may end in inf or nan; the gap judges
+        return _solve(beliefs, budgets)
+
+
+def _solve(beliefs: np.ndarray, budgets: np.ndarray) -> Consensus:
     wanted = np.asarray(beliefs.any(axis=0))
     weights = budgets / budgets.sum()
-    with np.errstate(divide="ignore"):
-        logs = np.log(beliefs[:, wanted])
+    logs = np.log(beliefs[:, wanted])
     logs -= logs.max(axis=1, keepdims=True)
     log_prices, split = _cool(logs, weights)
     bids = split * weights[:, None]
@@ -73,7 +77,7 @@ def solve(beliefs: np.ndarray, budgets: np.ndarray) -> Consensus:
     return Consensus(
         prices=prices,
         objective=objective,
-        gap=max(0.0, objective - reached) / float(budgets.sum()),
+        gap=float(np.maximum(objective - reached, 0.0)) / float(budgets.sum()),
         bids_unique=circles == 0,
     )
 
@@ -144,8 +148,9 @@ def _cool(logs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
         slope = _solve_newton(market, split, log_prices, temperature=temperature, excess=market.spent(drift))
         log_prices = log_prices + (cooler - temperature) * slope
         temperature = cooler
-        near = logs - log_prices >= (logs - log_prices).max(axis=1, keepdims=True) - _REACH * temperature
-        market = _Market.of(logs, weights, near)
+        ratios = logs - log_prices
+        far = ratios < ratios.max(axis=1, keepdims=True) - _REACH * temperature
+        market = _Market.of(logs, weights, np.isfinite(logs) & ~far)
 
 
 def _newton(market: _Market, log_prices: np.ndarray, *, temperature: float) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +160,7 @@ def _newton(market: _Market, log_prices: np.ndarray, *, temperature: float) -> t
     excess = np.exp(log_prices) - market.spent(split)
     for _ in range(_STEPS):
         scale = np.exp(-log_prices)
-        if np.abs(excess * scale).max() <= rounding:
+        if not rounding < np.abs(excess * scale).max() < np.inf:
             break
         step = _solve_newton(market, split, log_prices, temperature=temperature, excess=excess)
         part = min(1.0, _FARTHEST * temperature / np.abs(step).max())
@@ -184,11 +189,13 @@ def _solve_newton(
 
 
 def _solve_positive(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Solve with a symmetric matrix that is positive definite but for rounding."""
+    """Solve with a symmetric matrix that is positive definite but for rounding; one beyond float64 gives 0."""
+    if not (np.isfinite(matrix).all() and np.isfinite(target).all()):
+        return np.zeros_like(target)
     try:
         return np.asarray(linalg.cho_solve(linalg.cho_factor(matrix, overwrite_a=False), target))
     except linalg.LinAlgError:
-        return np.linalg.solve(matrix, target)
+        return np.asarray(np.linalg.lstsq(matrix, target)[0])
 
 
 def _exact(logs: np.ndarray, weights: np.ndarray, bids: np.ndarray) -> tuple[np.ndarray, int]:

@@ -72,7 +72,8 @@ def solve(beliefs: np.ndarray, budgets: np.ndarray) -> Equilibrium:
     gap = 0.0  # of those that have their files to themselves
     if rivalled.any():
         core = np.ix_(rivalled, wanted_by > 1)
-        bids[core], gap = _core(beliefs[core], budgets[rivalled])
+        with np.errstate(all="ignore"):  # an attempt may end in inf or nan; the gap judges
+            bids[core], gap = _core(beliefs[core], budgets[rivalled])
     if not gap <= ACCURACY:
         raise NoEquilibrium(f"none was found: the best certified gap is {gap:.2g}, not {ACCURACY:g}")
     return Equilibrium(bids, gap)
@@ -149,7 +150,7 @@ class _Market:
         totals = bids.sum(axis=0)
         point = self._point(self._log_prices(totals), totals)
         for _ in range(_NEWTON_STEPS if searched else _BOLD_STEPS):
-            if point.error <= _RESIDUAL:
+            if point.error <= _RESIDUAL or not np.isfinite(point.error):
                 break
             prices, files = self._step(point)
             part = min(1.0, longest / max(np.abs(prices).max(), np.abs(files).max()))
