@@ -182,8 +182,8 @@ def _read(key: str, value: object, kind: Any) -> Any:
 
 
 def allowed(kind: Any) -> str:
-    """Describe the values that a parameter's type allows, for people."""
-    info = shape.type_info(kind)
+    """Describe the values that a parameter's type (or msgspec's description of it) allows, for people."""
+    info = kind if isinstance(kind, shape.Type) else shape.type_info(kind)
     while isinstance(info, shape.Metadata):
         info = info.type
     if isinstance(info, shape.LiteralType):
