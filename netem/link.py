@@ -9,76 +9,27 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from collections import deque
 
-from netem.errors import ConfigError
 from netem.fate_blocks import FateBlocks
 from netem.fates import Cause, no_drops
-from netem.impairments.base import LOST, NO_COPY, Impairment
-from netem.loss_chain import LossChain
+from netem.impairments.base import LOST, NO_COPY
+from netem.link_config import NO_RESTS, Exposure, LinkConfig, Rests
 from netem.randomness import BlockUniforms
 from netem.rate_queue import RateQueue
+
+__all__ = ["Exposure", "Link", "LinkConfig", "Rests"]
 
 _LOSS = int(Cause.LOSS)
 _LINK_QUEUE = int(Cause.LINK_QUEUE)
 _PARTITION = int(Cause.PARTITION)
+_RESTS_KNOWN = 256
 
 
 @functools.lru_cache(maxsize=64)
 def _constant(delay_ns: int) -> list[int]:
     """Return a window of equal fates, one for all links that have it."""
     return [delay_ns] * 4096
-
-
-@dataclass(frozen=True)
-class LinkConfig:
-    """What one directed link does to its packets.
-
-    Args:
-        impairments: their order does not matter.
-        rate_bytes_per_s: > 0; infinity means none. A link with a rate keeps packets in order.
-        queue_bytes: > 0, bytes waiting for the rate.
-    """
-
-    impairments: tuple[Impairment, ...] = ()
-    rate_bytes_per_s: float = math.inf
-    queue_bytes: int = 64 * 1024
-
-    def __post_init__(self) -> None:
-        if not self.rate_bytes_per_s > 0.0:
-            raise ConfigError("rate_bytes_per_s", self.rate_bytes_per_s, "above 0")
-        if self.queue_bytes <= 0:
-            raise ConfigError("queue_bytes", self.queue_bytes, "above 0")
-
-    def loss_chain(self) -> LossChain:
-        """Return the law of transmissions (packets and copies) lost per packet offered, queues apart."""
-        chains = (impairment.loss_chain() for impairment in self.impairments)
-        lost = functools.reduce(LossChain.beside, chains, LossChain.independent(0.0))
-        return lost.with_copies(1.0 - math.prod(1.0 - impairment.copy_rate() for impairment in self.impairments))
-
-    def loss_rate(self) -> float:
-        """Return the long-run number of transmissions lost per packet offered."""
-        return self.loss_chain().rate()
-
-    def loss_variance(self, packets: int) -> float:
-        """Return the variance of the loss rate measured over `packets` packets."""
-        return self.loss_chain().variance(packets)
-
-    def mean_delay_s(self) -> float:
-        """Return the expected delay, without queueing and serialisation."""
-        return math.fsum(impairment.mean_delay_s() for impairment in self.impairments)
-
-    def delay_sd_s(self) -> float:
-        """Return (a bound on) the standard deviation of the delay, without queueing and serialisation."""
-        return math.hypot(*(impairment.delay_sd_s() for impairment in self.impairments))
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """How many packets were exposed to a configuration's impairments (those stopped by a partition were not)."""
-
-    config: LinkConfig
-    packets: int
 
 
 class Link:
@@ -109,9 +60,11 @@ class Link:
         "_blocks",
         "_exposed",
         "_fates",
+        "_idle_ns",
         "_past",
         "_plain",
         "_queue",
+        "_rests",
         "_uniforms",
         "config",
         "copy_at",
@@ -229,14 +182,28 @@ class Link:
             self._queue.limit_bytes = config.queue_bytes
         elif config.rate_bytes_per_s != math.inf:
             self._queue = RateQueue(config.rate_bytes_per_s, config.queue_bytes)
+            self._rests: deque[tuple[int, int]] = deque()
+            self._idle_ns = 0
 
     def _serialise(self, entry_ns: int, size_bytes: int) -> int:
         assert self._queue is not None
+        free_ns = self._queue.free_ns
         arrival_ns = self._queue.admit(entry_ns, size_bytes)
         if arrival_ns < 0:
             self.dropped[_LINK_QUEUE] += 1
             return -_LINK_QUEUE
+        if 0 < free_ns < entry_ns:
+            self._rest(entry_ns - free_ns)
         return arrival_ns
+
+    def _rest(self, idle_ns: int) -> None:
+        if len(self._rests) == _RESTS_KNOWN:
+            self._idle_ns += self._rests.popleft()[1]
+        self._rests.append((self.number - 1, idle_ns))
+
+    def rests(self) -> Rests:
+        """Return when the line of the rate stood idle so far; a link without a rate has none."""
+        return NO_RESTS if self._queue is None else Rests(self._idle_ns, tuple(self._rests))
 
     def _copy(self, now_ns: int, delay_ns: int, size_bytes: int) -> None:
         self.duplicated += 1

@@ -1,17 +1,18 @@
-"""Pure: what a Markov chain of losses predicts: rate, variance of a measured rate, and tail bounds of counts.
+"""Pure: what a Markov chain of losses predicts: rate, variance of a measured rate, bursts, copies, and sums to bound.
 
-Source: tc-netem's loss models; Chernoff's bound, which holds for every number of packets and every state of the chain.
+Source: tc-netem's loss models.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-# Slopes at which tail bounds are tried: any slope gives a valid bound, so a coarse grid costs power, not validity.
-_STEEP = np.geomspace(3e-4, 30.0, 40)
-SLOPES: np.ndarray = np.concatenate((-_STEEP[::-1], _STEEP))
+from netem.tails import MarkovSum
+
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,44 +64,36 @@ class LossChain:
         return float(rate * (1.0 - rate) + 2.0 * (self.stationary * self.loss) @ later) / packets
 
     def log_mgf(self, packets: np.ndarray) -> np.ndarray:
-        """Return log E exp(slope x losses) from state 0 on, of shape (len(packets), len(SLOPES)).
+        """Return log E exp(slope x losses) from state 0 on, see `MarkovSum.log_mgf`."""
+        risk = self.loss[:, None]
+        return MarkovSum([(0.0, (1.0 - risk) * self.transition), (1.0, risk * self.transition)]).log_mgf(packets)
 
-        Args:
-            packets: int64, numbers of packets >= 0.
+    def never_arriving(self, copy_rate: float) -> LossChain:
+        """Return the chain of packets of which nothing arrives: a loss and a copy at once cancel."""
+        return LossChain(self.transition, self.loss * (1.0 - copy_rate), self.stationary)
+
+    def arriving_twice(self, copy_rate: float) -> LossChain:
+        """Return the chain of packets that arrive twice: copied, and neither the packet nor its copy lost."""
+        return LossChain(self.transition, copy_rate * (1.0 - self.loss) ** 2, self.stationary)
+
+    def mean_burst(self) -> float:
+        """Return the mean number of losses in a row: 1 when nothing is lost, infinity when everything is."""
+        in_a_row = float((self.stationary * self.loss) @ self.transition @ self.loss)
+        rate = self.rate()
+        if not rate:
+            return 1.0
+        return rate / (rate - in_a_row) if rate - in_a_row > _ROUNDING * rate else math.inf
+
+    def burst_log_mgf(self, packets: np.ndarray) -> np.ndarray:
+        """Return log E exp(slope x (losses - mean_burst x bursts)), see `MarkovSum.log_mgf`.
+
+        A burst is losses in a row; the first packet may begin one. The difference is 0 in the long run.
         """
-        # Powers of the tilted transition matrix by repeated squaring, in logarithms: states may differ beyond any range.
-        tilt = (1.0 - self.loss) + self.loss * np.exp(SLOPES)[:, None]
-        with np.errstate(divide="ignore"):  # log 0 is -inf, as it should be
-            power = np.log(tilt[:, :, None] * self.transition)
-        state = np.full((len(packets), len(SLOPES), len(self.loss)), -np.inf)
-        state[:, :, 0] = 0.0
-        bits = packets.copy()
-        while bits.any():
-            odd = bits % 2 == 1
-            state[odd] = np.logaddexp.reduce(state[odd][:, :, :, None] + power, axis=2)
-            power = np.logaddexp.reduce(power[:, :, :, None] + power[:, None, :, :], axis=2)
-            bits //= 2
-        log_mgf: np.ndarray = np.logaddexp.reduce(state, axis=2)
-        return log_mgf
-
-
-def expected(log_mgf: np.ndarray) -> np.ndarray:
-    """Return the expected count, the slope of `log_mgf` (..., len(SLOPES)) at 0."""
-    middle = len(SLOPES) // 2
-    near, far = SLOPES[middle], SLOPES[middle + 1]
-    rise_near = (log_mgf[..., middle] - log_mgf[..., middle - 1]) / (2.0 * near)
-    rise_far = (log_mgf[..., middle + 1] - log_mgf[..., middle - 2]) / (2.0 * far)
-    # Central differences err by the square of the step; two of them cancel that.
-    slope: np.ndarray = (rise_near * far**2 - rise_far * near**2) / (far**2 - near**2)
-    return slope
-
-
-def accepted(log_mgf: np.ndarray, *, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and highest count that are not beyond a two-sided test at `level`.
-
-    Chernoff: P(count >= x) <= exp(log_mgf(s) - s x) for every slope s > 0, and likewise below; so each tail outside
-    the returned range has probability at most level / 2.
-    """
-    limits = (log_mgf + np.log(2.0 / level)) / SLOPES
-    middle = len(SLOPES) // 2
-    return np.max(limits[..., :middle], axis=-1), np.min(limits[..., middle:], axis=-1)
+        states = len(self.loss)
+        lost, kept = self.loss[:, None] * self.transition, (1.0 - self.loss)[:, None] * self.transition
+        # States twice: after an arrival (first half), after a loss.
+        first, again, arrived = (np.zeros((2 * states, 2 * states)) for _ in range(3))
+        first[:states, states:] = lost
+        again[states:, states:] = lost
+        arrived[:states, :states] = arrived[states:, :states] = kept
+        return MarkovSum([(0.0, arrived), (1.0, again), (1.0 - self.mean_burst(), first)]).log_mgf(packets)

@@ -15,7 +15,7 @@ from netem.errors import ConfigError, LocalProtocolError
 from netem.fates import Cause, FateLog
 from netem.host import Endpoint
 from netem.memory_stream import MemoryStream, stream_pair
-from netem.route import Address, Path
+from netem.route import HEADER_BYTES, Address, Path
 
 _FIRST_PORT = 40_000
 _LAST_PORT = 65_535
@@ -32,6 +32,7 @@ class MemoryWire:
         self._call_at = clock.call_at
         self._now_ns = clock.now_ns
         self._received = fates.received
+        self._rated, self._weigh = fates.rated, fates.weigh
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
         """Bind an endpoint (see `Wire.open`)."""
@@ -65,7 +66,9 @@ class MemoryWire:
             route.link.dropped[Cause.DESTINATION_DOWN] += 1
         else:
             route.carried += 1
-            self._received(route.link_id, number, self._now_ns() - sent_ns)
+            self._received(route.link_id, number, sent_ns, self._now_ns())
+            if self._rated and route.link_id in self._rated:
+                self._weigh(route.link_id, len(data) + HEADER_BYTES)
             receiver.on_datagram(data, sender.address)
 
     def kernel_drops(self) -> int:

@@ -175,6 +175,8 @@ class Network:
 
     def _reconfigure(self, route: Route, config: LinkConfig) -> None:
         route.link.reconfigure(config)
+        # Only the sender's process knows which packet is the first that meets the change.
+        self._classify(route, since=route.link.number if route.source.here else None)
         lane = self._lanes.get((route.source.name, route.target.name))
         if lane is not None:
             lane.reconfigure(config)
@@ -290,7 +292,14 @@ class Network:
         link.open = self._cuts.is_open(names)
         route = source.routes[target] = Route(source, target, link, clock=self.clock, wire=self.wire)
         self._routes.append(route)
+        self._classify(route, since=0)
         return route
+
+    def _classify(self, route: Route, *, since: int | None) -> None:
+        config = route.link.config
+        self.fates.classify(route.link_id, config.impairments, law=config.delay_law, since=since)
+        if config.rate_bytes_per_s != math.inf:
+            self.fates.rated.add(route.link_id)
 
     def _lane(self, source: Host, target: Host) -> Lane:
         if (names := (source.name, target.name)) not in self._lanes:
@@ -327,6 +336,7 @@ class Network:
             lateness=self.fates.lateness,
             lag=self.lag.histogram,
             foreign=self.foreign,
+            delays=dict(self.fates.delays()),
         )
 
     def certificate(self) -> Certificate:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import trio
 
-from netem.accounts import pack
+from netem.account_parts import pack
 from netem.channel import FrameChannel
 from netem.errors import ConfigError, SwarmbedError
 from netem.events import Event

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from netem.delay_law import DelayLaw
 from netem.errors import ConfigError
 from netem.loss_chain import LossChain
 
@@ -108,6 +109,17 @@ class Impairment(abc.ABC):
     def loss_variance(self, packets: int) -> float:
         """Return the variance of the loss rate measured over `packets` packets, correlation included."""
         return self.loss_chain().variance(packets)
+
+    def delay_law(self) -> DelayLaw | None:
+        """Return the law of the delay that this adds; None for one that is not known, see `unjudged`."""
+        return DelayLaw(self.mean_delay_s()) if self.delay_sd_s() == 0.0 else None
+
+    def unjudged(self) -> dict[str, str]:
+        """Return which quantities of the certificate this makes unpredictable, each with the reason.
+
+        Their names: loss, burst, duplicates, delay, jitter, quantiles, reorder.
+        """
+        return {}
 
     def mean_delay_s(self) -> float:
         """Return the expected delay."""

@@ -5,6 +5,7 @@ Source: tc-netem `delay` (uniform is its default; jitter is then half the range)
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 import statistics
@@ -16,6 +17,7 @@ import numpy as np
 
 from netem import tc_units
 from netem.clock import S
+from netem.delay_law import CONSTANT, UNIFORM, DelayLaw, Shape, normal
 from netem.errors import ConfigError
 from netem.impairments.base import Columns, Impairment, check_duration
 
@@ -111,6 +113,24 @@ class Delay(Impairment):
             return mean * normal.cdf(mean / jitter) + jitter * normal.pdf(mean / jitter)
         return mean if mean >= jitter else (mean + jitter) ** 2 / (4.0 * jitter)
 
+    def delay_law(self) -> DelayLaw:
+        """Return the law, the clamp at 0 included."""
+        return _law(self.delay_s, self.jitter_s, self.distribution)
+
+    def unjudged(self) -> dict[str, str]:
+        """Say that jitter reorders by as much as the sender's spacing lets it."""
+        return {"reorder": "jitter reorders by how closely packets were sent"} if self.is_random() else {}
+
     def delay_sd_s(self) -> float:
         """Return the standard deviation before the clamp at 0."""
         return self.jitter_s if self.distribution == "normal" else self.jitter_s / math.sqrt(3.0)
+
+
+@functools.lru_cache(maxsize=1024)
+def _law(delay_s: float, jitter_s: float, distribution: str) -> DelayLaw:
+    if jitter_s == 0.0:
+        return DelayLaw(delay_s, 0.0, CONSTANT)
+    shape = normal() if distribution == "normal" else UNIFORM
+    if delay_s + jitter_s * shape.quantiles[0] >= 0.0:
+        return DelayLaw(delay_s, jitter_s, shape)
+    return DelayLaw(0.0, 1.0, Shape(np.maximum(delay_s + jitter_s * shape.quantiles, 0.0)))

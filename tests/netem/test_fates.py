@@ -44,7 +44,7 @@ def test_folded_counts_equal_counts_taken_one_by_one(monkeypatch, ask_every):
     records = some_records(12_000)
     log = FateLog(links=4)
     for index, record in enumerate(records):
-        log.received(*record)
+        log.received(record[0], record[1], 5, 5 + record[2])
         if index % ask_every == 1:
             log.totals()
     result = log.per_link()
@@ -67,18 +67,18 @@ def test_folded_counts_equal_counts_taken_one_by_one(monkeypatch, ask_every):
 def test_totals_are_the_sums_over_links_and_asking_does_not_change_them():
     log = FateLog()
     for record in [(0, 0, 10), (0, 1, 20), (0, 1, 25), (3, 5, 30), (3, 4, 40)]:
-        log.received(*record)
+        log.received(record[0], record[1], 5, 5 + record[2])
         log.totals()
     assert log.totals() == fates.FateTotals(5, 4, 1, reordered=1, delay_sum_ns=125)
 
 
 def test_a_duplicate_is_recognised_however_often_somebody_asked_in_between():
     log = FateLog()
-    log.received(1, 0, 0)
+    log.received(1, 0, 5, 5)
     for number in range(1, 300):
-        log.received(1, number, 0)
+        log.received(1, number, 5, 5)
         log.totals()
-    log.received(1, 0, 0)
+    log.received(1, 0, 5, 5)
     assert log.totals().duplicates == 1
     assert log.totals().reordered == 0
 
@@ -89,7 +89,7 @@ def test_frames_read_and_packets_recorded_are_counted_alike(monkeypatch):
     recorded, read = FateLog(), FateLog()
     sent_ns = 1_700_000_000 * 10**9
     for link, number, delay_ns in records:
-        recorded.received(link, number, delay_ns)
+        recorded.received(link, number, sent_ns, sent_ns + delay_ns)
         read.read(link, HEADER.pack(number, sent_ns), sent_ns + delay_ns)
     one, other = recorded.per_link(), read.per_link()
     for field in dataclasses.fields(one):
@@ -99,7 +99,7 @@ def test_frames_read_and_packets_recorded_are_counted_alike(monkeypatch):
 def test_the_sum_of_squares_gives_the_spread():
     log = FateLog()
     for number, delay in enumerate((1_000_000, 3_000_000)):
-        log.received(0, number, delay)
+        log.received(0, number, 5, 5 + delay)
     assert log.per_link().delay_sum_squares_ns2[0] == pytest.approx(10e12)
 
 

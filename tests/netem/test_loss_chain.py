@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from netem.impairments.gilbert_elliott import GilbertElliott
-from netem.loss_chain import SLOPES, LossChain, accepted, expected
+from netem.loss_chain import LossChain
+from netem.tails import SLOPES, accepted, expected
 
 
 def count_distribution(chain, packets):
