@@ -92,7 +92,12 @@ def _quantile(  # noqa: PLR0917 - all that is known of one class, worked out onc
     bits = math.log(2.0 / level) / independent
     low = law.quantile_s(max(_furthest(probability, 0.0, bits) - unseen, 0.0)) - host.early_s
     highest = _furthest(probability, 1.0, bits) + unseen
-    high = min(law.quantile_s(min(highest + share, 1.0)) + late_s for share, late_s in host.later(sample.packets))
+    # Beyond the last packet but those that were later there is no bound, but the law's end and the latest of all.
+    high = min(
+        law.quantile_s(min(highest + share, 1.0)) + late_s
+        for share, late_s in host.later(sample.packets)
+        if share == 0.0 or highest + share < 1.0
+    )
     sd = math.sqrt(probability * (1.0 - probability) / independent)
     error = (law.quantile_s(min(probability + sd, 1.0)) - law.quantile_s(max(probability - sd, 0.0))) / 2.0
     width_s = edges_s[1] - edges_s[0]

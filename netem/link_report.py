@@ -25,6 +25,8 @@ from netem.whole_network import delay_of_all, loss_of_all
 
 MOST_ROWS = 1_000  # of links or configurations that result.json lists
 WORST = 20
+TABLE = "links.npz"
+"""The file in the run directory that has all links when there are more than `MOST_ROWS`."""
 _NAMED = 3
 _DROPS = [(cause, f"dropped_{cause.name.lower()}") for cause in Cause]
 
@@ -76,9 +78,10 @@ class LinkReport:
             "count": len(self.columns.links),
             "tests": self.tests,
             "level": self.level,
-            "configurations": [self._tell_config(row) for row in range(min(len(self.columns.configs), MOST_ROWS))],
+            "configurations": [self.tell_config(row) for row in range(min(len(self.columns.configs), MOST_ROWS))],
             "configurations_left_out": max(len(self.columns.configs) - MOST_ROWS, 0),
             "changed": int((self.columns.group < 0).sum()),
+            "table": TABLE if self.in_file else None,
             "worst" if self.in_file else "each": [self._tell_link(row) for row in rows],
         }
 
@@ -92,7 +95,8 @@ class LinkReport:
         worst: list[int] = np.argsort(-used, kind="stable").tolist()
         return worst[: WORST if self.in_file else None]
 
-    def _tell_config(self, row: int) -> dict[str, Any]:
+    def tell_config(self, row: int) -> dict[str, Any]:
+        """Return plain values for one of `columns.configs`: quantities by name, as `Verdicts.tell`."""
         config = self.columns.configs[row]
         members = self.columns.group == row
         told: dict[str, Any] = {

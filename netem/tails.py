@@ -14,7 +14,7 @@ _STEEP = np.geomspace(3e-4, 30.0, 40)
 SLOPES: np.ndarray = np.concatenate((-_STEEP[::-1], _STEEP))
 _MIDDLE = len(SLOPES) // 2
 _CHUNK = 512
-_NOISE = 1e-7  # what rounding makes of no curvature
+_NOISE = 1e-5  # what rounding makes of no curvature
 
 
 class MarkovSum:

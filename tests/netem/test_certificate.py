@@ -125,6 +125,19 @@ def test_a_wrong_delay_is_noticed_and_one_within_the_measured_lateness_is_not(pu
     assert judge(shifted, late_ns=[3 * MS] * 4000).valid
 
 
+def test_a_tail_that_the_host_made_is_known_from_its_lateness(pure_links):
+    def late_now_and_then(arrivals):
+        late = [late_by((number % 110 == 0) * 9 * MS)([(at, number, delay)])[0] for at, number, delay in arrivals]
+        return sorted(late)
+
+    config = LinkConfig((Delay(0.05, 0.002),))
+    links = pure_links()
+    links.carry(config, 11_000, falsify=late_now_and_then, every_ns=10 * MS)
+    assert any(reason.startswith("jitter of a > b") for reason in links.certificate().reasons)
+    certificate = judge(links, late_ns=([9 * MS] + [0] * 109) * 100)
+    assert certificate.valid, certificate.reasons
+
+
 def test_packets_in_flight_and_dropped_later_are_not_losses(pure_links):
     links = pure_links()
     route = links.carry(HONEST, 4000, falsify=lambda arrivals: arrivals[:-500])
