@@ -7,6 +7,7 @@ import pytest
 
 from netem import fates
 from netem.fates import Cause, FateLog, no_drops
+from netem.impairments.delay import Delay
 from netem.route import HEADER
 
 
@@ -114,3 +115,27 @@ def test_every_cause_has_its_own_counter():
     assert len(no_drops()) == max(Cause) + 1
     assert len({int(cause) for cause in Cause}) == len(Cause)
     assert 0 not in set(Cause)
+
+
+def test_after_a_live_change_each_delay_counts_where_its_own_packet_belongs():
+    log, before, after = FateLog(), (Delay(0.01),), (Delay(0.02),)
+    log.classify(0, before, law=before[0].delay_law, since=0)
+    log.received(0, 0, 0, 10_000_000)
+    log.classify(0, after, law=after[0].delay_law, since=2)
+    log.received(0, 2, 0, 20_000_000)  # overtakes one that was sent before the change
+    log.received(0, 1, 0, 10_000_000)
+    counts = log.delays()
+    assert (counts[before].sum(), counts[after].sum()) == (2, 1)
+    log.classify(0, before, law=before[0].delay_law, since=3)
+    log.received(0, 1, 0, 10_000_000)  # from before the change before: nobody knows any more
+    assert log.delays()[before].sum() == 2
+    log.classify(0, before, law=before[0].delay_law, since=None)
+    log.received(0, 9, 0, 10_000_000)
+    assert log.delays()[before].sum() == 2
+
+
+def test_bytes_are_weighed_after_the_first_frame():
+    log = FateLog()
+    for size_bytes in (1200, 100, 50):
+        log.weigh(7, size_bytes)
+    assert log.bytes_after_first() == {7: 150}
