@@ -52,6 +52,11 @@ class Shape:
         """The same of ((x - mean) / sd)^2."""
         return self._log_mgf(self.standard**2)
 
+    @functools.cached_property
+    def furthest(self) -> float:
+        """The largest distance from the mean, in standard deviations."""
+        return float(np.abs(self.standard).max())
+
     @property
     def standard(self) -> np.ndarray:
         """The quantiles of (x - mean) / sd; all 0 without spread."""

@@ -8,18 +8,15 @@ Source: DESIGN section 3; netem-semantics 2.2 to 2.10 for the laws.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
+from netem import link_laws
 from netem.clock import S
 from netem.delay_law import DelayLaw
 from netem.host_time import HostTime
-from netem.link_config import LinkConfig
 from netem.link_count import Columns
 from netem.loss_chain import LossChain
-from netem.sums import Laws, PacketSum
-from netem.tails import SLOPES
+from netem.sums import PacketSum
 
 KERNEL_SHARE = 1e-4
 """The share of packets that the kernel may drop, or hand over out of order, in a valid run."""
@@ -42,17 +39,18 @@ def packet_sums(columns: Columns, *, kernel_drops: int, host: HostTime) -> list[
 
 def losses(columns: Columns, kernel_drops: int) -> PacketSum:
     """Return transmissions (packets and copies) lost per packet."""
+    chains = link_laws.chains(columns, LossChain.with_copies)
     nothing = np.zeros(len(columns.links))
     known, why = _predictable(columns, "loss", changing=True)
     return PacketSum(
         name="loss",
         observed=columns.lost.astype(np.float64),
-        laws=_per_exposure(columns, lambda config, packets: config.transmissions_lost().log_mgf(packets)),
+        laws=link_laws.per_exposure(columns, chains),
         below=nothing,
         # Any of the kernel's drops may be among a link's missing packets.
         above=nothing + kernel_drops,
         divisor=columns.packets.astype(np.float64),
-        configured=_mean_rate(columns, LinkConfig.loss_rate),
+        configured=link_laws.mean_rate(columns, chains),
         packets=columns.packets,
         known=known & (columns.packets > 0),
         why=why,
@@ -65,7 +63,7 @@ def _bursts(columns: Columns, kernel_drops: int) -> PacketSum:
 
     Judged is losses - mean burst x bursts, which is 0 in the long run whatever the loss rate.
     """
-    chains = [config.loss_chain().never_arriving(config.copy_rate()) for config in columns.configs]
+    chains = link_laws.chains(columns, LossChain.never_arriving)
     mean = _by_group(columns, [chain.mean_burst() for chain in chains])
     missing = (columns.offered - columns.distinct).astype(np.float64)
     last_came = (columns.top == columns.offered) & (columns.offered > 0)
@@ -80,7 +78,12 @@ def _bursts(columns: Columns, kernel_drops: int) -> PacketSum:
     return PacketSum(
         name="burst",
         observed=missing - mean * bursts,
-        laws=_by_steps(columns, columns.offered, lambda group, packets: chains[group].burst_log_mgf(packets)),
+        laws=link_laws.by_steps(
+            columns,
+            columns.offered,
+            link_laws.identities(chains),
+            lambda group, packets: chains[group].burst_log_mgf(packets),
+        ),
         below=others * (1.0 + mean),
         above=others * (1.0 + mean),
         divisor=bursts.astype(np.float64),
@@ -96,19 +99,16 @@ def _bursts(columns: Columns, kernel_drops: int) -> PacketSum:
 
 def _duplicates(columns: Columns, kernel_drops: int) -> PacketSum:
     """Return the share of packets that arrive twice."""
-
-    def chain(config: LinkConfig) -> LossChain:
-        return config.loss_chain().arriving_twice(config.copy_rate())
-
+    chains = link_laws.chains(columns, LossChain.arriving_twice)
     known, why = _predictable(columns, "duplicates", changing=True)
     return PacketSum(
         name="duplicates",
         observed=(columns.received - columns.distinct).astype(np.float64),
-        laws=_per_exposure(columns, lambda config, packets: chain(config).log_mgf(packets)),
+        laws=link_laws.per_exposure(columns, chains),
         below=(columns.later + columns.in_flight + kernel_drops).astype(np.float64),
         above=np.zeros(len(columns.links)),
         divisor=columns.packets.astype(np.float64),
-        configured=_mean_rate(columns, lambda config: chain(config).rate()),
+        configured=link_laws.mean_rate(columns, chains),
         packets=columns.packets,
         known=known & (columns.packets > 0),
         why=why,
@@ -123,12 +123,17 @@ def _mean_delay(columns: Columns, host: HostTime) -> PacketSum:
     mean_s, sd_s = _by_group(columns, [law.mean_s for law in laws]), _by_group(columns, [law.sd_s for law in laws])
     received = columns.received.astype(np.float64)
     # Packets in flight at the end tend to be the slow ones: their absence may shift the sum by that much.
-    unseen = columns.in_flight * _by_group(columns, [np.abs(law.shape.standard).max() for law in laws])
+    unseen = columns.in_flight * _by_group(columns, [law.shape.furthest for law in laws])
     surplus_s = columns.delay_sum_ns / S - received * mean_s
     return PacketSum(
         name="delay",
         observed=surplus_s / np.where(sd_s > 0.0, sd_s, 1.0),
-        laws=_by_steps(columns, columns.received, lambda group, packets: packets[:, None] * laws[group].sum_log_mgf()),
+        laws=link_laws.by_steps(
+            columns,
+            columns.received,
+            link_laws.shapes(laws),
+            lambda group, packets: packets[:, None] * laws[group].sum_log_mgf(),
+        ),
         below=unseen,
         above=unseen,
         divisor=received,
@@ -150,12 +155,15 @@ def _jitter(columns: Columns, host: HostTime) -> PacketSum:
     received = columns.received.astype(np.float64)
     mean_ns = mean_s * S
     squares_ns2 = columns.delay_squares_ns2 - 2.0 * mean_ns * columns.delay_sum_ns + received * mean_ns**2
-    furthest = _by_group(columns, [np.square(law.shape.standard).max() for law in laws])
+    furthest = _by_group(columns, [law.shape.furthest**2 for law in laws])
     return PacketSum(
         name="jitter",
         observed=np.maximum(squares_ns2, 0.0) / (scale * S) ** 2,
-        laws=_by_steps(
-            columns, columns.received, lambda group, packets: packets[:, None] * laws[group].square_log_mgf()
+        laws=link_laws.by_steps(
+            columns,
+            columns.received,
+            link_laws.shapes(laws),
+            lambda group, packets: packets[:, None] * laws[group].square_log_mgf(),
         ),
         below=columns.in_flight * furthest,
         above=columns.in_flight * 1.0,
@@ -179,7 +187,9 @@ def _reordering(columns: Columns, host: HostTime) -> PacketSum:
     return PacketSum(
         name="reorder",
         observed=columns.reordered.astype(np.float64),
-        laws=_by_steps(columns, columns.distinct, lambda _, packets: kernel.log_mgf(packets)),
+        laws=link_laws.by_steps(
+            columns, columns.distinct, [0] * len(columns.configs), lambda _, packets: kernel.log_mgf(packets)
+        ),
         below=KERNEL_SHARE * distinct,
         above=np.zeros(len(columns.links)),
         divisor=distinct,
@@ -193,7 +203,7 @@ def _reordering(columns: Columns, host: HostTime) -> PacketSum:
 
 def _predictable(columns: Columns, quantity: str, *, changing: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return which links' laws say something of a quantity, and why not the others'; `changing` if each packet's own law will do."""
-    reasons = [*(config.unjudged().get(quantity) for config in columns.configs), None if changing else _CHANGED]
+    reasons = [*(reasons.get(quantity) for reasons in columns.unjudged), None if changing else _CHANGED]
     why = np.array(reasons, dtype=object)[columns.group]
     known = np.array([reason is None for reason in reasons], dtype=bool)
     unknown = ~known[columns.exposed_config] if changing else np.zeros(0, dtype=bool)
@@ -206,7 +216,7 @@ def _predictable(columns: Columns, quantity: str, *, changing: bool = False) -> 
 
 def _laws(columns: Columns, quantity: str) -> tuple[list[DelayLaw], np.ndarray, np.ndarray]:
     known, why = _predictable(columns, quantity)
-    laws = [config.delay_law() or DelayLaw(0.0) for config in columns.configs]
+    laws = [law or DelayLaw(0.0) for law in columns.laws]
     return laws, known & (columns.received > 0), why
 
 
@@ -214,39 +224,3 @@ def _by_group(columns: Columns, values: list[float]) -> np.ndarray:
     """Return each link's value; NaN for links without a group."""
     spread: np.ndarray = np.array([*values, np.nan])[columns.group]
     return spread
-
-
-def _by_steps(columns: Columns, steps: np.ndarray, law: Callable[[int, np.ndarray], np.ndarray]) -> Laws:
-    """Return each link's law: law(group, numbers of steps) of its steps; of a link without a group there is none."""
-    tables, of, filled = [np.zeros((1, len(SLOPES)))], np.zeros(len(steps), dtype=np.int64), 1
-    for group in range(len(columns.configs)):
-        members = np.flatnonzero(columns.group == group)
-        distinct, which = np.unique(steps[members], return_inverse=True)
-        tables.append(law(group, distinct))
-        of[members] = filled + which
-        filled += len(distinct)
-    return Laws(np.concatenate(tables), of)
-
-
-def _per_exposure(columns: Columns, law: Callable[[LinkConfig, np.ndarray], np.ndarray]) -> Laws:
-    """Return each link's law, its packets' own configurations added up where they changed."""
-    laws = _by_steps(columns, columns.packets, lambda group, packets: law(columns.configs[group], packets))
-    changed = np.flatnonzero(columns.group < 0)
-    added, place = np.zeros((len(changed), len(SLOPES))), np.zeros(len(columns.links), dtype=np.int64)
-    place[changed] = np.arange(len(changed))
-    for index, config in enumerate(columns.configs):
-        exposures = np.flatnonzero((columns.exposed_config == index) & (columns.group[columns.exposed_link] < 0))
-        if len(exposures):
-            rows = law(config, columns.exposed_packets[exposures])
-            np.add.at(added, place[columns.exposed_link[exposures]], rows)
-    laws.of[changed] = len(laws.log_mgf) + np.arange(len(changed))
-    return Laws(np.concatenate((laws.log_mgf, added)), laws.of)
-
-
-def _mean_rate(columns: Columns, rate: Callable[[LinkConfig], float]) -> np.ndarray:
-    """Return the mean of what each link's packets were exposed to."""
-    rates = np.array([rate(config) for config in columns.configs], dtype=np.float64)
-    total = np.zeros(len(columns.links))
-    np.add.at(total, columns.exposed_link, rates[columns.exposed_config] * columns.exposed_packets)
-    mean: np.ndarray = total / np.maximum(columns.packets, 1)
-    return mean

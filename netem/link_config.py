@@ -37,8 +37,7 @@ class LinkConfig:
 
     def loss_chain(self) -> LossChain:
         """Return the law of losses that packets meet, before copies are made; queues apart."""
-        chains = (impairment.loss_chain() for impairment in self.impairments)
-        return functools.reduce(LossChain.beside, chains, LossChain.independent(0.0))
+        return _loss_chain(tuple(one for one in self.impairments if type(one).loss_chain is not Impairment.loss_chain))
 
     def transmissions_lost(self) -> LossChain:
         """Return the law of transmissions (packets and copies) lost per packet offered, queues apart."""
@@ -106,3 +105,8 @@ class Rests:
 
 
 NO_RESTS = Rests()
+
+
+@functools.lru_cache(maxsize=1024)
+def _loss_chain(losing: tuple[Impairment, ...]) -> LossChain:
+    return functools.reduce(LossChain.beside, (one.loss_chain() for one in losing), LossChain.independent(0.0))

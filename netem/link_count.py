@@ -90,7 +90,7 @@ class Columns:
     `packets` met the impairments; `later` are packets and copies that got through them and were then dropped for another
     cause; `lost` are the transmissions lost by the receiver's count. `configs` are the distinct configurations met, in the
     order in which links met them; `group` is the index in it of a link's only configuration, -1 for a link whose
-    configuration changed. `exposed_link`, `exposed_config` (indices) and `exposed_packets` have one element an exposure.
+    configuration changed. `unjudged` and `laws` (of delays) are what the configurations say. `exposed_link`, `exposed_config` (indices) and `exposed_packets` have one element an exposure.
     """
 
     def __init__(self, links: Sequence[LinkCount]) -> None:
@@ -124,6 +124,8 @@ class Columns:
                     config = known[id(exposure.config)] = indices.setdefault(exposure.config, len(indices))
                 exposed.append((row, config, exposure.packets))
         self.configs = list(indices)
+        self.unjudged = [config.unjudged() for config in self.configs]
+        self.laws = [config.delay_law() for config in self.configs]
         self.exposed_link, self.exposed_config, self.exposed_packets = (
             np.array(exposed, dtype=np.int64).reshape(-1, 3).T.copy()
         )
