@@ -9,9 +9,10 @@ from netem.impairments.delay import Delay
 from netem.impairments.gilbert_elliott import GilbertElliott
 from netem.impairments.loss import Loss
 from netem.link import LinkConfig
+from scenarios.process import rare_collections
 
 PACKETS = 110_000
-PER_TICK = 50
+PER_TICK = 25
 TICK_S = 0.005
 THERE = LinkConfig((GilbertElliott.from_loss(0.05, 3.0), Delay(0.03, 0.012)))
 BACK = LinkConfig((Loss(0.01), Delay(0.06, 0.008, "normal")))
@@ -43,7 +44,8 @@ def test_a_hundred_thousand_real_packets_each_way_have_their_own_law(run_real):
         ends.extend(network.add_host(name).open_udp(lambda *_: None) for name in "ab")
         await program(network, nursery)
 
-    certificate = run_real(with_hosts).certificate()
+    with rare_collections():  # as every run has it
+        certificate = run_real(with_hosts).certificate()
     if any(word in reason for reason in certificate.reasons for word in ("lagged", "stood still", "departures late")):
         pytest.skip(f"this host was too busy to emulate in real time: {certificate.reasons}")
     assert certificate.valid, certificate.reasons
