@@ -144,7 +144,7 @@ class Halted(FromWorker, frozen=True):
 
 
 class Part(FromWorker, frozen=True):
-    """A part of the worker's account (`netem.accounts.pack`)."""
+    """A part of the worker's account (`netem.account_parts.pack`)."""
 
     data: bytes
 

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from netem.errors import ConfigError
+from netem.link_report import TABLE, LinkReport
 from scenarios.catalogue import Scenario
 from scenarios.content import Shared
 from scenarios.options import Options
@@ -58,6 +60,21 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     """
     try:
         path.write_text(json_text(value), encoding="utf-8", errors="backslashreplace")
+    except OSError as fault:
+        raise TraceError(f"cannot write {path}: {fault.strerror}") from fault
+
+
+def write_links(directory: Path, report: LinkReport) -> None:
+    """Write the table of all links as numpy's columns when result.json has only the worst of them.
+
+    Raises:
+        TraceError: the disk is full, or gone.
+    """
+    if not report.in_file:
+        return
+    path = directory / TABLE
+    try:
+        np.savez_compressed(path, **report.table())  # type: ignore[arg-type]  # names of columns are no other arguments
     except OSError as fault:
         raise TraceError(f"cannot write {path}: {fault.strerror}") from fault
 

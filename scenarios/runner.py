@@ -41,7 +41,7 @@ from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
 from scenarios.progress import Progress
 from scenarios.result import Result
-from scenarios.run_directory import new_run_directory, write_json, write_run_json
+from scenarios.run_directory import new_run_directory, write_json, write_links, write_run_json
 from scenarios.scenario_file import own_code_files
 from scenarios.testbed import Bed
 from scenarios.topology_file import FILE as TOPOLOGY_FILE
@@ -104,6 +104,7 @@ def run_scenario(
         raise
     with deaf_to_interrupts():
         result = run.judge()
+        write_links(directory, result.certificate.report)
         write_json(directory / "result.json", result.to_dict())
     return result
 

@@ -145,7 +145,7 @@ class Datagrams(Family):
         sums, routes, begin = _Sums(), network.routes, 0
         while begin < len(routes):
             part = routes[begin : begin + LINKS_PER_STEP]
-            self._read(part, network.fates.per_link().received, sums)
+            self._read(part, network.fates.received_by_link(), sums)
             begin += len(part)
             yield
         for host in network.hosts.values():
