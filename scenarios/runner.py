@@ -40,6 +40,8 @@ from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
 from scenarios.progress import Progress
+from scenarios.recording import Recorder
+from scenarios.report.making import write_report
 from scenarios.result import Result
 from scenarios.run_directory import new_run_directory, write_json, write_run_json
 from scenarios.scenario_file import own_code_files
@@ -106,6 +108,7 @@ def run_scenario(
     with deaf_to_interrupts():
         result = run.judge()
         write_json(directory / "result.json", result.to_dict())
+        write_report(directory)
     return result
 
 
@@ -181,6 +184,11 @@ class _Run:
         )
         self._progress = Progress(clock, duration_s=params.duration_s, quiet=options.quiet)
         self._events.subscribe(self._progress.fold)
+        info = {"run": directory.name, "scenario": scenario.name, "seed": str(options.seed), "time": options.time}
+        self._recorder = Recorder(
+            directory, clock, network=self._network, events=self._events, info=info, say=self._progress.say
+        )
+        self._events.subscribe(self._recorder.fold)
         self._watch = watch
         if watch is not None:
             watch.begin(scenario, params, options=options, directory=directory, clock=clock)
@@ -201,6 +209,7 @@ class _Run:
                 await self._trace_it()
         finally:
             self._fates.finish(self._network.routes)
+            self._recorder.finish()
         if self._fleet is not None:
             self._merge_parts()
         self._progress.close()
@@ -215,6 +224,8 @@ class _Run:
                 if self._fleet is not None:
                     await ground.start(self._fleet.run)
                     ground.start_soon(self._release_events)
+                if not self._clock.virtual:
+                    ground.start_soon(self._recorder.run)
                 if self._watch is not None:
                     if self._clock.virtual:
                         self._watch.follow(self._judge)
@@ -302,6 +313,7 @@ class _Run:
                 launch=services.start,
                 fleet=self._fleet,
             )
+            self._recorder.attach(bed)
             wires.start_soon(self._watch_for_interrupt, bed)
             if not self._clock.virtual:
                 services.start_soon(self._take_controls, bed)

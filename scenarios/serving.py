@@ -22,10 +22,10 @@ from starlette.types import Receive, Scope, Send
 
 from netem.errors import ConfigError
 from scenarios.exposition import CONTENT_TYPE, Exposition
+from scenarios.turns import TURN_S
 
 HOST = "127.0.0.1"
 ANSWER_BYTES = 64 * 1024  # sent at once: each piece costs the server a fraction of a millisecond
-TURN_S = 0.001  # after which others have their turn
 
 
 @contextlib.contextmanager
@@ -58,15 +58,6 @@ async def serve_routes(listener: socket.socket, routes: Sequence[BaseRoute]) -> 
     config.errorlog = config.accesslog = None  # what a run says, it says itself
     app: ASGIFramework = Starlette(routes=routes)  # type: ignore[assignment]  # the two type ASGI's dictionaries differently
     await serve(app, config, mode="asgi")
-
-
-async def in_turns(steps: Iterator[None]) -> None:
-    """Take steps, and let others have their turn between them."""
-    resumed_s = time.perf_counter()
-    for _ in steps:
-        if time.perf_counter() - resumed_s >= TURN_S:
-            await trio.lowlevel.checkpoint()
-            resumed_s = time.perf_counter()
 
 
 def metrics_route(exposition: Exposition) -> Route:

@@ -36,8 +36,9 @@ from scenarios.process import short_thread_turns
 from scenarios.query_api import query_routes
 from scenarios.result import Result
 from scenarios.sampling import Sampler
-from scenarios.serving import HOST, address_of, in_turns, metrics_route, serve_routes
+from scenarios.serving import HOST, address_of, metrics_route, serve_routes
 from scenarios.testbed import Bed
+from scenarios.turns import in_turns
 
 SAMPLE_S = 1.0
 MOST_SAMPLES = 3_600  # of a simulated run, which may last for days
