@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from scenarios.report import sections
@@ -48,8 +47,8 @@ class Findings:
     notes: Sequence[str]
 
 
-def document(found: Findings) -> str:
-    """Return the report."""
+def document(found: Findings, *, style: str) -> str:
+    """Return the report; `style` is its style sheet."""
     title = f"{found.record['scenario']}, seed {found.record['seed']} · swarmbed report"
     parts = (
         ("claims", "Theory and measurement", sections.claims_section(found.result)),
@@ -61,7 +60,6 @@ def document(found: Findings) -> str:
     )
     contents = "".join(f'<li><a href="#{key}">{heading}</a></li>' for key, heading, _ in parts)
     body = "".join(f'<section id="{key}"><h2>{heading}</h2>{text}</section>' for key, heading, text in parts)
-    style = (resources.files("scenarios.report") / "style.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{style}</style></head><body>'

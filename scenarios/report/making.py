@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def html(run: FinishedRun, told: Replayed) -> str:
     """Return a run's report."""
     window = window_of(told)
     notes = [] if run.result else ["the run did not end: it has no result.json"]
+    style = (resources.files("scenarios.report") / "style.css").read_text(encoding="utf-8")
     return document(
         Findings(
             name=run.directory.resolve().name,
@@ -68,7 +70,8 @@ def html(run: FinishedRun, told: Replayed) -> str:
             marks=marks_of(told.store, window),
             books=read_books(run.directory / "ledger.sqlite"),
             notes=[*notes, *told.notes],
-        )
+        ),
+        style=style,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -171,7 +172,7 @@ def ledger_section(result: Told, books: Books) -> str:
 def setup_section(record: Told, about: Told) -> str:
     """Return the parameters, those that were changed marked, and the command that repeats the run."""
     params, described = record["params"], about.get("params", {})
-    changed = [key for key in params if key in described and _as_default(params[key]) != described[key].get("default")]
+    changed = [key for key in params if key in described and params[key] != described[key].get("default")]
     rows = []
     for key, value in params.items():
         row = described.get(key, {})
@@ -221,10 +222,6 @@ def _with_text_last(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return table(head, rows).replace("<table>", '<table class="last-text">', 1)
 
 
-def _as_default(value: object) -> object:
-    return value
-
-
 def _plain(rest: Told) -> str:
     """Tell of whatever else a certificate holds, in any shape."""
     told = [f"{escape(_words(key))}: {_brief(value)}" for key, value in rest.items()]
@@ -243,7 +240,8 @@ def _brief(value: Any) -> str:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    """Return a key as words, with its unit in brackets."""
+    return re.sub(r" s$", " (s)", name.replace("_", " "))
 
 
 def _ms(value: Any) -> str:
