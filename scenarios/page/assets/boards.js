@@ -58,8 +58,9 @@ export class Boards {
   }
 
   // Show what there is now; while that is under way already, once more after it.
-  async refresh(bounds = this.bounds) {
+  async refresh(bounds = this.bounds, ended = this.ended) {
     this.bounds = bounds;
+    this.ended = ended;
     this.wanted = true;
     if (this.busy || !bounds || bounds[1] < bounds[0]) return;
     this.busy = true;
@@ -76,7 +77,7 @@ export class Boards {
   }
 
   async #refresh() {
-    const times = timesOf(this.bounds, this.#windowS, this.facts.sample_s);
+    const times = timesOf(this.bounds, this.#windowS, this.facts.sample_s, this.ended);
     await this.#lookUp();
     const board = this.board;
     const panels = this.#panels.filter(({ seen }) => seen);

@@ -75,7 +75,7 @@ class Page {
     $("links").textContent = nodes.links === undefined ? "" : `${nodes.names.length - 1} nodes, ${nodes.links} links in use`;
     this.#turns += 1;
     this.#hurry -= 1;
-    if (this.#turns % PANEL_TURNS === 0 || this.#hurry > 0 || state.ended) this.boards.refresh(state.bounds_ms);
+    if (this.#turns % PANEL_TURNS === 0 || this.#hurry > 0 || state.ended) this.boards.refresh(state.bounds_ms, state.ended);
     if (state.ended) {
       this.ended = true;
       this.#close("The run has ended: this is its final state.");
