@@ -84,10 +84,12 @@ class Reading:
 
     Args:
         what: is counted.
+        quiet: tell nothing of it.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, quiet: bool = False) -> None:
         self._what = what
+        self._quiet = quiet
         self._live = sys.stderr.isatty()
         self._told_s = time.monotonic() + PATIENCE_S - LIVE_S
         self._told = False
@@ -95,11 +97,15 @@ class Reading:
     def turn(self, count: int) -> None:
         """Take how many there are so far."""
         now_s = time.monotonic()
-        if now_s - self._told_s >= (LIVE_S if self._live or not self._told else LINE_S):
+        if not self._quiet and now_s - self._told_s >= (LIVE_S if self._live or not self._told else LINE_S):
             self._told_s, self._told = now_s, True
             text = f"{count:,} {self._what}"
             sys.stderr.write(f"\r\033[K{text}" if self._live else f"{text}\n")
             sys.stderr.flush()
+
+    def say(self, text: str) -> None:
+        """Tell something at once, even when quiet."""
+        sys.stderr.write(f"{text}\n")
 
     def __enter__(self) -> Self:
         return self

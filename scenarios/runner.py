@@ -39,7 +39,7 @@ from scenarios.judging import Judge
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
-from scenarios.progress import Progress
+from scenarios.progress import Progress, Reading
 from scenarios.recording import Recorder
 from scenarios.report.making import write_report
 from scenarios.result import Result
@@ -108,8 +108,17 @@ def run_scenario(
     with deaf_to_interrupts():
         result = run.judge()
         write_json(directory / "result.json", result.to_dict())
-        write_report(directory)
+        _report(directory, quiet=options.quiet)
     return result
+
+
+def _report(directory: Path, *, quiet: bool) -> None:
+    """Write the report; a disk that fails now takes nothing away from the run."""
+    with Reading("events read for the report", quiet=quiet) as reading:
+        try:
+            write_report(directory, turn=reading.turn)
+        except ConfigError as fault:
+            reading.say(f"no report: {fault}")
 
 
 def check_procs(options: Options, params: Params) -> None:

@@ -17,6 +17,7 @@ from scenarios.report.books import read_books
 from scenarios.report.document import Findings, document
 from scenarios.report.drawings import Window, boards, drawing_of, marks_of
 from scenarios.report.replay import MOST_SAMPLES, Replayed, replay
+from scenarios.report.stated import fault_in
 from scenarios.run_directory import SCHEMA
 
 FILE = "report.html"
@@ -30,8 +31,9 @@ def opened(directory: Path) -> FinishedRun:
         ConfigError: it is none, or of a version newer than this program.
     """
     run = FinishedRun(directory)
-    schema = run.record.get("schema", 0)
-    if not isinstance(schema, int) or schema > SCHEMA:
+    if fault := fault_in(run.record, run.result):
+        raise ConfigError("RUN_DIR", str(directory), f"a run directory as runs write it ({fault})")
+    if (schema := run.record.get("schema", 0)) > SCHEMA:
         raise ConfigError("RUN_DIR", str(directory), f"a run directory of version {SCHEMA} at most; it says {schema}")
     return run
 

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from netem.clock import S
+from netem.errors import ConfigError
 from netem.events import Event, kind_of
 from netem.metric import Handler
 from scenarios.finished_run import FinishedRun
@@ -65,7 +66,13 @@ def replay(run: FinishedRun, *, turn: Callable[[int], None]) -> Replayed:
     fold = _Fold(run.result)
     trace = run.trace()
     for number, (time_ns, event) in enumerate(trace.read()):
-        fold.take(time_ns, event)
+        match time_ns, event:
+            case int(), [str(kind), *_]:
+                fold.take(time_ns, kind, event)
+            case _:
+                raise ConfigError(
+                    "RUN_DIR", str(trace.path), f"a run directory with a readable trace (record {number})"
+                )
         if not number % EVENTS_PER_TURN:
             turn(number)
     if recorded.times_ms.size:
@@ -103,13 +110,13 @@ class _Fold:
         self._due_ns = 0
         self._unread = 0
 
-    def take(self, time_ns: int, event: list[Any]) -> None:
-        """Take an event as the trace has it."""
+    def take(self, time_ns: int, name: str, event: list[Any]) -> None:
+        """Take an event of that name, as the trace has it."""
         if not self.started_ns:
             self._begin(time_ns)
         self.wait_until(time_ns)
-        kind = self._kinds.get(event[0])
-        handlers = self._handlers.get(event[0], ())
+        kind = self._kinds.get(name)
+        handlers = self._handlers.get(name, ())
         if kind is None or (not handlers and kind in ROUTINE):
             return
         try:

@@ -103,6 +103,7 @@ def fidelity_section(result: Told) -> str:
         table(("Over all links", "Configured", "Realised", "Tolerance", "Datagrams", "Verdict"), rows) if rows else ""
     )
     dropped = told.get("dropped", {})
+    dropped = dropped if isinstance(dropped, Mapping) else {}
     drops = [(escape(_words(cause)), digits(number)) for cause, number in dropped.items() if number]
     fates = [
         (escape(_words(key)), digits(told[key]))

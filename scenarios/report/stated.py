@@ -5,16 +5,68 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scenarios.claims import Claim
+import msgspec
 
-_SHOWN = ("name", "predicted", "measured", "tolerance", "ok", "source", "detectable", "note")
-_LACKING = {"predicted": None, "measured": None, "tolerance": 0.0, "ok": None, "source": ""}
+from scenarios.claims import Claim, Value
+
+Told = dict[str, Any]
+
+
+class _StatedClaim(msgspec.Struct):
+    name: str
+    predicted: Value = None
+    measured: Value = None
+    tolerance: float | str = 0.0
+    ok: bool | None = None
+    source: str = ""
+    detectable: float | str | None = None
+    note: str = ""
+
+
+class _Result(msgspec.Struct):
+    claims: list[_StatedClaim] = []
+    invariants: dict[str, bool] = {}
+    fidelity: Told = {}
+    counts: dict[str, int] = {}
+    digest: str = ""
+
+
+class _File(msgspec.Struct):
+    path: str
+    sha256: str
+
+
+class _About(msgspec.Struct):
+    question: str
+    params: dict[str, Told]
+
+
+class _Record(msgspec.Struct):
+    scenario: str
+    seed: int
+    time: str
+    params: Told
+    versions: Told
+    schema: int = 0
+    own_code: list[_File] = []
+    content: Told = {}
+    about: _About | None = None
+
+
+def fault_in(record: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """Return what about run.json or result.json (empty for a run that did not end) no version ever wrote; "" if nothing."""
+    for name, told, kind in (("run.json", record, _Record), ("result.json", result, _Result)):
+        try:
+            msgspec.convert(told, kind)
+        except msgspec.ValidationError as fault:
+            return f"{name}: {fault}"
+    return ""
 
 
 def stated_claims(result: Mapping[str, Any]) -> list[Claim]:
     """Return the claims of a result.json; none of a run without one."""
-    claims = [claim for claim in result.get("claims", ()) if isinstance(claim, Mapping) and "name" in claim]
-    return [Claim(**_LACKING | {key: claim[key] for key in _SHOWN if key in claim}) for claim in claims]
+    claims = [msgspec.to_builtins(claim) for claim in msgspec.convert(result, _Result).claims]
+    return [Claim(**claim | {"tolerance": float(claim["tolerance"]), "detectable": None}) for claim in claims]
 
 
 def invariants_of(result: Mapping[str, Any]) -> dict[str, bool]:
