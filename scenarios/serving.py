@@ -23,10 +23,10 @@ from starlette.types import Receive, Scope, Send
 
 from netem.errors import ConfigError
 from scenarios.exposition import CONTENT_TYPE, Exposition
+from scenarios.turns import TURN_S
 
 HOST = "127.0.0.1"
 ANSWER_BYTES = 64 * 1024  # sent at once: each piece costs the server a fraction of a millisecond
-TURN_S = 0.001  # after which others have their turn
 
 
 @contextlib.contextmanager
@@ -69,18 +69,6 @@ async def serve_until_interrupted(listener: socket.socket, routes: Sequence[Base
             nursery.start_soon(serve_routes, listener, routes)
             await anext(signals)
             nursery.cancel_scope.cancel()
-
-
-async def in_turns(steps: Iterator[None]) -> float:
-    """Take steps, and let others have their turn between them; return the CPU time that the steps took, in seconds."""
-    cpu_s, resumed_s = 0.0, time.thread_time()
-    for _ in steps:
-        took_s = time.thread_time() - resumed_s
-        if took_s >= TURN_S:
-            cpu_s += took_s
-            await trio.lowlevel.checkpoint()
-            resumed_s = time.thread_time()
-    return cpu_s + time.thread_time() - resumed_s
 
 
 def metrics_route(exposition: Exposition) -> Route:

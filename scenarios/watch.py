@@ -36,8 +36,9 @@ from scenarios.process import short_thread_turns
 from scenarios.query_api import query_routes
 from scenarios.result import Result
 from scenarios.sampling import Sampler
-from scenarios.serving import HOST, address_of, in_turns, metrics_route, serve_routes, serve_until_interrupted
+from scenarios.serving import HOST, address_of, metrics_route, serve_routes, serve_until_interrupted
 from scenarios.testbed import Bed
+from scenarios.turns import in_turns
 
 SAMPLE_S = 1.0  # between two samples of a real run,
 SAMPLE_SHARE = 0.05  # longer where they would take more than this share of the CPU: thousands of links have to be read
