@@ -20,7 +20,6 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from netem.metric import DASHBOARDS, HERE, Panel, Query
-from netem.metrics.faults import FAULT_TIME
 from scenarios.metrics import families
 
 COLUMNS = 24
@@ -32,6 +31,7 @@ TITLES = {
     "health": "Testbed health",
 }
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
+FAULT_TIME = "swarmbed_fault_timestamp_seconds"
 _AnyPanel = timeseries.Panel | stat.Panel | table.Panel
 _GOOD, _BAD = "green", "red"
 

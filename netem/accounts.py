@@ -8,24 +8,22 @@ Source: DESIGN section 3 (fidelity is certified).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+import numpy as np
 
-from netem.certificate import Certificate, Conservation, LinkCount, certify
+from netem.certificate import Certificate, Conservation, certify
+from netem.delay_histograms import Class
 from netem.fates import Cause, FateLog, no_drops
-from netem.latency import Counts, LatencyHistogram
-from netem.link import Exposure
-from netem.plain_link import from_plain, to_plain
+from netem.latency import LatencyHistogram
+from netem.link_count import LinkCount
 
 if TYPE_CHECKING:
     from netem.host import Host
     from netem.route import Route
-
-_ROWS_PER_PART = 2_000  # a part fits a frame
-_NOT_LATER = (Cause.LOSS, Cause.PARTITION, Cause.UPLINK_QUEUE)  # not dropped after having passed the impairments
 
 
 def conserve(
@@ -67,24 +65,52 @@ def count_links(routes: Sequence[Route], fates: FateLog) -> list[LinkCount]:
 
     `own_delay_sum_ns` needs no correction: the header's send time leaves all queueing out (see `netem.route`).
     """
-    seen = fates.per_link()
-    most = max((route.link_id for route in routes), default=0) + 1
-    beyond = [0] * (most - len(seen.received))  # links of which nothing arrived yet
-    received = seen.received.tolist() + beyond
-    delays_ns = seen.delay_sum_ns.tolist() + beyond
-    return [
-        LinkCount(
-            source=route.source.name,
-            target=route.target.name,
-            exposures=route.link.exposures(),
-            copies=route.link.duplicated,
-            received=received[route.link_id],
-            dropped_later=sum(route.link.dropped[cause] for cause in Cause if cause not in _NOT_LATER),
-            in_flight=route.in_flight,
-            own_delay_sum_ns=delays_ns[route.link_id],
-        )
-        for route in routes
-    ]
+    if not routes:
+        return []
+    seen, adjacent, weighed = fates.per_link(), fates.adjacent(), fates.bytes_after_first()
+    columns = (
+        seen.received,
+        seen.distinct,
+        seen.reordered,
+        adjacent,
+        seen.lowest == 0,
+        seen.highest + 1,
+        seen.delay_sum_ns,
+        seen.delay_sum_squares_ns2,
+        np.where(seen.received > 0, seen.last_ns - seen.first_ns, 0),
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    nothing = (0, 0, 0, 0, False, 0, 0, 0.0, 0)
+    heard = itertools.chain(rows, itertools.repeat(nothing))
+    return [_count(route, next(heard), weighed) for route in routes]
+
+
+def _count(route: Route, seen: tuple[Any, ...], weighed: Mapping[int, int]) -> LinkCount:
+    link = route.link
+    received, distinct, reordered, adjacent, first, top, delay_sum_ns, delay_squares_ns2, span_ns = seen
+    return LinkCount(
+        route.source.name,
+        route.target.name,
+        exposures=link.exposures(),
+        rests=link.rests(),
+        dropped=tuple(link.dropped),
+        offered=link.number,
+        copies=link.duplicated,
+        corrupted=link.corrupted,
+        early=link.early,
+        held_back=route.held_back,
+        in_flight=route.in_flight,
+        received=received,
+        distinct=distinct,
+        reordered=reordered,
+        adjacent=adjacent,
+        first=int(first),
+        top=top,
+        own_delay_sum_ns=delay_sum_ns,
+        own_delay_squares_ns2=delay_squares_ns2,
+        span_ns=span_ns,
+        bytes_after_first=weighed.get(route.link_id, 0),
+    )
 
 
 @dataclass(slots=True)
@@ -96,10 +122,18 @@ class Account:
     lateness: LatencyHistogram = field(default_factory=LatencyHistogram)
     lag: LatencyHistogram = field(default_factory=LatencyHistogram)
     foreign: int = 0
+    delays: dict[Class, np.ndarray] = field(default_factory=dict)
 
     def certificate(self, *, void: Sequence[str] = ()) -> Certificate:
         """Judge it; the reasons in `void` make it void whatever the packets say."""
-        return certify(self.links, conservation=self.conservation, lateness=self.lateness, lag=self.lag, void=void)
+        return certify(
+            self.links,
+            conservation=self.conservation,
+            lateness=self.lateness,
+            lag=self.lag,
+            delays=self.delays,
+            void=void,
+        )
 
     def fates(self) -> dict[str, int]:
         """Return sent, copies, delivered, in_flight and each cause by name, sorted by name; part of the run's digest."""
@@ -107,65 +141,6 @@ class Account:
         counts = {cause.name.lower(): kept.dropped[cause] for cause in Cause}
         counts |= {"sent": kept.sent, "copies": kept.copies, "delivered": kept.delivered}
         return dict(sorted((counts | {"in_flight": kept.in_flight}).items()))
-
-
-class _Part(msgspec.Struct, array_like=True):
-    """A piece of an account on its way to another process: the totals come with the first, histograms as they count."""
-
-    totals: tuple[int, int, int, list[int], int, int] | None
-    histograms: list[Counts]
-    links: list[tuple[str, str, list[tuple[bytes, int]], int, int, int, int, int]]
-
-
-def pack(account: Account) -> Iterator[bytes]:
-    """Yield an account as parts of well below 1 MiB each, for `unpack`."""
-    kept = account.conservation
-    totals = (kept.sent, kept.copies, kept.delivered, list(kept.dropped), kept.in_flight, account.foreign)
-    rows = [
-        (
-            count.source,
-            count.target,
-            [(to_plain(exposure.config), exposure.packets) for exposure in count.exposures],
-            count.copies,
-            count.received,
-            count.dropped_later,
-            count.in_flight,
-            count.own_delay_sum_ns,
-        )
-        for count in account.links
-        if count.packets or count.received or count.dropped_later
-    ]
-    histograms = [account.lateness.counts(), account.lag.counts()]
-    yield msgspec.msgpack.encode(_Part(totals, histograms, rows[:_ROWS_PER_PART]))
-    for start in range(_ROWS_PER_PART, len(rows), _ROWS_PER_PART):
-        yield msgspec.msgpack.encode(_Part(None, [], rows[start : start + _ROWS_PER_PART]))
-
-
-def unpack(parts: Iterable[bytes]) -> Account:
-    """Return the account that `pack` made parts of; raise `msgspec.DecodeError` for anything else."""
-    account = Account(Conservation(0, 0, 0, dropped=tuple(no_drops()), in_flight=0), [])
-    for part in map(msgspec.msgpack.Decoder(_Part).decode, parts):
-        if part.totals is not None:
-            sent, copies, delivered, dropped, in_flight, account.foreign = part.totals
-            account.conservation = Conservation(sent, copies, delivered, dropped=tuple(dropped), in_flight=in_flight)
-            for histogram, latencies in zip((account.lateness, account.lag), part.histograms, strict=True):
-                histogram.merge(latencies)
-        for source, target, exposures, *counts in part.links:
-            met = tuple(Exposure(from_plain(config), packets) for config, packets in exposures)
-            copies, received, dropped_later, in_flight, delay_ns = counts
-            account.links.append(
-                LinkCount(
-                    source=source,
-                    target=target,
-                    exposures=met,
-                    copies=copies,
-                    received=received,
-                    dropped_later=dropped_later,
-                    in_flight=in_flight,
-                    own_delay_sum_ns=delay_ns,
-                )
-            )
-    return account
 
 
 def merge(accounts: Sequence[Account]) -> Account:
@@ -182,6 +157,9 @@ def merge(accounts: Sequence[Account]) -> Account:
         links=[],
         foreign=sum(account.foreign for account in accounts),
     )
+    for account in accounts:
+        for key, counts in account.delays.items():
+            merged.delays[key] = merged.delays.get(key, 0) + counts
     by_ends: dict[tuple[str, str], LinkCount] = {}
     for account in accounts:
         merged.lateness.merge(account.lateness.counts())

@@ -141,10 +141,10 @@ class CapturedMemoryWire(MemoryWire):
 
         self._received = tell_and_record
 
-    def _hand_over(self, path: Path, data: bytes, number: int, sent_ns: int) -> None:
-        self._present = path, data, number, sent_ns
+    def _hand_over(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917  # as `MemoryWire` has it
+        self._present = path, data, number, due_ns - sent_ns
         before = path.route.link.dropped.copy()
-        super()._hand_over(path, data, number, sent_ns)
+        super()._hand_over(path, data, number, sent_ns, due_ns)
         if self._present is not None:
             self._present = None
             for cause in _risen(before, path.route.link.dropped):
@@ -152,10 +152,9 @@ class CapturedMemoryWire(MemoryWire):
 
     def _tell_arrival(self) -> None:
         assert self._present is not None
-        path, data, number, sent_ns = self._present
+        path, data, number, own_delay_ns = self._present
         self._present = None
         ends = path.sender.address, path.target
-        own_delay_ns = self._now_ns() - sent_ns
         self._capture.delivered((path.route.link_id, number), data, ends=ends, own_delay_ns=own_delay_ns)
 
 

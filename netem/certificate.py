@@ -1,27 +1,34 @@
 """Pure: the certificate: did the emulated network do what it was configured to do?
 
-All quantities of all links are judged as one family at level 1e-4 (Bonferroni): an honest run fails at most once in
-10,000 times.
+All quantities of all links, and of all links of a configuration together, are judged as one family at level 1e-4 (Bonferroni): an
+honest run fails at most once in 10,000 times.
 
 Source: DESIGN section 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from netem.clock import S
+from netem.delay_histograms import Class
 from netem.fates import Cause
-from netem.judge import LinkCount, Quantity, delay_law, judge_delay, judge_loss
+from netem.host_time import HostTime
+from netem.judge import KERNEL_SHARE
 from netem.latency import LatencyHistogram
+from netem.link_count import Columns, LinkCount
+from netem.link_report import LinkReport, judge_links
+from netem.verdicts import Quantity
 
 FAMILY_LEVEL = 1e-4
 MAX_LAG_NS = 10_000_000
 MAX_LATE_NS = 10_000_000
 MAX_HANG_NS = 2_000_000_000  # a hang as long as the time for deposits changes what protocols do, however long the run
-MAX_KERNEL_SHARE = 1e-4
+MAX_KERNEL_SHARE = KERNEL_SHARE
 
 __all__ = ["Certificate", "Conservation", "LinkCount", "Quantity", "certify"]
 
@@ -50,7 +57,8 @@ class Certificate:
     """The verdict on a run's network: `valid`, or void for `reasons`.
 
     `loss` is per packet that met the impairments; `delay_s` is the mean of the impairments' own delay. `host_ns` holds
-    quantiles of timer lateness and event-loop lag, and the longest lag. `delays_unjudged` counts links whose delay was changed live.
+    quantiles of timer lateness and event-loop lag, and the longest lag. `delays_unjudged` counts links whose delay was changed
+    live, or has no known law. `report` has every quantity of every link and configuration.
     """
 
     valid: bool
@@ -58,9 +66,14 @@ class Certificate:
     loss: Quantity
     delay_s: Quantity
     conservation: Conservation
-    links: int
+    report: LinkReport
     delays_unjudged: int
     host_ns: dict[str, int]
+
+    @property
+    def links(self) -> int:
+        """Directed links that carried anything."""
+        return len(self.report.columns.links)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for result.json."""
@@ -70,7 +83,7 @@ class Certificate:
             "reasons": list(self.reasons),
             "loss": self.loss.to_dict(),
             "delay_s": self.delay_s.to_dict(),
-            "links": self.links,
+            "links": self.report.to_dict(),
             "delays_unjudged": self.delays_unjudged,
             "sent": kept.sent,
             "copies": kept.copies,
@@ -88,6 +101,7 @@ def certify(
     conservation: Conservation,
     lateness: LatencyHistogram,
     lag: LatencyHistogram,
+    delays: Mapping[Class, np.ndarray] | None = None,
     void: Sequence[str] = (),
 ) -> Certificate:
     """Judge a run.
@@ -97,31 +111,32 @@ def certify(
         conservation: the endpoints' own counts.
         lateness: how late departures were, one entry a departure.
         lag: how late the event loop woke up, sampled evenly over the run.
+        delays: histograms of the delays at receivers, see `DelayHistograms.counts`.
         void: reasons known from elsewhere; with any the run is void for these, and what is left of the counts proves nothing.
     """
-    links = [count for count in links if count.packets]
-    steady = [
-        count
-        for count in links
-        if count.received and len({delay_law(exposure.config) for exposure in count.exposures}) == 1
-    ]
-    level = FAMILY_LEVEL / max(len(links) + len(steady) + 2, 1)
-    loss, loss_reasons = judge_loss(links, level=level, kernel_drops=conservation.dropped[Cause.KERNEL])
-    delay_s, delay_reasons = judge_delay(steady, level=level, lateness=lateness, lag=lag)
+    host = HostTime(lateness, lag, total=sum(count.received for count in links))
+    columns = Columns([count for count in links if count.exposures])
+    report = judge_links(
+        columns,
+        delays=delays or {},
+        host=host,
+        kernel_drops=conservation.dropped[Cause.KERNEL],
+        family_level=FAMILY_LEVEL,
+    )
     host_ns = {"lag_max": lag.max_ns} | {
         f"{name}_p{percent}": histogram.quantile_ns(percent / 100)
         for name, histogram in (("lateness", lateness), ("lag", lag))
         for percent in (50, 99)
     }
-    reasons = tuple(void) or (*_host_reasons(host_ns, conservation), *loss_reasons, *delay_reasons)
+    reasons = tuple(void) or (*_host_reasons(host_ns, conservation), *report.reasons())
     return Certificate(
         valid=not reasons,
         reasons=reasons,
-        loss=loss,
-        delay_s=delay_s,
+        loss=report.loss,
+        delay_s=report.delay_s,
         conservation=conservation,
-        links=len(links),
-        delays_unjudged=len(links) - len(steady),
+        report=report,
+        delays_unjudged=int((~report.delays_known).sum()),
         host_ns=host_ns,
     )
 

@@ -1,9 +1,9 @@
-"""Pure: the laws of jitter: quantile functions in units of the jitter, their moments, and how far their sums may stray.
+"""Pure: the laws of jitter: quantile functions in units of the jitter, and their moments.
 
 Honest laws have mean 0 and, but for `uniform` (half its range is 1, as in tc), deviation 1. The kernel's are its tables, bit for
 bit: `pareto` has deviation 0.82 there and a spike at +4.
 
-Source: `normal.c`, `pareto.c`, `paretonormal.c` of iproute2 (the tables, from NISTnet); Bernstein's inequality for bounded laws.
+Source: `normal.c`, `pareto.c`, `paretonormal.c` of iproute2 (the tables, from NISTnet).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from netem.delay_law import Shape
 
 NAMES = ("uniform", "normal", "pareto", "paretonormal")
 TABLE_SCALE = 8192.0  # a table's entry that stands for one jitter
@@ -31,17 +33,23 @@ class Law:
         quantiles: maps float64 uniforms in [0, 1) to float64 values, rising.
         mean: its expectation.
         sd: its standard deviation.
-        spread: s so that E exp(t (X - mean)) <= exp(s^2 t^2 / 2) for all t; if `bound` is not 0, for small t only.
-        bound: 0 for a sub-Gaussian law, else the largest deviation from the mean (Bernstein's inequality).
-        reach: half of the range of a bounded law; infinity for a normal one.
+        values: sorted float64, if the law is equally likely values.
     """
 
     quantiles: Quantiles
     mean: float
     sd: float
-    spread: float
-    bound: float
-    reach: float
+    values: np.ndarray | None = None
+
+    @functools.cached_property
+    def shape(self) -> Shape:
+        """Return its table of quantiles, for predictions."""
+        return Shape.of(self.quantiles) if self.values is None else Shape.of_values(self.values)
+
+    def furthest(self) -> float:
+        """Return the largest distance from the mean; infinity where there is none."""
+        ends = self.quantiles(np.array([0.0, 1.0]))
+        return float(np.abs(ends - self.mean).max())
 
 
 @functools.lru_cache(maxsize=64)
@@ -77,13 +85,13 @@ def kernel_table(name: str) -> np.ndarray:
     return tables[name].astype(np.int64)
 
 
-_UNIFORM = Law(lambda u: 2.0 * u - 1.0, mean=0.0, sd=1 / math.sqrt(3), spread=1 / math.sqrt(3), bound=0.0, reach=1.0)
+_UNIFORM = Law(lambda u: 2.0 * u - 1.0, mean=0.0, sd=1 / math.sqrt(3))
 
 
 def _normal() -> Law:
     from scipy.special import ndtri
 
-    return Law(ndtri, mean=0.0, sd=1.0, spread=1.0, bound=0.0, reach=math.inf)
+    return Law(ndtri, mean=0.0, sd=1.0)
 
 
 def _pareto() -> Law:
@@ -91,7 +99,7 @@ def _pareto() -> Law:
     cut, width = TAIL, 1.0 - TAIL
     mean = 1.5 * (1.0 - cut ** (2 / 3)) / width
     sd = math.sqrt(3.0 * (1.0 - cut ** (1 / 3)) / width - mean**2)
-    return _bounded(lambda u: ((1.0 - u * width) ** (-1 / 3) - mean) / sd)
+    return Law(lambda u: ((1.0 - u * width) ** (-1 / 3) - mean) / sd, mean=0.0, sd=1.0)
 
 
 def _paretonormal() -> Law:
@@ -107,13 +115,7 @@ def _paretonormal() -> Law:
 
     values = mixed((np.arange(_GRID) + 0.5) / _GRID)
     mean, sd = float(values.mean()), float(values.std())
-    return _bounded(lambda u: (mixed(u) - mean) / sd)
-
-
-def _bounded(quantiles: Quantiles) -> Law:
-    """Return a standardised law between its extreme quantiles."""
-    low, high = quantiles(np.array([0.0, 1.0]))
-    return Law(quantiles, mean=0.0, sd=1.0, spread=1.0, bound=max(-low, high), reach=(high - low) / 2.0)
+    return Law(lambda u: (mixed(u) - mean) / sd, mean=0.0, sd=1.0)
 
 
 def _of_table(entries: np.ndarray, *, kernel: bool) -> Law:
@@ -127,5 +129,4 @@ def _of_table(entries: np.ndarray, *, kernel: bool) -> Law:
         found: np.ndarray = values[np.minimum((u * len(values)).astype(np.int64), len(values) - 1)]
         return found
 
-    bound = float(max(mean - values[0], values[-1] - mean))
-    return Law(quantiles, mean=mean, sd=sd, spread=sd, bound=bound, reach=float(values[-1] - values[0]) / 2.0)
+    return Law(quantiles, mean=mean, sd=sd, values=values)

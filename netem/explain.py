@@ -58,10 +58,11 @@ def _delay(config: LinkConfig) -> Iterator[tuple[str, float]]:
     if config.mean_of_delayed_s() == 0.0:
         return
     yield "delay_mean_s", config.mean_delay_s()
-    points = config.delay_quantiles_s((np.arange(20_000) + 0.5) / 20_000)
-    yield "delay_deviation_s", float(points.std())
-    for share, delay_s in zip(SHARES, config.delay_quantiles_s(np.array(SHARES)).tolist(), strict=True):
-        yield f"delay_p{share * 100:g}_s", delay_s
+    law = config.delay_law()
+    assert law is not None  # a line has one delay
+    yield "delay_deviation_s", law.sd_s
+    for share in SHARES:
+        yield f"delay_p{share * 100:g}_s", law.quantile_s(share)
     if config.early_rate():
         yield "early_share", config.early_rate()
 
@@ -79,9 +80,7 @@ def _loss(config: LinkConfig) -> Iterator[tuple[str, float]]:
     if lossy or config.copy_rate() or config.corrupt_rate():
         # A lost packet's copy takes its place, and is none more.
         survivors = 1.0 + config.copy_rate() * (1.0 - lost) - config.loss_rate()
-        whole = math.prod(
-            1.0 - one.corrupt_rate() for one in config.impairments if getattr(one, "effect", "") == "as-loss"
-        )
+        whole = math.prod(1.0 - one.ruin_chain().rate() for one in config.impairments)
         yield "copies_delivered_per_packet", survivors * whole
 
 
@@ -132,7 +131,7 @@ def _of_jitter(delay: Delay, config: LinkConfig) -> Iterator[str]:
         if abs(table.delay_sd_s() / delay.jitter_s - 1.0) > 0.01:
             yield (
                 f"delay: the kernel's table for {delay.distribution} has a deviation of {_ms(table.delay_sd_s())}, not "
-                f"{_ms(delay.jitter_s)}, and never strays more than {_ms(table.delay_bound_s())} from its mean"
+                f"{_ms(delay.jitter_s)}, and never strays more than {_ms(table.furthest_s())} from its mean"
             )
     if delay.correlation:
         yield (
@@ -158,13 +157,14 @@ def _of_jitter(delay: Delay, config: LinkConfig) -> Iterator[str]:
 def _swapped(delay: Delay) -> float:
     """Return how often the second of two packets arrives first; memory makes it rarer."""
     points = (np.arange(400) + 0.5) / 400
-    delays_s = delay.delay_quantiles_s(points)
+    law = delay.delay_law()
+    delays_s = law.quantiles_s(points)
     if delay.memory():
         from scipy.special import ndtr, ndtri
 
         rho = delay.memory()
         later = ndtr(rho * ndtri(points)[:, None] + math.sqrt(1.0 - rho * rho) * ndtri(points)[None, :])
-        return float((delays_s[:, None] > delay.delay_quantiles_s(later) + _TYPICAL_GAP_S).mean())
+        return float((delays_s[:, None] > law.quantiles_s(later) + _TYPICAL_GAP_S).mean())
     return float((delays_s[:, None] > delays_s[None, :] + _TYPICAL_GAP_S).mean())
 
 

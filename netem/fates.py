@@ -1,7 +1,7 @@
 """Pure: what became of each packet: causes of loss, and the receivers' columnar log.
 
-One fate costs three appends to lists or bytes, and nothing is unpacked (an array's append takes twice as long). Every 65,536
-fates, or when somebody asks, numpy folds them into per-link sums.
+One fate costs three or four appends to lists or bytes, and nothing is unpacked (an array's append takes twice as long). Every 65,536
+fates, or when somebody asks, numpy folds them into per-link sums, sets of numbers and histograms.
 
 Source: DESIGN section 3.
 """
@@ -9,18 +9,20 @@ Source: DESIGN section 3.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from netem.delay_histograms import UNCLASSED, Class, DelayHistograms
+from netem.delay_law import DelayLaw
 from netem.latency import LatencyHistogram
+from netem.link_sums import FateTotals, LinkFates, LinkSums
 
 FOLD_PACKETS = 65_536
-_NUMBER_BITS = 40
 _HEADER = np.dtype([("number", "<u4"), ("sent_ns", "<u8")])  # as `netem.route` packs it
-_UNSEEN_NS = np.iinfo(np.int64).max
+_RADIX = 1 << 16
 Keep = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+Rated = Callable[[int], int]
 
 
 class Cause(enum.IntEnum):
@@ -47,36 +49,6 @@ def no_drops() -> list[int]:
     return [0] * _COUNTERS
 
 
-@dataclass(frozen=True, eq=False)
-class LinkFates:
-    """What receivers saw per link: one array element a link id; int64 but for the float64 sum of squares.
-
-    `received` counts all copies; `duplicates` those whose number was seen among the last 65,536 or more fates;
-    `distinct` is the difference. `reordered` counts distinct packets whose number is lower than one seen before on the
-    link. `delay_min_ns` and `delay_max_ns` mean something only where `received` is not 0.
-    """
-
-    received: np.ndarray
-    distinct: np.ndarray
-    duplicates: np.ndarray
-    reordered: np.ndarray
-    delay_sum_ns: np.ndarray
-    delay_sum_squares_ns2: np.ndarray
-    delay_min_ns: np.ndarray
-    delay_max_ns: np.ndarray
-
-
-@dataclass(frozen=True)
-class FateTotals:
-    """The sums of `LinkFates` over all links."""
-
-    received: int
-    distinct: int
-    duplicates: int
-    reordered: int
-    delay_sum_ns: int
-
-
 class FateLog:
     """Record every received packet, and fold the records into sums per link.
 
@@ -89,18 +61,23 @@ class FateLog:
 
     `links`, `headers` and `arrivals_ns` are the records of frames not yet folded: link id, the 12-byte netem header, time of
     arrival less `base_ns`. Who appends to them itself, for speed, appends to all three, and calls `fold` at `FOLD_PACKETS` records.
+    `rated` has the links with a rate, each with what its
+    rate makes of a size: their frames are `weigh`ed besides.
 
     Invariant: the integer sums do not depend on when folds happened.
     """
 
     __slots__ = (
+        "_arrived_ns",
+        "_before_since",
+        "_bytes",
+        "_class_before",
+        "_class_now",
+        "_class_since",
         "_delays",
-        "_highest",
         "_links",
-        "_newer",
         "_numbers",
-        "_older",
-        "_squares",
+        "_sent_ns",
         "_sums",
         "arrivals_ns",
         "base_ns",
@@ -109,32 +86,54 @@ class FateLog:
         "late",
         "lateness",
         "links",
+        "rated",
     )
 
     def __init__(self, links: int = 64) -> None:
         self._links: list[int] = []
         self._numbers: list[int] = []
-        self._delays: list[int] = []
+        self._sent_ns: list[int] = []
+        self._arrived_ns: list[int] = []
         self.links: list[int] = []
         self.headers = bytearray()
         self.arrivals_ns: list[int] = []
         self.base_ns = 0
-        # Rows: received, duplicates, reordered, delay sum, minimum, maximum.
-        self._sums = np.zeros((6, 0), dtype=np.int64)
-        self._squares = np.zeros(0)
-        self._highest = np.zeros(0, dtype=np.int64)
-        self._older = self._newer = np.zeros(0, dtype=np.int64)
+        self.rated: dict[int, Rated] = {}  # by link id
+        self._bytes: dict[int, int] = {}
+        self._sums = LinkSums(links)
+        self._delays = DelayHistograms()
+        self._class_now = np.zeros(links, dtype=np.int64)
+        self._class_before = np.zeros(links, dtype=np.int64)
+        self._class_since = np.zeros(links, dtype=np.int64)
+        self._before_since = np.zeros(links, dtype=np.int64)
         self.lateness = LatencyHistogram()
         self.late: Callable[[list[int]], None] = self.lateness.extend
         self.keep: Keep = lambda links, numbers, delays_ns: None  # noqa: ARG005  # nobody wants them
-        self._grow(links)
 
-    def received(self, link_id: int, number: int, delay_ns: int) -> None:
-        """Record one received datagram: its link (small int), its number on that link (0 .. 2^40), its delay."""
+    def classify(
+        self, link_id: int, impairments: Class, *, law: Callable[[], DelayLaw | None], since: int | None
+    ) -> None:
+        """Count a link's delays beside those of equal impairments, from packet `since` on; None if nobody here knows since when.
+
+        `law` is asked for the law of these delays.
+        """
+        if since != 0:  # else nothing has come by it yet
+            self.fold()
+        self._make_room(link_id + 1)
+        known = UNCLASSED if since is None else self._delays.class_of(impairments, law)
+        # What was sent before the change before this one, and is still on its way, is left out.
+        self._class_before[link_id] = UNCLASSED if since is None else self._class_now[link_id]
+        self._before_since[link_id] = self._class_since[link_id]
+        self._class_now[link_id] = known
+        self._class_since[link_id] = since or 0
+
+    def received(self, link_id: int, number: int, sent_ns: int, arrived_ns: int) -> None:
+        """Record one received datagram: its link (small int), its number on that link (0 .. 2^40), its times."""
         self._links.append(link_id)
         self._numbers.append(number)
-        self._delays.append(delay_ns)
-        if len(self._delays) >= FOLD_PACKETS:
+        self._sent_ns.append(sent_ns)
+        self._arrived_ns.append(arrived_ns)
+        if len(self._links) >= FOLD_PACKETS:
             self.fold()
 
     def read(self, link_id: int, header: bytes, arrived_ns: int) -> None:
@@ -145,96 +144,87 @@ class FateLog:
         if len(self.links) >= FOLD_PACKETS:
             self.fold()
 
+    def weigh(self, link_id: int, size_bytes: int) -> None:
+        """Add a frame to the bytes, as its rate counts them, that a link delivered after the first one."""
+        rated_bytes = self.rated[link_id](size_bytes)
+        self._bytes[link_id] = self._bytes.get(link_id, -rated_bytes) + rated_bytes
+
+    def bytes_after_first(self) -> Mapping[int, int]:
+        """Return what was weighed, by link id."""
+        return self._bytes
+
     def per_link(self) -> LinkFates:
         """Return all sums so far, one element a link id."""
         self.fold()
-        received, duplicates, reordered, delay_sum, low, high = self._sums.copy()
-        return LinkFates(
-            received=received,
-            distinct=received - duplicates,
-            duplicates=duplicates,
-            reordered=reordered,
-            delay_sum_ns=delay_sum,
-            delay_sum_squares_ns2=self._squares.copy(),
-            delay_min_ns=low,
-            delay_max_ns=high,
-        )
+        return self._sums.per_link()
+
+    def received_by_link(self) -> np.ndarray:
+        """Return how many datagrams each link has delivered (int64 by link id)."""
+        self.fold()
+        return self._sums.received()
+
+    def adjacent(self) -> np.ndarray:
+        """Return how many packets of each link arrived of which the next one arrived too (int64 by link id)."""
+        self.fold()
+        return self._sums.adjacent()
+
+    def delays(self) -> Mapping[Class, np.ndarray]:
+        """Return the histograms of delays, see `DelayHistograms.counts`."""
+        self.fold()
+        return self._delays.counts()
 
     def totals(self) -> FateTotals:
         """Return the sums over all links so far."""
         self.fold()
-        received, duplicates, reordered, delay_sum = (int(row.sum()) for row in self._sums[:4])
-        return FateTotals(received, received - duplicates, duplicates, reordered=reordered, delay_sum_ns=delay_sum)
+        return self._sums.totals()
 
     def fold(self) -> None:
         """Add the records to the sums."""
-        links, numbers, delays = self._taken()
-        if not len(links):
+        if not (self._links or self.links):
             return
-        self.keep(links, numbers, delays)
-        self._grow(int(links.max()) + 1)
-        # Group by link; a stable sort keeps the order of arrival within one.
-        order = np.argsort(links, kind="stable")
-        links, numbers, delays = links[order], numbers[order], delays[order]
-        starts = np.flatnonzero(np.diff(links, prepend=-1))
-        seen = links[starts]
-        again = self._seen_before((links << _NUMBER_BITS) | numbers)
-        late = self._below_highest(links, numbers) & ~again
-        received, duplicates, reordered, delay_sum, low, high = self._sums
-        received[seen] += np.diff(starts, append=len(links))
-        duplicates[seen] += np.add.reduceat(again, starts, dtype=np.int64)
-        reordered[seen] += np.add.reduceat(late, starts, dtype=np.int64)
-        delay_sum[seen] += np.add.reduceat(delays, starts)
-        low[seen] = np.minimum(low[seen], np.minimum.reduceat(delays, starts))
-        high[seen] = np.maximum(high[seen], np.maximum.reduceat(delays, starts))
-        self._squares[seen] += np.add.reduceat(delays.astype(np.float64) ** 2, starts)
-        self._highest[seen] = np.maximum(self._highest[seen], np.maximum.reduceat(numbers, starts))
+        links, numbers, sent_ns, arrivals_ns = self._taken()
+        delays_ns = arrivals_ns - sent_ns
+        self.keep(links, numbers, delays_ns)
+        most = int(links.max()) + 1
+        self._make_room(most)
+        # Group by link; a stable sort keeps the order of arrival within one, and of small integers it is much faster.
+        order = np.argsort(links.astype(np.uint16) if most <= _RADIX else links, kind="stable")
+        links, numbers, arrivals_ns, delays_ns = (column[order] for column in (links, numbers, arrivals_ns, delays_ns))
+        self._sums.add(links, numbers, delays_ns=delays_ns, arrivals_ns=arrivals_ns)
+        classes = self._class_now[links]
+        if self._class_since.any():
+            before = np.where(numbers >= self._before_since[links], self._class_before[links], UNCLASSED)
+            classes = np.where(numbers >= self._class_since[links], classes, before)
+        self._delays.add(classes, delays_ns)
 
-    def _taken(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Take all records out: links, numbers and delays."""
+    def _taken(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Take all records out: links, numbers, times of sending and of arrival."""
         headers = np.frombuffer(bytes(self.headers), dtype=_HEADER)
-        delays = np.array(self.arrivals_ns, dtype=np.int64) + self.base_ns - headers["sent_ns"].astype(np.int64)
-        taken = (
-            np.concatenate((np.array(self._links, dtype=np.int64), np.array(self.links, dtype=np.int64))),
-            np.concatenate((np.array(self._numbers, dtype=np.int64), headers["number"].astype(np.int64))),
-            np.concatenate((np.array(self._delays, dtype=np.int64), delays)),
+        read = (
+            np.array(self.links, dtype=np.int64),
+            headers["number"].astype(np.int64),
+            headers["sent_ns"].astype(np.int64),
+            np.array(self.arrivals_ns, dtype=np.int64) + self.base_ns,
         )
-        for column in (self._links, self._numbers, self._delays, self.links, self.headers, self.arrivals_ns):
+        recorded = (self._links, self._numbers, self._sent_ns, self._arrived_ns)
+        if self._links:
+            links, numbers, sent_ns, arrivals_ns = (
+                np.concatenate((np.array(one, dtype=np.int64), other))
+                for one, other in zip(recorded, read, strict=True)
+            )
+        else:
+            links, numbers, sent_ns, arrivals_ns = read
+        for column in (*recorded, self.links, self.headers, self.arrivals_ns):
             column.clear()
-        return taken
+        return links, numbers, sent_ns, arrivals_ns
 
-    def _seen_before(self, keys: np.ndarray) -> np.ndarray:
-        """Mark packets (by link and number) seen earlier in this fold or in the window, and move the window on."""
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        again = np.zeros(len(keys), dtype=bool)
-        again[order[1:]] = ordered[1:] == ordered[:-1]
-        for window in (self._older, self._newer):
-            if len(window):
-                place = np.searchsorted(window, keys)
-                place[place == len(window)] = 0
-                again |= window[place] == keys
-        self._newer = np.sort(np.concatenate((self._newer, ordered)), kind="stable")
-        if len(self._newer) >= FOLD_PACKETS:
-            self._older, self._newer = self._newer, np.zeros(0, dtype=np.int64)
-        return again
-
-    def _below_highest(self, links: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Mark packets whose number is lower than one before on the same link; both arrays are grouped by link."""
-        # The link in the high bits makes one running maximum start anew at every group.
-        base = links << _NUMBER_BITS
-        highest = np.maximum.accumulate(base | numbers)
-        before = np.concatenate(([-1], highest[:-1])) - base
-        below: np.ndarray = numbers < np.maximum(before, self._highest[links])
-        return below
-
-    def _grow(self, links: int) -> None:
-        have = len(self._squares)
-        if links <= have:
-            return
-        more = max(links, 2 * have) - have
-        fresh = np.zeros((6, more), dtype=np.int64)
-        fresh[4] = _UNSEEN_NS
-        self._sums = np.concatenate((self._sums, fresh), axis=1)
-        self._squares = np.concatenate((self._squares, np.zeros(more)))
-        self._highest = np.concatenate((self._highest, np.full(more, -1, dtype=np.int64)))
+    def _make_room(self, links: int) -> None:
+        """Make room for link ids below `links`; those that nobody classified have no class."""
+        self._sums.grow(links)
+        have = len(self._class_now)
+        if links > have:
+            fresh = np.zeros(max(links, 2 * have) - have, dtype=np.int64)
+            columns = (self._class_now, self._class_since, self._class_before, self._before_since)
+            self._class_now, self._class_since, self._class_before, self._before_since = (
+                np.concatenate((column, fresh)) for column in columns
+            )

@@ -156,10 +156,10 @@ class Endpoint:
         "_backbone",
         "_base_ns",
         "_elapsed_ns",
+        "_fates",
         "_handler",
         "_owners",
         "_paths",
-        "_read",
         "address",
         "host",
         "in_flight",
@@ -177,7 +177,7 @@ class Endpoint:
         self._paths: dict[Address, Path] = {}  # by target address, as far as they were needed; none once closed
         self._backbone = host.backbone
         self._owners = host.backbone.owners
-        self._read = host.backbone.fates.read
+        self._fates = host.backbone.fates
         self._base_ns, self._elapsed_ns = host.backbone.clock.base_ns, host.backbone.clock.elapsed_ns
         self.address: Address = (host.ip, port)
         self._backbone.wire.open(self, port=port)
@@ -247,14 +247,15 @@ class Endpoint:
         if route is None:
             self._backbone.foreign += 1
         elif route.source.here or self.host.download_bytes_per_s == math.inf:
-            self.sources[source] = route.link_id
+            if route.link_id not in self._fates.rated:  # those are weighed too
+                self.sources[source] = route.link_id
             self.deliver(route, frame, source, arrived_ns=self._base_ns + self._elapsed_ns())
         else:
             route.take(self, frame, source)
 
     def deliver(self, route: Route, frame: bytes, source: Address, *, arrived_ns: int) -> None:
         """Record the fate of a frame and call the handler."""
-        self._read(route.link_id, frame[:HEADER_BYTES], arrived_ns)
+        self._log(route, frame, arrived_ns)
         self.on_datagram(frame[HEADER_BYTES:], source)
 
     def record(self, frame: bytes, source: Address) -> bool:
@@ -263,8 +264,13 @@ class Endpoint:
         if route is None:
             self._backbone.foreign += 1
             return False
-        self._read(route.link_id, frame[:HEADER_BYTES], self._base_ns + self._elapsed_ns())
+        self._log(route, frame, self._base_ns + self._elapsed_ns())
         return True
+
+    def _log(self, route: Route, frame: bytes, arrived_ns: int) -> None:
+        self._fates.read(route.link_id, frame[:HEADER_BYTES], arrived_ns)
+        if route.link_id in self._fates.rated:
+            self._fates.weigh(route.link_id, len(frame))
 
     def lose(self, frame: bytes, source: Address) -> None:
         """Count a frame that came after the close as DESTINATION_DOWN."""

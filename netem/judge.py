@@ -1,214 +1,281 @@
-"""Pure: judge all links' losses and delays at once: nothing may be outside limits that an honest run keeps.
+"""Pure: all links' losses, bursts, copies, delays, order and rates against the laws that their configurations predict.
 
-Loss limits are Chernoff bounds under the links' own loss models, so they hold for few packets and bursty losses too.
-Sums of delays are sub-Gaussian (uniform and normal jitter), or bounded too and then as Bernstein's inequality has it (heavy tails),
-which gives limits of the same kind.
+Limits are Chernoff bounds under the links' own laws, so they hold for few packets, bursty losses and long tails too. Every row is
+judged: each link, and all links of a configuration together, where what is too small to show on one link does.
 
-Source: DESIGN section 3; Hoeffding 1963 for both bounds, Bernstein's inequality.
+Source: DESIGN section 3; netem-semantics 2.2 to 2.10 for the laws.
 """
 
 from __future__ import annotations
 
-import functools
-import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from netem import loss_chain
+from netem import link_laws
 from netem.clock import S
-from netem.latency import LatencyHistogram
-from netem.link import Exposure, LinkConfig
+from netem.delay_law import DelayLaw
+from netem.fates import Cause
+from netem.host_time import HostTime
+from netem.link_config import LinkConfig
+from netem.link_count import Columns
+from netem.loss_chain import LossChain
+from netem.packet_chain import PacketChain
+from netem.sums import PacketSum
 
-RESOLUTION_NS = 50_000  # the departure scheduler coalesces to this
-_NAMED_LINKS = 3
+KERNEL_SHARE = 1e-4
+"""The share of packets that the kernel may drop, or hand over out of order, in a valid run."""
+
+_CHANGED = "the link's configuration changed during the run"
+_OTHER_DROPS = "packets dropped for other causes, or still on their way, hide it"
 
 
-@dataclass(frozen=True)
-class LinkCount:
-    """What happened on one directed link.
+def packet_sums(columns: Columns, *, kernel_drops: int, host: HostTime) -> list[PacketSum]:
+    """Return every quantity that is a sum over packets; a kernel drop is known by number, not by link."""
+    return [
+        losses(columns, kernel_drops),
+        _bursts(columns, kernel_drops),
+        _duplicates(columns, kernel_drops),
+        _damages(columns),
+        _early(columns),
+        _mean_delay(columns, host),
+        _jitter(columns, host),
+        _reordering(columns, host),
+    ]
 
-    Args:
-        source: name of the sending host.
-        target: name of the receiving host.
-        exposures: from `Link.exposures()`: packets that met the impairments, by configuration.
-        copies: from `Link.duplicated`.
-        received: datagrams the receiver took in, copies included, by the receiver's own count.
-        dropped_later: packets and copies that got through the impairments and were then dropped for another cause.
-        in_flight: packets and copies still on their way.
-        own_delay_sum_ns: over all received, receive time minus send time minus all queueing and serialisation
-            (uplink, link, downlink): what the impairments and the host's lateness did.
 
-    Lost by the receiver's count: exposed packets + copies - received - dropped_later - in_flight.
+def losses(columns: Columns, kernel_drops: int) -> PacketSum:
+    """Return transmissions (packets and copies) lost per packet."""
+    chains = link_laws.chains(columns, LinkConfig.transmission_chain, PacketChain.lost, quantity="loss")
+    nothing = np.zeros(len(columns.links))
+    known, why = _predictable(columns, "loss", changing=True)
+    return PacketSum(
+        name="loss",
+        observed=columns.lost.astype(np.float64),
+        laws=link_laws.per_exposure(columns, chains),
+        below=nothing,
+        # Any of the kernel's drops may be among a link's missing packets.
+        above=nothing + kernel_drops,
+        divisor=columns.packets.astype(np.float64),
+        configured=link_laws.mean_rate(columns, chains),
+        packets=columns.packets,
+        known=known & (columns.packets > 0),
+        why=why,
+        scale=np.ones(len(columns.links)),
+    )
+
+
+def _bursts(columns: Columns, kernel_drops: int) -> PacketSum:
+    """Return the mean number of losses in a row, of packet numbers.
+
+    Judged is losses - mean burst x bursts, which is 0 in the long run whatever the loss rate.
     """
-
-    source: str
-    target: str
-    exposures: tuple[Exposure, ...]
-    copies: int
-    received: int
-    dropped_later: int
-    in_flight: int
-    own_delay_sum_ns: int
-
-    def plus(self, other: LinkCount) -> LinkCount:
-        """Return what two processes know of this link together."""
-        return LinkCount(
-            source=self.source,
-            target=self.target,
-            exposures=self.exposures + other.exposures,
-            copies=self.copies + other.copies,
-            received=self.received + other.received,
-            dropped_later=self.dropped_later + other.dropped_later,
-            in_flight=self.in_flight + other.in_flight,
-            own_delay_sum_ns=self.own_delay_sum_ns + other.own_delay_sum_ns,
-        )
-
-    @property
-    def packets(self) -> int:
-        """Packets that met the impairments."""
-        return sum(exposure.packets for exposure in self.exposures)
-
-    @property
-    def lost(self) -> int:
-        """Transmissions lost, by the receiver's count."""
-        return self.packets + self.copies - self.received - self.dropped_later - self.in_flight
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One quantity over all links: realised and configured value, and how far they may be apart.
-
-    `tolerance` is also the smallest deviation that is sure to be noticed. With 0 packets there was nothing to judge: the
-    values are None and `ok` is False.
-    """
-
-    packets: int
-    realised: float | None = None
-    configured: float | None = None
-    tolerance: float | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether there was something to judge and it is within the tolerance."""
-        if self.realised is None or self.configured is None or self.tolerance is None:
-            return False
-        return abs(self.realised - self.configured) <= self.tolerance
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for result.json."""
-        return {
-            "packets": self.packets,
-            "realised": self.realised,
-            "configured": self.configured,
-            "tolerance": self.tolerance,
-            "ok": self.ok,
-            "note": "" if self.packets else "nothing to judge",
-        }
-
-
-def judge_loss(links: list[LinkCount], *, level: float, kernel_drops: int) -> tuple[Quantity, list[str]]:
-    """Return the loss over all links, and what is wrong with it; each test is two-sided at `level`."""
-    if not links:
-        return Quantity(0), []
-    log_mgf = _loss_log_mgf(links)
-    lost = np.array([count.lost for count in links])
-    low, high = loss_chain.accepted(log_mgf, level=level)
-    # A kernel drop is known by number, not by link: any of them may be among a link's missing packets.
-    outside = (lost < low) | (lost > high + kernel_drops)
-    reasons = _name_worst(
-        [
-            f"{count.source} > {count.target} lost {count.lost} of {count.packets}, allowed {least:.1f} to {most:.1f}"
-            for count, least, most, bad in zip(links, low, high + kernel_drops, outside, strict=True)
-            if bad
-        ]
+    chains = link_laws.chains(columns, LinkConfig.packet_chain, PacketChain.missing, quantity="burst")
+    mean = _by_group(columns, [chain.mean_burst() for chain in chains])
+    missing = (columns.offered - columns.distinct).astype(np.float64)
+    last_came = (columns.top == columns.offered) & (columns.offered > 0)
+    begins_missing = (columns.offered > 0) & (columns.first == 0)
+    bursts = columns.distinct - last_came - columns.adjacent + begins_missing
+    others = columns.partitioned + columns.others + columns.in_flight + kernel_drops
+    known, why = _predictable(columns, "burst")
+    rates = _by_group(columns, [chain.rate() for chain in chains])
+    # Without losses there are no bursts; when all is lost there is one without an end.
+    known &= (rates > 0.0) & np.isfinite(mean)
+    mean = np.where(known, mean, 1.0)
+    return PacketSum(
+        name="burst",
+        observed=missing - mean * bursts,
+        laws=link_laws.by_steps(
+            columns,
+            columns.offered,
+            link_laws.identities(chains),
+            lambda group, packets: chains[group].burst_log_mgf(packets),
+        ),
+        below=others * (1.0 + mean),
+        above=others * (1.0 + mean),
+        divisor=bursts.astype(np.float64),
+        configured=mean,
+        packets=columns.packets,
+        known=known,
+        why=why,
+        scale=np.ones(len(columns.links)),
+        offset=True,
+        hidden_by=_OTHER_DROPS,
     )
-    total_log_mgf = log_mgf.sum(axis=0)
-    total = float(loss_chain.expected(total_log_mgf))
-    total_low, total_high = loss_chain.accepted(total_log_mgf, level=level)
-    packets = sum(count.packets for count in links)
-    tolerance = float(max(total_high + kernel_drops - total, total - total_low))
-    quantity = Quantity(packets, float(lost.sum()) / packets, total / packets, tolerance=tolerance / packets)
-    return quantity, reasons + _total_reason("loss", quantity)
 
 
-def _loss_log_mgf(links: list[LinkCount]) -> np.ndarray:
-    """Return log E exp(slope x losses) of every link, of shape (links, slopes)."""
-    exposed: dict[LinkConfig, list[tuple[int, int]]] = {}
-    for index, count in enumerate(links):
-        for exposure in count.exposures:
-            exposed.setdefault(exposure.config, []).append((index, exposure.packets))
-    log_mgf = np.zeros((len(links), len(loss_chain.SLOPES)))
-    for config, pairs in exposed.items():
-        indices, packets = np.array(pairs).T
-        # Links often carry equally many packets; each number is worked out once.
-        distinct, which = np.unique(packets, return_inverse=True)
-        np.add.at(log_mgf, indices, config.loss_chain().log_mgf(distinct)[which])
-    return log_mgf
-
-
-def judge_delay(
-    links: list[LinkCount], *, level: float, lateness: LatencyHistogram, lag: LatencyHistogram
-) -> tuple[Quantity, list[str]]:
-    """Return the mean delay over all links, and what is wrong with it; every link has received something."""
-    if not links:
-        return Quantity(0), []
-    reach = math.sqrt(2.0 * math.log(2.0 / level))
-    total = sum(count.received for count in links)
-
-    @functools.cache
-    def host_s(received: int) -> float:
-        # Whichever packets a link carried, the host cannot have held them up longer than the worst of all.
-        share = received / total
-        # The loop's lag counts twice: a timer's task waits for it to leave late, and a reader's to take a packet in late.
-        return (RESOLUTION_NS + lateness.worst_mean_ns(share) + 2 * lag.worst_mean_ns(share)) / S
-
-    reasons = []
-    configured_sum = variance_sum = unseen_sum = heaviest = 0.0
-    for count in links:
-        configured, spread, bound = delay_law(count.exposures[0].config)
-        received = count.received
-        # Packets in flight at the end tend to be the slow ones: their absence may shift the mean by that much.
-        unseen = reach * spread * count.in_flight
-        heavy = reach**2 * bound / 3.0  # Bernstein's second term, 0 for sub-Gaussian delays
-        heaviest = max(heaviest, heavy)
-        tolerance = reach * spread / math.sqrt(received) + (unseen + heavy) / received + host_s(received)
-        realised = count.own_delay_sum_ns / S / received
-        if abs(realised - configured) > tolerance:
-            reasons.append(
-                f"{count.source} > {count.target} delayed {received} packets by {realised:.6f} s, "
-                f"configured {configured:.6f} s, allowed difference {tolerance:.6f} s"
-            )
-        configured_sum += configured * received
-        variance_sum += spread**2 * received
-        unseen_sum += unseen
-    quantity = Quantity(
-        packets=total,
-        realised=sum(count.own_delay_sum_ns for count in links) / S / total,
-        configured=configured_sum / total,
-        tolerance=(reach * math.sqrt(variance_sum) + unseen_sum + heaviest) / total + host_s(total),
+def _duplicates(columns: Columns, kernel_drops: int) -> PacketSum:
+    """Return the share of packets that arrive twice."""
+    chains = link_laws.chains(columns, LinkConfig.packet_chain, PacketChain.twice, quantity="duplicates")
+    known, why = _predictable(columns, "duplicates", changing=True)
+    return PacketSum(
+        name="duplicates",
+        observed=(columns.received - columns.distinct).astype(np.float64),
+        laws=link_laws.per_exposure(columns, chains),
+        below=(columns.others + columns.in_flight + kernel_drops).astype(np.float64),
+        above=np.zeros(len(columns.links)),
+        divisor=columns.packets.astype(np.float64),
+        configured=link_laws.mean_rate(columns, chains),
+        packets=columns.packets,
+        known=known & (columns.packets > 0),
+        why=why,
+        scale=np.ones(len(columns.links)),
+        hidden_by=_OTHER_DROPS,
     )
-    return quantity, _name_worst(reasons) + _total_reason("delay", quantity)
 
 
-@functools.lru_cache(maxsize=4096)
-def delay_law(config: LinkConfig) -> tuple[float, float, float]:
-    """Return the mean, spread and bound of the delay in seconds, see `Impairment.delay_spread_s`."""
-    return config.mean_delay_s(), config.delay_spread_s(), config.delay_bound_s()
+def _damages(columns: Columns) -> PacketSum:
+    """Return the share of transmissions that were damaged, of those not lost, by the link's own count: receivers cannot tell."""
+    ruined = columns.dropped[:, Cause.CORRUPT]
+    met = columns.packets + columns.copies - columns.dropped[:, Cause.LOSS]
+    queued = columns.dropped[:, Cause.LINK_QUEUE] + columns.dropped[:, Cause.LIMIT]
+    return _chosen(columns, columns.corrupted + ruined, "corrupt", of=met, chain=LinkConfig.damage_chain, hidden=queued)
 
 
-def _name_worst(reasons: list[str]) -> list[str]:
-    """Keep a few of many reasons and count the others."""
-    more = len(reasons) - _NAMED_LINKS
-    return [*reasons[:_NAMED_LINKS], f"and {more} links more like the last"] if more > 0 else reasons
+def _early(columns: Columns) -> PacketSum:
+    """Return the share of transmissions that skipped delay and rate, by the link's own count; receivers see it in their delays."""
+    stopped = columns.dropped[:, [Cause.LOSS, Cause.CORRUPT, Cause.LIMIT]].sum(axis=1)
+    met = columns.packets + columns.copies - stopped
+    return _chosen(columns, columns.early, "early", of=met, chain=LinkConfig.early_chain, hidden=np.zeros_like(met))
 
 
-def _total_reason(name: str, quantity: Quantity) -> list[str]:
-    if quantity.ok:
-        return []
-    text = (
-        f"{name} over all links is {quantity.realised:.6f}, configured {quantity.configured:.6f}, "
-        f"allowed difference {quantity.tolerance:.6f}"
+def _chosen(
+    columns: Columns,
+    counted: np.ndarray,
+    name: str,
+    *,
+    of: np.ndarray,
+    chain: Callable[[LinkConfig], LossChain],
+    hidden: np.ndarray,
+) -> PacketSum:
+    """Return the share that a chain chose; of some that are left out others are less correlated, so that its law bounds them too."""
+    chains = link_laws.chains(columns, chain, lambda one: one, quantity=name)
+    rates = _by_group(columns, [chain.rate() for chain in chains])
+    known, why = _predictable(columns, name)
+    return PacketSum(
+        name=name,
+        observed=counted.astype(np.float64),
+        laws=link_laws.by_steps(
+            columns, of, link_laws.identities(chains), lambda group, packets: chains[group].log_mgf(packets)
+        ),
+        below=hidden.astype(np.float64),
+        above=np.zeros(len(columns.links)),
+        divisor=of.astype(np.float64),
+        configured=rates,
+        packets=of,
+        # A link that neither should nor does is not worth a test.
+        known=known & (of > 0) & ((rates > 0.0) | (counted > 0)),
+        why=np.where(rates > 0.0, why, np.array(None, dtype=object)),
+        scale=np.ones(len(columns.links)),
+        hidden_by=_OTHER_DROPS,
     )
-    return [text]
+
+
+def _mean_delay(columns: Columns, host: HostTime) -> PacketSum:
+    """Return the mean of the impairments' own delay."""
+    laws, known, why = _laws(columns, "delay")
+    mean_s, sd_s = _by_group(columns, [law.mean_s for law in laws]), _by_group(columns, [law.sd_s for law in laws])
+    received = columns.received.astype(np.float64)
+    # Those in flight at the end tend to be the slow ones, and those that met a full queue the fast ones: their absence may shift the
+    # sum by that much.
+    unseen = columns.unseen * _by_group(columns, [law.shape.furthest for law in laws])
+    surplus_s = columns.delay_sum_ns / S - received * mean_s
+    return PacketSum(
+        name="delay",
+        observed=surplus_s / np.where(sd_s > 0.0, sd_s, 1.0),
+        laws=link_laws.by_steps(
+            columns,
+            columns.received,
+            link_laws.shapes(laws),
+            lambda group, packets: packets[:, None] * laws[group].sum_log_mgf(),
+        ),
+        below=unseen,
+        above=unseen,
+        divisor=received,
+        configured=mean_s,
+        packets=columns.received,
+        known=known,
+        why=why,
+        scale=np.where(sd_s > 0.0, sd_s, 1.0),
+        offset=True,
+        slack=host.mean_s,
+    )
+
+
+def _jitter(columns: Columns, host: HostTime) -> PacketSum:
+    """Return the root mean square deviation of the own delay from its configured mean."""
+    laws, known, why = _laws(columns, "jitter")
+    mean_s, sd_s = _by_group(columns, [law.mean_s for law in laws]), _by_group(columns, [law.sd_s for law in laws])
+    scale = np.where(sd_s > 0.0, sd_s, 1.0)
+    received = columns.received.astype(np.float64)
+    mean_ns = mean_s * S
+    squares_ns2 = columns.delay_squares_ns2 - 2.0 * mean_ns * columns.delay_sum_ns + received * mean_ns**2
+    furthest = _by_group(columns, [law.shape.furthest**2 for law in laws])
+    return PacketSum(
+        name="jitter",
+        observed=np.maximum(squares_ns2, 0.0) / (scale * S) ** 2,
+        laws=link_laws.by_steps(
+            columns,
+            columns.received,
+            link_laws.shapes(laws),
+            lambda group, packets: packets[:, None] * laws[group].square_log_mgf(),
+        ),
+        below=columns.unseen * furthest,
+        above=columns.unseen * 1.0,
+        divisor=received,
+        configured=sd_s,
+        packets=columns.received,
+        known=known,
+        why=why,
+        scale=scale,
+        root=True,
+        # Sums of squares are floats: a millionth of the delay itself is what they may be off by.
+        slack=lambda packets: host.root_mean_square_s(packets) + 1e-6 * float(np.nanmax(mean_s, initial=0.0)),
+    )
+
+
+def _reordering(columns: Columns, host: HostTime) -> PacketSum:
+    """Return the share of packets that arrive after a later one."""
+    known, why = _predictable(columns, "reorder")
+    kernel = LossChain.independent(KERNEL_SHARE if host.measured else 0.0)
+    distinct = columns.distinct.astype(np.float64)
+    return PacketSum(
+        name="reorder",
+        observed=columns.reordered.astype(np.float64),
+        laws=link_laws.by_steps(
+            columns, columns.distinct, [0] * len(columns.configs), lambda _, packets: kernel.log_mgf(packets)
+        ),
+        below=KERNEL_SHARE * distinct,
+        above=np.zeros(len(columns.links)),
+        divisor=distinct,
+        configured=np.zeros(len(columns.links)),
+        packets=columns.distinct,
+        known=known & (columns.distinct > 0),
+        why=why,
+        scale=np.ones(len(columns.links)),
+    )
+
+
+def _predictable(columns: Columns, quantity: str, *, changing: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return which links' laws say something of a quantity, and why not the others'; `changing` if each packet's own law will do."""
+    reasons = [*(reasons.get(quantity) for reasons in columns.unjudged), None if changing else _CHANGED]
+    why = np.array(reasons, dtype=object)[columns.group]
+    known = np.array([reason is None for reason in reasons], dtype=bool)
+    unknown = ~known[columns.exposed_config] if changing else np.zeros(0, dtype=bool)
+    for exposure in np.flatnonzero(unknown):
+        why[columns.exposed_link[exposure]] = reasons[columns.exposed_config[exposure]]
+    known = known[columns.group]
+    known[columns.exposed_link[np.flatnonzero(unknown)]] = False
+    return known, why
+
+
+def _laws(columns: Columns, quantity: str) -> tuple[list[DelayLaw], np.ndarray, np.ndarray]:
+    known, why = _predictable(columns, quantity)
+    laws = [law or DelayLaw(0.0) for law in columns.laws]
+    return laws, known & (columns.received > 0), why
+
+
+def _by_group(columns: Columns, values: list[float]) -> np.ndarray:
+    """Return each link's value; NaN for links without a group."""
+    spread: np.ndarray = np.array([*values, np.nan])[columns.group]
+    return spread

@@ -103,16 +103,27 @@ class LatencyHistogram:
         rank = min(max(int(np.ceil(share * count)), 1), count)
         return int(self._tops()[int(np.searchsorted(np.cumsum(bins), rank))])
 
-    def worst_mean_ns(self, share: float) -> float:
-        """Return an upper bound on the mean of any `share` (0..1] of the durations: the mean of the longest ones."""
+    def worst_mean_ns(self, share: np.ndarray, *, power: int = 1) -> np.ndarray:
+        """Return upper bounds on the mean of any `share` (0..1) of the durations: the mean of the longest ones.
+
+        With `power`, of their powers.
+        """
         self._fold()
         if not self._count:
-            return 0.0
-        wanted = max(share * self._count, 1.0)
-        longest_first = self._bins[::-1]
-        before = np.cumsum(longest_first) - longest_first
-        taken = np.clip(wanted - before, 0, longest_first)
-        return float(taken @ self._tops()[::-1] / wanted)
+            return np.zeros_like(share, dtype=np.float64)
+        wanted = np.maximum(share * self._count, 1.0)
+        counts, tops = self._bins[::-1], self._tops()[::-1] ** power
+        counted, summed = np.append(0.0, np.cumsum(counts)), np.append(0.0, np.cumsum(counts * tops))
+        worst: np.ndarray = np.interp(wanted, counted, summed) / wanted
+        return worst
+
+    def worst_quantile_ns(self, share: float) -> int:
+        """Return a duration that at least `share` (0..1) of all do not exceed, those before `begin` included."""
+        self._fold()
+        if not self._count:
+            return 0
+        rank = min(max(int(np.ceil(share * self._count)), 1), self._count)
+        return int(self._tops()[int(np.searchsorted(np.cumsum(self._bins), rank))])
 
     def _tops(self) -> np.ndarray:
         """The highest duration that each bin may hold."""

@@ -8,30 +8,21 @@ Source: DESIGN section 3; tc-netem for the order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from netem.fate_blocks import FateBlocks
 from netem.fates import Cause, no_drops
 from netem.impairments.base import LOST, RUINED, UNUSUAL, Columns
-from netem.link_config import LinkConfig
+from netem.link_config import NO_RESTS, Exposure, LinkConfig, Rests
 from netem.link_line import LinkLine
 from netem.randomness import BlockUniforms
 
-__all__ = ["Exposure", "Link", "LinkConfig"]
+__all__ = ["Exposure", "Link", "LinkConfig", "Rests"]
 
 _LOSS = int(Cause.LOSS)
 _CORRUPT = int(Cause.CORRUPT)
 _PARTITION = int(Cause.PARTITION)
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """How many packets were exposed to a configuration's impairments (those stopped by a partition were not)."""
-
-    config: LinkConfig
-    packets: int
 
 
 class Link:
@@ -173,7 +164,7 @@ class Link:
             return self._judge_unusual(delay_ns, now_ns, size_bytes)
         self.delay_ns = delay_ns
         assert self._line is not None
-        arrival_ns = self._line.admit(now_ns, now_ns + delay_ns, size_bytes)
+        arrival_ns = self._line.admit(now_ns, now_ns + delay_ns, size_bytes, self.number - 1)
         if arrival_ns < 0:
             self.dropped[-arrival_ns] += 1
         return arrival_ns
@@ -245,7 +236,9 @@ class Link:
         line = self._line
         if line is None:
             return now_ns + delay_ns
-        arrival_ns = line.admit_early(now_ns) if early else line.admit(now_ns, now_ns + delay_ns, size_bytes)
+        arrival_ns = (
+            line.admit_early(now_ns) if early else line.admit(now_ns, now_ns + delay_ns, size_bytes, self.number - 1)
+        )
         if arrival_ns < 0:
             self.dropped[-arrival_ns] += 1
         return arrival_ns
@@ -275,6 +268,10 @@ class Link:
         """Return how many packets met which configuration, in order; configurations that met none are left out."""
         present = Exposure(self.config, self._judged() - self._exposed)
         return (*self._past, present) if present.packets else tuple(self._past)
+
+    def rests(self) -> Rests:
+        """Return when the line of the rate stood idle so far; a link without a rate has none."""
+        return NO_RESTS if self._line is None else self._line.rests()
 
     def _judged(self) -> int:
         return self.number - self.dropped[_PARTITION]

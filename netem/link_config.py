@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
+from netem.delay_law import DelayLaw
 from netem.errors import ConfigError
 from netem.impairments.base import Impairment
 from netem.loss_chain import LossChain
+from netem.packet_chain import MOST_STATES, PacketChain
 from netem.rate_queue import UNLIMITED
 from netem.slot import Slot
 
@@ -22,8 +22,8 @@ MODES = ("honest", "kernel")
 KERNEL_LIMIT_PACKETS = 1000
 _MOST_PACKETS = 2**32 - 1
 _MOST_OVERHEAD_BYTES = 10_000
-_MIXED = 512
 LEAST_QUEUE_BYTES = 64 * 1024
+_MANY_STATES = "several correlated impairments together have too many states"
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,28 @@ class LinkConfig:
         return rated
 
     def loss_chain(self) -> LossChain:
-        """Return the law of transmissions (packets and copies) lost per packet offered, queues and damage apart."""
-        chains = (impairment.loss_chain() for impairment in self.impairments)
-        lost = functools.reduce(LossChain.beside, chains, LossChain.independent(0.0))
-        return lost.with_copies(self.copy_rate())
+        """Return the law of losses that packets meet, before copies are made; queues and damage apart."""
+        return _chain("loss_chain", self._with("loss_chain"))
+
+    def packet_chain(self) -> PacketChain:
+        """Return the law of what befalls packets: loss, copies and the damage that loses them; queues apart."""
+        return _packet_chain(self._with("loss_chain"), self._with("copy_chain"), self._with("ruin_chain"))
+
+    def transmission_chain(self) -> PacketChain:
+        """Return the same without damage."""
+        return _packet_chain(self._with("loss_chain"), self._with("copy_chain"), ())
+
+    def damage_chain(self) -> LossChain:
+        """Return the law of the transmissions, of those not lost, that are damaged, whether that loses them or not."""
+        return _chain("damage_chain", self._with("damage_chain"))
+
+    def early_chain(self) -> LossChain:
+        """Return the law of the packets that skip delay and rate, see `Impairment.early_chain`."""
+        return _chain("early_chain", self._with("early_chain"))
+
+    def _with(self, law: str) -> tuple[Impairment, ...]:
+        """Return the impairments that have a law of their own by this name."""
+        return tuple(one for one in self.impairments if getattr(type(one), law) is not getattr(Impairment, law))
 
     def copy_rate(self) -> float:
         """Return how often a packet is copied, unless it is lost."""
@@ -145,12 +163,24 @@ class LinkConfig:
         return _any(impairment.corrupt_rate() for impairment in self.impairments)
 
     def loss_rate(self) -> float:
-        """Return the long-run number of transmissions lost per packet offered."""
-        return self.loss_chain().rate()
+        """Return the long-run number of transmissions (packets and copies) lost per packet offered; queues and damage apart."""
+        return self.transmission_chain().lost().rate()
 
     def loss_variance(self, packets: int) -> float:
         """Return the variance of the loss rate measured over `packets` packets."""
-        return self.loss_chain().variance(packets)
+        return self.transmission_chain().lost().variance(packets)
+
+    def delay_law(self) -> DelayLaw | None:
+        """Return the law of the delay without queueing and serialisation; None where it is not known (see `unjudged`)."""
+        total: DelayLaw | None = DelayLaw(0.0)
+        for impairment in self.impairments:
+            law = impairment.delay_law()
+            total = None if law is None or total is None else total.plus(law)
+        early = self.early_rate()
+        if total is None or not early:
+            return total
+        memory = max(impairment.memory() for impairment in self.impairments if impairment.early_rate() > 0.0)
+        return total.or_none(early, correlation=memory)
 
     def mean_of_delayed_s(self) -> float:
         """Return the expected delay of the packets that are not early."""
@@ -166,32 +196,52 @@ class LinkConfig:
         jitter_s = math.hypot(*(impairment.delay_sd_s() for impairment in self.impairments))
         return math.sqrt((1.0 - early) * (jitter_s**2 + early * mean_s**2))
 
-    def delay_spread_s(self) -> float:
-        """Return the spread of sums of delays: see `Impairment.delay_spread_s`."""
-        spread_s = math.hypot(*(impairment.delay_spread_s() for impairment in self.impairments))
-        if not self.early_rate():
-            return spread_s
-        # Whether a packet is early moves its delay by the mean: within half of it, by Hoeffding, and for as long as it is remembered.
-        memory = max(impairment.memory() for impairment in self.impairments if impairment.early_rate() > 0.0)
-        return math.hypot(spread_s, self.mean_of_delayed_s() / 2.0 * math.sqrt((1.0 + memory) / (1.0 - memory)))
+    def unjudged(self) -> dict[str, str]:
+        """Return the quantities of the certificate that cannot be predicted, by name, each with the reason."""
+        reasons: dict[str, str] = {}
+        for impairment in self.impairments:
+            reasons |= impairment.unjudged()
+        in_order = self.rate_bytes_per_s != math.inf or self.ordered or self.slot is not None
+        if in_order and not self.early_rate():
+            reasons.pop("reorder", None)
+        if self.slot is not None:
+            reasons |= {
+                "rate": "slots shape arrivals",
+                "slot": "what waits for a slot depends on when packets were sent",
+            }
+        if self.limit() is not None:
+            reasons["limit"] = "how many wait depends on when packets were sent; its drops are counted apart"
+        if self.delay_law() is None:
+            for quantity in ("delay", "jitter", "quantiles"):
+                reasons.setdefault(quantity, "the sum of several random delays has no law here")
+        if self.packet_chain().states > MOST_STATES:
+            reasons |= dict.fromkeys(("burst", "duplicates"), _MANY_STATES)
+        if self.transmission_chain().states > MOST_STATES:
+            reasons["loss"] = _MANY_STATES
+        return reasons
 
-    def delay_bound_s(self) -> float:
-        """Return up to where that spread holds: see `Impairment.delay_bound_s`."""
-        return max((impairment.delay_bound_s() for impairment in self.impairments), default=0.0)
 
-    def delay_quantiles_s(self, shares: np.ndarray) -> np.ndarray:
-        """Return the delays that these shares (float64, in [0, 1)) of packets stay below, queueing and serialisation left out."""
-        early = self.early_rate()
-        of_delayed = np.clip((shares - early) / (1.0 - early), 0.0, np.nextafter(1.0, 0.0)) if early < 1.0 else shares
-        random = [impairment for impairment in self.impairments if impairment.delay_sd_s() > 0.0]
-        constant_s = math.fsum(impairment.mean_delay_s() for impairment in self.impairments if impairment not in random)
-        if len(random) <= 1:
-            delays_s = sum((impairment.delay_quantiles_s(of_delayed) for impairment in random), np.zeros_like(shares))
-        else:
-            points = (np.arange(_MIXED) + 0.5) / _MIXED
-            sums_s = functools.reduce(_mixed, (impairment.delay_quantiles_s(points) for impairment in random))
-            delays_s = np.quantile(sums_s, of_delayed)
-        return np.where(shares < early, 0.0, delays_s + constant_s)
+@dataclass(frozen=True)
+class Exposure:
+    """How many packets were exposed to a configuration's impairments (those stopped by a partition were not)."""
+
+    config: LinkConfig
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rests:
+    """How long the line of a link's rate has stood idle between packets.
+
+    `late` are the last 256 rests at most, each as the number of the packet that ended it and its length; `earlier_ns` is the sum
+    of those before. So a receiver can leave out what came after the last packet it saw.
+    """
+
+    earlier_ns: int = 0
+    late: tuple[tuple[int, int], ...] = ()
+
+
+NO_RESTS = Rests()
 
 
 def _any(rates: Iterable[float]) -> float:
@@ -199,7 +249,15 @@ def _any(rates: Iterable[float]) -> float:
     return 1.0 - math.prod(1.0 - rate for rate in rates)
 
 
-def _mixed(delays_s: np.ndarray, others_s: np.ndarray) -> np.ndarray:
-    """Return evenly spaced quantiles of the sum of two independent delays, each given by its own."""
-    sums_s = np.sort(np.add.outer(delays_s, others_s), axis=None)
-    return sums_s[len(others_s) // 2 :: len(others_s)]
+@functools.lru_cache(maxsize=1024)
+def _chain(law: str, impairments: tuple[Impairment, ...]) -> LossChain:
+    """Return the chain of packets that any of these befalls; equal ones are one object."""
+    chains: Iterable[LossChain] = (getattr(one, law)() for one in impairments)
+    return functools.reduce(LossChain.beside, chains, LossChain.independent(0.0))
+
+
+@functools.lru_cache(maxsize=1024)
+def _packet_chain(
+    losing: tuple[Impairment, ...], copying: tuple[Impairment, ...], ruining: tuple[Impairment, ...]
+) -> PacketChain:
+    return PacketChain(_chain("loss_chain", losing), _chain("copy_chain", copying), _chain("ruin_chain", ruining))

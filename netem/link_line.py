@@ -11,13 +11,14 @@ import sys
 from collections import deque
 
 from netem.fates import Cause
-from netem.link_config import LinkConfig
+from netem.link_config import LinkConfig, Rests
 from netem.randomness import BlockUniforms
 from netem.rate_queue import RateQueue
 from netem.slot import SlotGate
 
 _LINK_QUEUE = int(Cause.LINK_QUEUE)
 _LIMIT = int(Cause.LIMIT)
+_RESTS_KNOWN = 256
 
 
 class LinkLine:
@@ -34,12 +35,14 @@ class LinkLine:
         "_config",
         "_departures",
         "_gate",
+        "_idle_ns",
         "_key",
         "_last_ns",
         "_limited",
         "_most",
         "_queue",
         "_rated_bytes",
+        "_rests",
         "_uniforms",
     )
 
@@ -52,6 +55,8 @@ class LinkLine:
         self._departures: deque[int] | list[int] = []
         self._last_ns = 0
         self._gate: SlotGate | None = None
+        self._rests: deque[tuple[int, int]] = deque()
+        self._idle_ns = 0  # in rests before these
         self.configure(config)
 
     def configure(self, config: LinkConfig) -> None:
@@ -70,20 +75,24 @@ class LinkLine:
         elif self._gate is None or self._gate.slot != config.slot:
             self._gate = SlotGate(config.slot, uniforms=self._uniforms, key=self._key)
 
-    def admit(self, now_ns: int, ready_ns: int, size_bytes: int) -> int:
+    def admit(self, now_ns: int, ready_ns: int, size_bytes: int, number: int = 0) -> int:
         """Return when a packet leaves, or -cause.
 
         Args:
             now_ns: when it comes.
             ready_ns: when its delay is over.
             size_bytes: its size.
+            number: its number on the link, where rests are asked for.
         """
         if len(self._departures) >= self._most and self._is_full(now_ns):
             return -_LIMIT
         # Without a rate this only keeps it from overtaking those that still wait for a rate that was taken away.
+        free_ns = self._queue.free_ns
         leaves_ns = self._admit(ready_ns, self._rated_bytes.get(size_bytes) or self._rate(size_bytes))
         if leaves_ns < 0:
             return -_LINK_QUEUE
+        if 0 < free_ns < ready_ns:
+            self._rest(number, ready_ns - free_ns)
         if self._config.ordered:
             self._last_ns = leaves_ns = max(leaves_ns, self._last_ns)
         if self._gate is not None:
@@ -95,6 +104,15 @@ class LinkLine:
             else:
                 heapq.heappush(departures, leaves_ns)
         return leaves_ns
+
+    def _rest(self, number: int, idle_ns: int) -> None:
+        if len(self._rests) == _RESTS_KNOWN:
+            self._idle_ns += self._rests.popleft()[1]
+        self._rests.append((number, idle_ns))
+
+    def rests(self) -> Rests:
+        """Return when the line of the rate stood idle so far."""
+        return Rests(self._idle_ns, tuple(self._rests))
 
     def admit_early(self, now_ns: int) -> int:
         """Return when an early packet leaves: at once, past rate and order; -cause if the limit is reached."""

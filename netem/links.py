@@ -7,11 +7,13 @@ Source: DESIGN section 3.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
 from netem.clock import Clock
+from netem.fates import FateLog
 from netem.faults import Counts, Pair
 from netem.host import Host
 from netem.lane import Lane
@@ -27,6 +29,7 @@ class Links:
     Args:
         clock: the run's clock.
         wire: what carries datagrams.
+        fates: the receivers' log, which is told what each link should do.
         run_seed: keys the links' randomness.
         link_of: what a link does at first, by source and target.
         route: makes routes, called as the class.
@@ -36,11 +39,19 @@ class Links:
     """
 
     def __init__(
-        self, clock: Clock, wire: Wire, *, run_seed: int, link_of: LinkOf, route: Callable[..., Route] = Route
+        self,
+        clock: Clock,
+        wire: Wire,
+        fates: FateLog,
+        *,
+        run_seed: int,
+        link_of: LinkOf,
+        route: Callable[..., Route] = Route,
     ) -> None:
         self.routes: list[Route] = []
         self._clock = clock
         self._wire = wire
+        self._fates = fates
         self._uniforms = BlockUniforms(run_seed)
         self._layers = Layers(link_of)
         self._route = route
@@ -60,7 +71,14 @@ class Links:
         route.held = None if self._holds.is_free(ends) else []
         self._by_ends[ends] = route
         self.routes.append(route)
+        self._classify(route, since=0)
         return route
+
+    def _classify(self, route: Route, *, since: int | None) -> None:
+        config = route.link.config
+        self._fates.classify(route.link_id, config.impairments, law=config.delay_law, since=since)
+        if config.rate_bytes_per_s != math.inf:
+            self._fates.rated[route.link_id] = config.rated_bytes
 
     def lane(self, source: Host, target: Host) -> Lane:
         """Return the lane of a pair of hosts."""
@@ -91,6 +109,8 @@ class Links:
             config = self._layers.config(ends)
             if route is not None and route.link.config != config:
                 route.link.reconfigure(config)
+                # Only the sender's process knows which packet is the first that meets the change.
+                self._classify(route, since=route.link.number if route.source.here else None)
                 if ends in self._lanes:
                     self._lanes[ends].reconfigure(config)
 

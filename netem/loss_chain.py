@@ -1,34 +1,39 @@
-"""Pure: what a Markov chain of losses predicts: rate, variance of a measured rate, and tail bounds of counts.
+"""Pure: what a Markov chain of losses predicts: rate, variance of a measured rate, bursts, and sums to bound.
 
-Source: tc-netem's loss models; Chernoff's bound, which holds for every number of packets and every state of the chain.
+Source: tc-netem's loss models.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-# Slopes at which tail bounds are tried: any slope gives a valid bound, so a coarse grid costs power, not validity.
-_STEEP = np.geomspace(3e-4, 30.0, 40)
-SLOPES: np.ndarray = np.concatenate((-_STEEP[::-1], _STEEP))
+from netem.tails import MarkovSum
+
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class LossChain:
     """A chain that loses a packet with probability `loss[state]` and then steps; it starts in state 0 unless `initial` is given.
 
+    It may stand for anything that befalls some packets: copies, damage, haste.
+
     Args:
         transition: float64 (states, states), rows sum to 1.
         loss: float64 (states,), probabilities.
         stationary: float64 (states,), the long-run share of time in each state.
         initial: float64 (states,), the law of the first state.
+        copies: float64 (states,), with what probability a packet's copy is lost in its state, on its own; None if with the packet's.
     """
 
     transition: np.ndarray
     loss: np.ndarray
     stationary: np.ndarray
     initial: np.ndarray | None = None
+    copies: np.ndarray | None = None
 
     @classmethod
     def independent(cls, probability: float) -> LossChain:
@@ -42,19 +47,16 @@ class LossChain:
             loss=1.0 - np.kron(1.0 - self.loss, 1.0 - other.loss),
             stationary=np.kron(self.stationary, other.stationary),
             initial=np.kron(self.first(), other.first()),
+            copies=1.0 - np.kron(1.0 - self.copy_loss(), 1.0 - other.copy_loss()),
         )
 
     def first(self) -> np.ndarray:
         """Return the law of the first state."""
         return np.eye(1, len(self.loss))[0] if self.initial is None else self.initial
 
-    def with_copies(self, copy_rate: float) -> LossChain:
-        """Return the chain of transmissions lost per packet when copies are made as `Duplicate` does.
-
-        A loss without a copy is one; a copy of a packet that was not lost may be one; both at once cancel.
-        """
-        loss = self.loss * (1.0 - copy_rate) + copy_rate * (1.0 - self.loss) * self.loss
-        return LossChain(self.transition, loss, self.stationary, self.initial)
+    def copy_loss(self) -> np.ndarray:
+        """Return with what probability a packet's copy is lost in each state."""
+        return self.loss if self.copies is None else self.copies
 
     def rate(self) -> float:
         """Return the long-run share of packets lost."""
@@ -63,14 +65,6 @@ class LossChain:
     def pair_rate(self) -> float:
         """Return how often a packet and the next are both lost, in the long run."""
         return float((self.stationary * self.loss) @ self.transition @ self.loss)
-
-    def mean_burst(self) -> float:
-        """Return the mean number of packets lost in a row; 0 without loss, infinity without an end."""
-        rate = self.rate()
-        ends = rate - self.pair_rate()
-        if rate == 0.0:
-            return 0.0
-        return rate / ends if ends > 0.0 else np.inf
 
     def variance(self, packets: int) -> float:
         """Return the variance of the loss rate over `packets` packets (for many): correlation widens it."""
@@ -82,43 +76,29 @@ class LossChain:
         return float(rate * (1.0 - rate) + 2.0 * (self.stationary * self.loss) @ later) / packets
 
     def log_mgf(self, packets: np.ndarray) -> np.ndarray:
-        """Return log E exp(slope x losses) from state 0 on, of shape (len(packets), len(SLOPES)).
+        """Return log E exp(slope x losses), see `MarkovSum.log_mgf`."""
+        risk = self.loss[:, None]
+        moves = [(0.0, (1.0 - risk) * self.transition), (1.0, risk * self.transition)]
+        return MarkovSum(moves, initial=self.first()).log_mgf(packets)
 
-        Args:
-            packets: int64, numbers of packets >= 0.
+    def mean_burst(self) -> float:
+        """Return the mean number of losses in a row: 0 without loss, infinity when all is lost."""
+        in_a_row, rate = self.pair_rate(), self.rate()
+        if not rate:
+            return 0.0
+        return rate / (rate - in_a_row) if rate - in_a_row > _ROUNDING * rate else math.inf
+
+    def burst_log_mgf(self, packets: np.ndarray) -> np.ndarray:
+        """Return log E exp(slope x (losses - mean_burst x bursts)), see `MarkovSum.log_mgf`.
+
+        A burst is losses in a row; the first packet may begin one. The difference is 0 in the long run.
         """
-        # Powers of the tilted transition matrix by repeated squaring, in logarithms: states may differ beyond any range.
-        tilt = (1.0 - self.loss) + self.loss * np.exp(SLOPES)[:, None]
-        with np.errstate(divide="ignore"):  # log 0 is -inf, as it should be
-            power = np.log(tilt[:, :, None] * self.transition)
-            state = np.tile(np.log(self.first()), (len(packets), len(SLOPES), 1))
-        bits = packets.copy()
-        while bits.any():
-            odd = bits % 2 == 1
-            state[odd] = np.logaddexp.reduce(state[odd][:, :, :, None] + power, axis=2)
-            power = np.logaddexp.reduce(power[:, :, :, None] + power[:, None, :, :], axis=2)
-            bits //= 2
-        log_mgf: np.ndarray = np.logaddexp.reduce(state, axis=2)
-        return log_mgf
-
-
-def expected(log_mgf: np.ndarray) -> np.ndarray:
-    """Return the expected count, the slope of `log_mgf` (..., len(SLOPES)) at 0."""
-    middle = len(SLOPES) // 2
-    near, far = SLOPES[middle], SLOPES[middle + 1]
-    rise_near = (log_mgf[..., middle] - log_mgf[..., middle - 1]) / (2.0 * near)
-    rise_far = (log_mgf[..., middle + 1] - log_mgf[..., middle - 2]) / (2.0 * far)
-    # Central differences err by the square of the step; two of them cancel that.
-    slope: np.ndarray = (rise_near * far**2 - rise_far * near**2) / (far**2 - near**2)
-    return slope
-
-
-def accepted(log_mgf: np.ndarray, *, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and highest count that are not beyond a two-sided test at `level`.
-
-    Chernoff: P(count >= x) <= exp(log_mgf(s) - s x) for every slope s > 0, and likewise below; so each tail outside
-    the returned range has probability at most level / 2.
-    """
-    limits = (log_mgf + np.log(2.0 / level)) / SLOPES
-    middle = len(SLOPES) // 2
-    return np.max(limits[..., :middle], axis=-1), np.min(limits[..., middle:], axis=-1)
+        states = len(self.loss)
+        lost, kept = self.loss[:, None] * self.transition, (1.0 - self.loss)[:, None] * self.transition
+        # States twice: after an arrival (first half), after a loss.
+        first, again, arrived = (np.zeros((2 * states, 2 * states)) for _ in range(3))
+        first[:states, states:] = lost
+        again[states:, states:] = lost
+        arrived[:states, :states] = arrived[states:, :states] = kept
+        moves = [(0.0, arrived), (1.0, again), (1.0 - self.mean_burst(), first)]
+        return MarkovSum(moves, initial=np.concatenate((self.first(), np.zeros(states)))).log_mgf(packets)

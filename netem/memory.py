@@ -15,7 +15,7 @@ from netem.errors import ConfigError, LocalProtocolError
 from netem.fates import Cause, FateLog
 from netem.host import Endpoint
 from netem.memory_stream import MemoryStream, stream_pair
-from netem.route import Address, Path
+from netem.route import HEADER_BYTES, Address, Path
 
 _FIRST_PORT = 40_000
 _LAST_PORT = 65_535
@@ -30,8 +30,8 @@ class MemoryWire:
     def __init__(self, clock: Clock, fates: FateLog) -> None:
         self.endpoints: dict[Address, Endpoint] = {}
         self._call_at = clock.call_at
-        self._now_ns = clock.now_ns
         self._received: Callable[..., None] = fates.received
+        self._rated, self._weigh = fates.rated, fates.weigh
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
         """Bind an endpoint (see `Wire.open`)."""
@@ -53,13 +53,12 @@ class MemoryWire:
         """
         if not path.route.target.here:
             raise LocalProtocolError(f"virtual time has no way to {path.target[0]}")
-        self._call_at(due_ns, self._hand_over, path, data, number, due_ns - sent_ns)
+        self._call_at(due_ns, self._hand_over, path, data, number, sent_ns, due_ns)
 
-    def _hand_over(self, path: Path, data: bytes, number: int, delay_ns: int) -> None:
+    def _hand_over(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917 - per packet, keywords cost
         route = path.route
         if route.held is not None:
-            now_ns = self._now_ns()
-            route.held.append((path, data, number, now_ns - delay_ns, now_ns))
+            route.held.append((path, data, number, sent_ns, due_ns))
             return
         sender = path.sender
         route.in_flight -= 1
@@ -69,7 +68,9 @@ class MemoryWire:
             route.link.dropped[Cause.DESTINATION_DOWN] += 1
         else:
             route.carried += 1
-            self._received(route.link_id, number, delay_ns)
+            self._received(route.link_id, number, sent_ns, due_ns)
+            if self._rated and route.link_id in self._rated:
+                self._weigh(route.link_id, len(data) + HEADER_BYTES)
             receiver.on_datagram(data, sender.address)
 
     def kernel_drops(self) -> int:

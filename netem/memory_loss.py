@@ -15,6 +15,7 @@ import numpy as np
 
 from netem.loss_chain import LossChain
 
+BURSTS_OF_MEMORY = "no chain of a few states has the bursts of correlated draws"
 _CELLS = 9  # of a chain for losses
 _FINE = 24  # points in each cell
 _RAREST = 1e-9  # rarer losses are as good as independent: a run sees none or one
@@ -135,4 +136,5 @@ def _chain(transition: np.ndarray, shares: np.ndarray, lost: np.ndarray) -> Loss
     for _ in range(200):  # Sinkhorn: rows and columns of the flow both add up to the shares
         flow *= (shares / flow.sum(axis=0))[None, :]
         flow *= (shares / flow.sum(axis=1))[:, None]
-    return LossChain(flow / shares[:, None], lost.astype(float), shares, initial=shares)
+    rate = np.full(len(shares), float(shares @ lost))
+    return LossChain(flow / shares[:, None], lost.astype(float), shares, initial=shares, copies=rate)

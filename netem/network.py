@@ -78,6 +78,7 @@ class Network(Scheduled):
         links = Links(
             clock,
             self.wire,
+            self.fates,
             run_seed=run_seed,
             link_of=link_of or (lambda _source, _target: default_link),
             route=parts.route,
@@ -191,6 +192,7 @@ class Network(Scheduled):
             lateness=self.fates.lateness,
             lag=self.lag.histogram,
             foreign=self.foreign,
+            delays=dict(self.fates.delays()),
         )
 
     def certificate(self) -> Certificate:

@@ -24,18 +24,20 @@ class RateQueue:
         limit_bytes: > 0, bytes admitted and not yet departed; a packet is always admitted to an empty queue. May be
             changed at any time. With `UNLIMITED` the queue need not know what waits, and forgets it.
 
+    `free_ns` is when the line is free: the last departure, 0 before the first.
+
     Invariants: departures never decrease; fractions of a nanosecond are carried over, so that a busy queue keeps its
     rate exactly.
     """
 
-    __slots__ = ("_carry_ns", "_free_ns", "_queued", "_queued_bytes", "limit_bytes", "rate_bytes_per_s")
+    __slots__ = ("_carry_ns", "_queued", "_queued_bytes", "free_ns", "limit_bytes", "rate_bytes_per_s")
 
     def __init__(self, rate_bytes_per_s: float, limit_bytes: int) -> None:
         self.rate_bytes_per_s = rate_bytes_per_s
         self.limit_bytes = limit_bytes
         self._queued: deque[tuple[int, int]] = deque()
         self._queued_bytes = 0
-        self._free_ns = 0
+        self.free_ns = 0
         self._carry_ns = 0.0
 
     def admit(self, now_ns: int, size_bytes: int) -> int:
@@ -45,8 +47,8 @@ class RateQueue:
         """
         rate_bytes_per_s = self.rate_bytes_per_s
         if rate_bytes_per_s == _INFINITY:
-            return max(now_ns, self._free_ns)
-        free_ns = self._free_ns
+            return max(now_ns, self.free_ns)
+        free_ns = self.free_ns
         if free_ns <= now_ns:
             free_ns = now_ns
             self._carry_ns = 0.0
@@ -57,7 +59,7 @@ class RateQueue:
         cost_ns = self._carry_ns + size_bytes * S / rate_bytes_per_s
         whole_ns = int(cost_ns)
         self._carry_ns = cost_ns - whole_ns
-        self._free_ns = free_ns = free_ns + whole_ns
+        self.free_ns = free_ns = free_ns + whole_ns
         if self.limit_bytes != UNLIMITED:
             self._queued.append((free_ns, size_bytes))
             self._queued_bytes += size_bytes

@@ -160,7 +160,7 @@ class Reader:
         if self._laws_read != network.changes_made:
             self._laws_read = network.changes_made
             yield from self._read_laws()
-        received = network.fates.per_link().received
+        received = network.fates.received_by_link()
         yield
         copies = in_flight = begin = 0
         routes = network.routes

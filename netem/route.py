@@ -78,7 +78,8 @@ class Route:
     Invariant: link.offered + drops in the uplink + copies = carried + drops by every other cause + in_flight, where
     `carried` was handed to the wire. Drops of every cause are counted in `link.dropped`.
 
-    `held` is None, or what would have arrived since a hold began, in order: it is still in flight.
+    `held` is None, or what would have arrived since a hold began, in order: it is still in flight. `held_back` counts what was
+    ever held and let go.
     """
 
     __slots__ = (
@@ -88,6 +89,7 @@ class Route:
         "admit",
         "carried",
         "held",
+        "held_back",
         "in_flight",
         "link",
         "link_id",
@@ -104,6 +106,7 @@ class Route:
         self.carried = 0
         self.in_flight = 0
         self.held: list[Held] | None = None
+        self.held_back = 0
         self.admit = source.uplink.admit
         self._call_at = clock.call_at
         self._now_ns = clock.now_ns
@@ -130,6 +133,7 @@ class Route:
         """Hold nothing more; what was held arrives now. Its wait is queueing, so the send time moves along."""
         held, self.held = self.held, None
         now_ns = self._now_ns()
+        self.held_back += len(held or ())
         for path, data, number, sent_ns, due_ns in held or ():
             self.post(path, data, number, sent_ns + now_ns - due_ns, now_ns)
 

@@ -158,7 +158,7 @@ class Readings(FromWorker, frozen=True):
 
 
 class Part(FromWorker, frozen=True):
-    """A part of the worker's account (`netem.accounts.pack`)."""
+    """A part of the worker's account (`netem.account_parts.pack`)."""
 
     data: bytes
 

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 
-from netem.accounts import Account, unpack
+from netem.account_parts import unpack
+from netem.accounts import Account
 from netem.changes import AnyChange
 from netem.channel import FrameChannel
 from netem.errors import BadFrame, ConfigError

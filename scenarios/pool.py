@@ -17,6 +17,7 @@ import trio
 
 from netem.network import Network
 from netem.reading import Reader, Reading, Timing, Traffic
+from scenarios.turns import in_turns
 
 ROUND_S = 1.0
 LINKS_PER_S = 7_000  # that a process reads: some 5 ms of CPU
@@ -26,8 +27,7 @@ LAST = 0  # the number of a worker's last reading
 
 async def read(reader: Reader) -> Reading:
     """Read this process's part of a network; others have their turn meanwhile."""
-    for _ in reader.read():
-        await trio.lowlevel.checkpoint()
+    await in_turns(reader.read())
     return reader.reading()
 
 

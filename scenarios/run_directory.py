@@ -16,15 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from netem.errors import ConfigError
+from netem.link_report import TABLE, LinkReport
 from scenarios.catalogue import Scenario
 from scenarios.content import Shared
 from scenarios.options import Options
-from scenarios.parameters import Params
+from scenarios.parameters import Params, describe
 from scenarios.scenario_file import code_files
 from scenarios.trace_file import TraceError
 
+SCHEMA = 1  # of run.json and the files beside it; raised when a reader of today could not read them
 _VERSIONS = ("swarmbed", "trio", "numpy", "scipy", "msgspec", "msgpack", "pynacl")
 
 
@@ -62,6 +65,21 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         raise TraceError(f"cannot write {path}: {fault.strerror}") from fault
 
 
+def write_links(directory: Path, report: LinkReport) -> None:
+    """Write the table of all links as numpy's columns when result.json has only the worst of them.
+
+    Raises:
+        TraceError: the disk is full, or gone.
+    """
+    if not report.in_file:
+        return
+    path = directory / TABLE
+    try:
+        np.savez_compressed(path, **report.table())  # type: ignore[arg-type]  # names of columns are no other arguments
+    except OSError as fault:
+        raise TraceError(f"cannot write {path}: {fault.strerror}") from fault
+
+
 def json_text(value: dict[str, Any]) -> str:
     """Return strict JSON (infinities as strings), indented and in order, with a newline at the end."""
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -75,11 +93,13 @@ def write_run_json(
     files = [{"name": file.name, "size_bytes": file.size_bytes} for file in content]
     source = str(options.content) if options.content else "the interpreter's standard library"
     record = {
+        "schema": SCHEMA,
         "scenario": scenario.name,
         "seed": options.seed,
         "time": options.time,
         "params": msgspec.to_builtins(params),
         "content": {"source": source, "bytes": sum(file.size_bytes for file in content), "files": files},
+        "about": {"question": scenario.question, "params": describe(scenario.params)},
         "own_code": code_files(scenario.file, params),
         "versions": {"python": platform.python_version(), **versions},
         "platform": platform.platform(),

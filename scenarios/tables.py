@@ -16,6 +16,7 @@ from scenarios.claims import Claim, Value
 from scenarios.summaries import JUDGED, VERDICTS, summarise
 
 if TYPE_CHECKING:
+    from netem.link_report import LinkReport
     from scenarios.campaign import Findings
     from scenarios.result import Result
 
@@ -43,7 +44,9 @@ def _fidelity(certificate: Certificate) -> Iterator[str]:
         f"{cause.name.lower().replace('_', ' ')} {kept.dropped[cause]:,}" for cause in Cause if kept.dropped[cause]
     )
     verdict = "valid" if certificate.valid else "VOID: " + "; ".join(certificate.reasons)
-    yield f"fidelity    {verdict}"
+    yield f"fidelity    {verdict} ({certificate.report.tests:,} checks)"
+    if told := "; ".join(_realised(certificate.report)):
+        yield f"            {told}"
     yield (
         f"            {kept.sent:,} datagrams on {certificate.links:,} links: {kept.delivered:,} delivered, "
         f"{kept.copies:,} copies, dropped: {drops or 'none'}, {kept.missing:,} unaccounted for"
@@ -52,6 +55,32 @@ def _fidelity(certificate: Certificate) -> Iterator[str]:
         f"            p99 lateness {host['lateness_p99'] / 1e6:.2f} ms, p99 event-loop lag {host['lag_p99'] / 1e6:.2f} ms "
         f"(each at most 10 ms)"
     )
+
+
+def _realised(report: LinkReport) -> Iterator[str]:
+    """Say what the links did: all of them, or, if they are all configured alike, in detail; ± is what an honest run may be off by."""
+    alike = len(report.columns.configs) == 1
+    told = dict(report.tell_config(0)) if alike else {}
+    rows = [("loss", "loss", 100.0, "%"), ("mean burst", "burst", 1.0, "")]
+    rows += [(f"delay {name}", f"delay_{name}", 1e3, "ms") for name in ("p50", "p99")]
+    for title, name, unit, word in (*rows, ("jitter", "jitter", 1e3, "ms")):
+        values = told.get(name, {})
+        if "ok" in values and (values["configured"] or values["realised"]):
+            room = max(values["high"] - values["configured"], values["configured"] - values["low"])
+            yield _beside(title, (values["realised"], values["configured"], room), unit, word)
+    if not alike:
+        for title, quantity, unit, word in (
+            ("loss", report.loss, 100.0, "%"),
+            ("mean delay", report.delay_s, 1e3, "ms"),
+        ):
+            if quantity.realised is not None and quantity.configured is not None and quantity.tolerance is not None:
+                yield _beside(title, (quantity.realised, quantity.configured, quantity.tolerance), unit, word)
+        yield f"{len(report.columns.configs)} configurations"
+
+
+def _beside(title: str, values: tuple[float, float, float], unit: float, word: str) -> str:
+    realised, configured, room = (f"{value * unit:.3g}" for value in values)
+    return f"{title} {realised} {word} (configured {configured} ± {room})".replace("  ", " ")
 
 
 def _claims(claims: Sequence[Claim]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import trio
 
-from netem.accounts import pack
+from netem.account_parts import pack
 from netem.capture import Capture
 from netem.channel import FrameChannel
 from netem.errors import ConfigError, SwarmbedError

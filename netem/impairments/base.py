@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from netem.delay_law import DelayLaw
 from netem.errors import ConfigError
 from netem.loss_chain import LossChain
 
@@ -137,6 +138,33 @@ class Impairment(abc.ABC):
         """Return the mean number of packets lost in a row; 0 without loss."""
         return self.loss_chain().mean_burst()
 
+    def copy_chain(self) -> LossChain:
+        """Return the law of the packets that are duplicated."""
+        return LossChain.independent(0.0)
+
+    def damage_chain(self) -> LossChain:
+        """Return the law of the packets that are damaged, whether that loses them or not."""
+        return LossChain.independent(0.0)
+
+    def ruin_chain(self) -> LossChain:
+        """Return the law of the packets that damage loses."""
+        return LossChain.independent(0.0)
+
+    def early_chain(self) -> LossChain:
+        """Return the law of the packets that skip delay and rate, or of some that are as many and stray more."""
+        return LossChain.independent(0.0)
+
+    def delay_law(self) -> DelayLaw | None:
+        """Return the law of the delay that this adds; None for one that is not known, see `unjudged`."""
+        return DelayLaw(self.mean_delay_s()) if self.delay_sd_s() == 0.0 else None
+
+    def unjudged(self) -> dict[str, str]:
+        """Return which quantities of the certificate this makes unpredictable, each with the reason.
+
+        Their names: loss, burst, duplicates, corrupt, early, delay, jitter, quantiles, reorder, rate.
+        """
+        return {}
+
     def mean_delay_s(self) -> float:
         """Return the expected delay."""
         return 0.0
@@ -144,21 +172,6 @@ class Impairment(abc.ABC):
     def delay_sd_s(self) -> float:
         """Return the standard deviation of the delay before it is clamped at 0, which only narrows it."""
         return 0.0
-
-    def delay_spread_s(self) -> float:
-        """Return s: the sum of n delays strays from its mean as n of a normal law with deviation s do, memory included.
-
-        E exp(t x stray) <= exp(n s^2 t^2 / 2), for t up to what `delay_bound_s` leaves.
-        """
-        return self.delay_sd_s()
-
-    def delay_bound_s(self) -> float:
-        """Return 0 if the spread holds for every t; else b: it is s^2 / (1 - b t / 3) (Bernstein's inequality)."""
-        return 0.0
-
-    def delay_quantiles_s(self, shares: np.ndarray) -> np.ndarray:
-        """Return the delays that these shares (float64, in [0, 1)) of packets stay below."""
-        return np.zeros_like(shares)
 
     def copy_rate(self) -> float:
         """Return the probability that a packet is duplicated."""

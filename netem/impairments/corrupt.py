@@ -15,7 +15,8 @@ from netem import tc_units
 from netem.correlation import FRESH, hits, where_within
 from netem.errors import ConfigError
 from netem.impairments.base import Columns, Impairment, check_correlation, check_probability
-from netem.memory_loss import kernel_rate
+from netem.loss_chain import LossChain
+from netem.memory_loss import BURSTS_OF_MEMORY, correlated_chain, kernel_rate
 
 EFFECTS = ("deliver", "as-loss")
 
@@ -89,6 +90,18 @@ class Corrupt(Impairment):
     def corrupt_rate(self) -> float:
         """Return how often packets are damaged."""
         return kernel_rate(self.probability, self.correlation) if self.kernel else self.probability
+
+    def damage_chain(self) -> LossChain:
+        """Return the chain of one state, or one that stands for draws with memory."""
+        return correlated_chain(self.probability, self.correlation, kernel=self.kernel)
+
+    def ruin_chain(self) -> LossChain:
+        """Return the same, if damage loses packets."""
+        return LossChain.independent(0.0) if self.effect == "deliver" else self.damage_chain()
+
+    def unjudged(self) -> dict[str, str]:
+        """Say that packets lost by damage with memory leave bursts without a law."""
+        return {"burst": BURSTS_OF_MEMORY} if self.correlation and self.effect != "deliver" else {}
 
     def memory(self) -> float:
         """Return the correlation."""

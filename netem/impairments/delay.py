@@ -1,14 +1,12 @@
 """Pure: constant delay with jitter of several laws, with or without correlation.
 
-Source: tc-netem `delay` (uniform is its default; jitter is then half the range); `tabledist` of Linux `sch_netem.c`. Spreads with
-memory: Fan, Jiang and Sun 2021 and Jiang, Sun and Fan 2018 (Hoeffding's and Bernstein's inequalities for Markov chains).
+Source: tc-netem `delay` (uniform is its default; jitter is then half the range); `tabledist` of Linux `sch_netem.c`.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
-import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -18,6 +16,7 @@ import numpy as np
 from netem import tc_units
 from netem.clock import S
 from netem.correlation import FRESH, filtered_words, normals
+from netem.delay_law import DelayLaw, Shape
 from netem.distributions import NAMES, TABLE_SCALE, Law, kernel_table, law
 from netem.errors import ConfigError
 from netem.impairments.base import Columns, Impairment, check_correlation, check_duration
@@ -26,7 +25,6 @@ from netem.table_file import read_table
 _ALLOWED = f"TIME [JITTER [CORRELATION]] [distribution {'|'.join(NAMES)}|FILE]"
 _MOST_KERNEL_JITTER_S = (2**31 - 1) / S
 _MOST_FOLDED_JITTER_S = 0.2
-_POINTS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,42 +154,34 @@ class Delay(Impairment):
     def _law(self) -> Law:
         return law(self.distribution, self.table, kernel=self.kernel)
 
+    def delay_law(self) -> DelayLaw:
+        """Return the law, the clamp at 0 included; in the kernel's mode a correlation comes to nothing."""
+        return _law(self.delay_s, self.jitter_s, self._law().shape, 0.0 if self.kernel else self.correlation)
+
+    def unjudged(self) -> dict[str, str]:
+        """Say that jitter reorders by as much as the sender's spacing lets it."""
+        return {"reorder": "jitter reorders by how closely packets were sent"} if self.is_random() else {}
+
     def mean_delay_s(self) -> float:
         """Return the expected delay, the clamp at 0 included."""
-        mean, jitter = self.delay_s, self.jitter_s
-        if jitter == 0.0:
-            return mean
-        if self.distribution == "normal" and not self.kernel:
-            normal = statistics.NormalDist()
-            return mean * normal.cdf(mean / jitter) + jitter * normal.pdf(mean / jitter)
-        if self.distribution == "uniform" and not self.table:
-            return mean if mean >= jitter else (mean + jitter) ** 2 / (4.0 * jitter)
-        return float(self.delay_quantiles_s((np.arange(_POINTS) + 0.5) / _POINTS).mean())
+        return self.delay_law().mean_s
 
     def delay_sd_s(self) -> float:
-        """Return the standard deviation before the clamp at 0."""
+        """Return the standard deviation before the clamp at 0, which only narrows it."""
         return self.jitter_s * self._law().sd
 
-    def delay_spread_s(self) -> float:
-        """Return the spread of sums: with memory, that of a chain which forgets by the correlation with every packet."""
-        found, rho = self._law(), 0.0 if self.kernel else self.correlation
-        if rho == 0.0:
-            return self.jitter_s * found.spread
-        base = found.sd if found.bound or math.isinf(found.reach) else found.reach
-        return self.jitter_s * base * math.sqrt((1.0 + rho) / (1.0 - rho))
-
-    def delay_bound_s(self) -> float:
-        """Return the largest deviation of a law that is not sub-Gaussian, 0 for others."""
-        rho = 0.0 if self.kernel else self.correlation
-        return self.jitter_s * self._law().bound * (15.0 / (1.0 - rho) if rho else 1.0)
-
-    def delay_quantiles_s(self, shares: np.ndarray) -> np.ndarray:
-        """Return quantiles of the delay, the clamp at 0 included."""
-        if self.jitter_s == 0.0:
-            return np.full_like(shares, self.delay_s)
-        quantiles: np.ndarray = np.maximum(self.delay_s + self.jitter_s * self._law().quantiles(shares), 0.0)
-        return quantiles
+    def furthest_s(self) -> float:
+        """Return how far at most a delay strays from its mean, before the clamp; infinity where there is no such limit."""
+        return self.jitter_s * self._law().furthest()
 
     def memory(self) -> float:
         """Return the correlation, if it has an effect."""
         return 0.0 if self.kernel else self.correlation
+
+
+@functools.lru_cache(maxsize=1024)
+def _law(delay_s: float, jitter_s: float, shape: Shape, correlation: float) -> DelayLaw:
+    if jitter_s == 0.0:
+        return DelayLaw(delay_s)
+    law = DelayLaw(delay_s, jitter_s, shape, correlation)
+    return law if law.quantile_s(0.0) >= 0.0 else law.clamped()

@@ -14,7 +14,8 @@ import numpy as np
 from netem import tc_units
 from netem.correlation import FRESH, hits
 from netem.impairments.base import Columns, Impairment, check_correlation, check_probability
-from netem.memory_loss import kernel_rate
+from netem.loss_chain import LossChain
+from netem.memory_loss import BURSTS_OF_MEMORY, correlated_chain, kernel_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,14 @@ class Duplicate(Impairment):
     def copy_rate(self) -> float:
         """Return how often packets are duplicated."""
         return kernel_rate(self.probability, self.correlation) if self.kernel else self.probability
+
+    def copy_chain(self) -> LossChain:
+        """Return the chain of one state, or one that stands for draws with memory."""
+        return correlated_chain(self.probability, self.correlation, kernel=self.kernel)
+
+    def unjudged(self) -> dict[str, str]:
+        """Say that copies with memory, which take the place of lost packets, leave bursts without a law."""
+        return {"burst": BURSTS_OF_MEMORY} if self.correlation else {}
 
     def memory(self) -> float:
         """Return the correlation."""

@@ -15,7 +15,7 @@ from netem import tc_units
 from netem.correlation import FRESH, hits
 from netem.impairments.base import Columns, Impairment, check_correlation, check_probability
 from netem.loss_chain import LossChain
-from netem.memory_loss import correlated_chain, pair_rate
+from netem.memory_loss import BURSTS_OF_MEMORY, correlated_chain, pair_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,10 @@ class Loss(Impairment):
     def loss_chain(self) -> LossChain:
         """Return the chain of one state, or one that stands for draws with memory."""
         return correlated_chain(self.probability, self.correlation, kernel=self.kernel)
+
+    def unjudged(self) -> dict[str, str]:
+        """Say that the chain which stands for draws with memory has their rate and variance, not their bursts."""
+        return {"burst": BURSTS_OF_MEMORY} if self.correlation else {}
 
     def mean_burst(self) -> float:
         """Return the mean number of packets lost in a row, exactly."""

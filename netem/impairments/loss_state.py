@@ -96,4 +96,6 @@ class LossState(Impairment):
         ).clip(0.0)
         burst = p13 / p31 if p13 else 0.0
         shares = np.array([1.0, burst * p32 / p23 if burst * p32 else 0.0, burst, p14])
-        return LossChain(transition, np.array([0.0, 0.0, 1.0, 1.0]), shares / shares.sum(), initial=transition[0])
+        shares /= shares.sum()
+        lost = np.array([0.0, 0.0, 1.0, 1.0])
+        return LossChain(transition, lost, shares, initial=transition[0], copies=np.full(4, shares @ lost))

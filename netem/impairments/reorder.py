@@ -15,7 +15,8 @@ from netem import tc_units
 from netem.correlation import FRESH, hits
 from netem.errors import ConfigError
 from netem.impairments.base import Columns, Impairment, check_correlation, check_probability
-from netem.memory_loss import kernel_rate
+from netem.loss_chain import LossChain
+from netem.memory_loss import correlated_chain, kernel_rate
 
 MOST_GAP = 1_000_000
 
@@ -100,6 +101,27 @@ class Reorder(Impairment):
         """Return the long-run share of early packets."""
         p = kernel_rate(self.probability, self.correlation) if self.kernel else self.probability
         return p / (1.0 + p * (self.gap - 1))
+
+    def early_chain(self) -> LossChain:
+        """Return a law of the early packets: independent ones in place of those that a gap keeps apart.
+
+        A gap makes the distances between them less variable (in convex order), so that sums stray less than the law says.
+        """
+        if self.gap > 1:
+            return LossChain.independent(self.early_rate())
+        return correlated_chain(self.probability, self.correlation, kernel=self.kernel)
+
+    def unjudged(self) -> dict[str, str]:
+        """Say that early packets overtake as many as the sender's spacing lets them, and that the kernel's filter has no law of sums."""
+        if not self.is_random():
+            return {}
+        reasons = {
+            "reorder": "early packets overtake by how closely packets were sent",
+            "rate": "early packets skip the rate",
+        }
+        if self.kernel and self.correlation:
+            reasons |= dict.fromkeys(("delay", "jitter", "quantiles"), "the kernel's filter has no known law of sums")
+        return reasons
 
     def memory(self) -> float:
         """Return the correlation."""

@@ -59,7 +59,7 @@ class NodeMap:
             begin += LINKS_PER_STEP
             yield
         received = np.zeros(end, dtype=np.int64)
-        counted = network.fates.per_link().received[:end]
+        counted = network.fates.received_by_link()[:end]
         received[: len(counted)] = counted
         before = np.zeros(end, dtype=np.int64)
         before[: len(self._received)] = self._received
@@ -77,6 +77,9 @@ class NodeMap:
             "names": list(self._numbers),
             "up": [int(host.up) for host in hosts],
             "paused": [int(host.paused) for host in hosts],
+            "elsewhere": sum(
+                not host.here for host in hosts
+            ),  # in other processes: what they send each other is not known here
             "busy": np.bincount(ends[1], self._busy, len(hosts)).astype(int).tolist(),
             "cut": (np.bincount(ends[0], state == CUT, len(hosts)) / exits).round(3).tolist(),
             "loss": (np.bincount(ends[0], loss, len(hosts)) / exits).round(4).tolist(),

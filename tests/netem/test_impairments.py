@@ -183,7 +183,8 @@ def test_realised_rates_and_delays_agree_with_the_predictions(impairment):
         # The start in the good state shifts the rate by less than one burst.
         allowed = 5 * math.sqrt(impairment.loss_variance(packets)) + 10 / packets
         assert abs(part.lost.mean() - impairment.loss_rate()) <= allowed
-        allowed_s = 5 * impairment.delay_spread_s() / math.sqrt(packets) + 2e-9
+        law = impairment.delay_law()
+        allowed_s = 5 * math.sqrt(law.memory / packets) * law.sd_s + 2e-9
         assert abs(part.delay_ns.mean() / 1e9 - impairment.mean_delay_s()) <= allowed_s
         assert part.delay_ns.min() >= 0
         damaged = np.broadcast_to(part.ruined | (part.damage >= 0.0), part.lost.shape)

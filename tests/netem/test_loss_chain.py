@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from netem.impairments.gilbert_elliott import GilbertElliott
-from netem.loss_chain import SLOPES, LossChain, accepted, expected
+from netem.loss_chain import LossChain
+from netem.packet_chain import PacketChain
+from netem.tails import SLOPES, accepted, expected
 
 
 def count_distribution(chain, packets):
@@ -100,4 +102,29 @@ def test_copies_cancel_losses_and_may_be_lost_themselves():
         for outcome, count in lost.items()
     )
     assert set(lost) == set(itertools.product((0, 1), repeat=3))
-    assert LossChain.independent(loss).with_copies(copy_rate).rate() == pytest.approx(rate)
+    packets = PacketChain(LossChain.independent(loss), LossChain.independent(copy_rate), LossChain.independent(0.0))
+    assert packets.lost().rate() == pytest.approx(rate)
+
+
+def test_mean_bursts_are_those_of_the_closed_forms():
+    assert GilbertElliott(0.01, 0.3).loss_chain().mean_burst() == pytest.approx(1 / 0.3)
+    assert GilbertElliott(0.02, 0.2, 0.7, 0.001).loss_chain().mean_burst() == pytest.approx(2.235, abs=1e-3)
+    assert LossChain.independent(0.2).mean_burst() == pytest.approx(1 / 0.8)
+    assert LossChain.independent(0.0).mean_burst() == 0.0
+    assert LossChain.independent(1.0).mean_burst() == np.inf
+
+
+@settings(max_examples=30)
+@given(chain=chains, packets=st.integers(1, 8))
+def test_the_law_of_losses_less_bursts_equals_that_of_all_outcomes(chain, packets):
+    mean = chain.mean_burst()
+    if not np.isfinite(mean) or mean > 5.0:
+        return
+    exact = np.zeros(len(SLOPES))
+    for outcome in itertools.product((False, True), repeat=packets):
+        state = np.eye(len(chain.loss))[0]
+        for lost in outcome:
+            state = (state * (chain.loss if lost else 1.0 - chain.loss)) @ chain.transition
+        bursts = sum(lost and not before for lost, before in zip(outcome, (False, *outcome), strict=False))
+        exact += np.exp(SLOPES * (sum(outcome) - mean * bursts)) * state.sum()
+    np.testing.assert_allclose(chain.burst_log_mgf(np.array([packets]))[0], np.log(exact), rtol=1e-6, atol=1e-8)

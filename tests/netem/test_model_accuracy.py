@@ -198,7 +198,8 @@ def test_jitter_has_the_stated_shape_with_and_without_memory(name, rho):
     assert found.pvalue > 1e-6
     if not rho:
         assert found.statistic < 0.003
-    assert abs(delays_s.mean() - jitter.mean_delay_s()) < MOST_Z * jitter.delay_spread_s() / math.sqrt(DRAWS)
+    law = jitter.delay_law()
+    assert abs(delays_s.mean() - jitter.mean_delay_s()) < MOST_Z * law.sd_s * math.sqrt(law.memory / DRAWS)
     if name != "uniform":
         assert jitter.delay_sd_s() == pytest.approx(0.01)
     # The copula's correlation shows, a little weaker where the law is not normal.
@@ -219,7 +220,7 @@ def test_honest_laws_have_the_moments_they_state(name):
 def test_a_clamped_normal_has_its_closed_form():
     jitter = Delay(0.01, 0.02, "normal")
     expected = 0.01 * stats.norm.cdf(0.5) + 0.02 * stats.norm.pdf(0.5)
-    assert jitter.mean_delay_s() == pytest.approx(expected)
+    assert jitter.mean_delay_s() == pytest.approx(expected, rel=1e-5)  # as exact as a table of quantiles is
     assert abs(draw(jitter).delay_ns.mean() / 1e9 - expected) < MOST_Z * 0.02 / math.sqrt(DRAWS)
 
 

@@ -156,6 +156,7 @@ def test_the_map_tells_cuts_losses_and_who_is_down(network):
         during = read(drawing)
     assert during["up"] == [1, 1, 0]
     assert during["paused"] == [0, 0, 0]
+    assert during["elsewhere"] == 0
     assert during["cut"] == [0.5, 1.0, 0.5]
     assert during["loss"] == [0.3, 0.3, 0.3]
     assert sorted(during["pairs"]) == [[0, 1, 0, 1, 0.3], [1, 2, 0, 1, 0.3]]
@@ -194,7 +195,7 @@ def test_busy_pairs_are_told_with_what_arrived_since_the_last_reading(network):
     there, back = network.hosts["tracker"].routes, network.hosts["node-0"].routes
     for route, count in ((there[network.hosts["node-0"]], 3), (back[network.hosts["tracker"]], 2)):
         for number in range(count):
-            network.fates.received(route.link_id, number, 1000)
+            network.fates.received(route.link_id, number, 0, 1000)
     told = read(drawing)
     assert told["pairs"] == [[0, 1, 5, 0, 0.1]]
     assert told["busy"] == [2, 3, 0]
@@ -228,7 +229,7 @@ class StillView:
     """A run of which nothing changes."""
 
     def facts(self):
-        return {"scenario": "still", "sample_s": 1.0}
+        return {"scenario": "still"}
 
     def told(self, *, after):
         return {"after": after}

@@ -223,6 +223,7 @@ class Crowded:
             "names": names,
             "up": [1] * (NODES + 1),
             "paused": [0] * (NODES + 1),
+            "elsewhere": 0,
             "busy": busy,
             "cut": cut,
             "loss": cut,
