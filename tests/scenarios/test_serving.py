@@ -14,7 +14,8 @@ from starlette.applications import Starlette
 from netem.errors import ConfigError
 from netem.metric import Family, Label, gauge
 from scenarios.exposition import Exposition
-from scenarios.serving import ANSWER_BYTES, Large, address_of, in_turns, listening, metrics_route, serve_routes
+from scenarios.serving import ANSWER_BYTES, Large, address_of, listening, metrics_route, serve_routes
+from scenarios.turns import in_turns
 
 BIG = 20_000
 
