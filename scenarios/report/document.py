@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from scenarios.report.books import Books
 
 
+MOST_FAULTS = 60  # told one by one
+MANY = 3  # numbers take two columns
 MOST_IN_TILE = 6  # numbers; of more only those that are not 0
 
 
@@ -125,11 +127,22 @@ def _plots(found: Findings) -> str:
         '<p class="note">The panels of the dashboards, over the whole run. Solid lines are measured, dashed ones theory or '
         "configuration; dotted vertical marks are faults.</p>"
     )
-    return legend + "".join(
-        f"<h3>{TITLES[name]}</h3>{_numbers(drawings)}{_figures(drawings, found.marks)}"
-        for name, drawings in found.drawings.items()
-        if drawings
+    return (
+        legend
+        + _faults(found.marks)
+        + "".join(
+            f"<h3>{TITLES[name]}</h3>{_numbers(drawings)}{_figures(drawings, found.marks)}"
+            for name, drawings in found.drawings.items()
+            if drawings
+        )
     )
+
+
+def _faults(marks: Sequence[Mark]) -> str:
+    """Tell the faults in their order: where they are many, the charts have no room for their names."""
+    told = ", ".join(f"{mark.at_s:.1f} s {escape(mark.kind.replace('_', ' '))}" for mark in marks[:MOST_FAULTS])
+    more = f" and {len(marks) - MOST_FAULTS:,} more" if len(marks) > MOST_FAULTS else ""
+    return f'<p class="note">Faults: {told}{more}.</p>' if marks else ""
 
 
 def _numbers(drawings: Sequence[Drawing]) -> str:
@@ -151,7 +164,8 @@ def _tile(drawing: Drawing) -> str:
         name = f" <span>{escape(line.legend.replace('_', ' '))}</span>" if len(drawing.lines) > 1 else ""
         values.append(f"<dd{' class=bad' if bad else ''}><b>{escape(shown(line.last, panel.unit))}</b>{name}</dd>")
     told = "".join(values) or f"<dd>{escape(drawing.trouble or 'no data')}</dd>"
-    return f'<dl title="{escape(panel.description, quote=True)}"><dt>{escape(panel.title)}</dt>{told}</dl>'
+    many = ' class="many"' if len(values) > MANY else ""
+    return f'<dl{many} title="{escape(panel.description, quote=True)}"><dt>{escape(panel.title)}</dt>{told}</dl>'
 
 
 def _figures(drawings: Sequence[Drawing], marks: Sequence[Mark]) -> str:
