@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scenarios.report.books import Books
 
 
+MOST_REASONS = 3  # of a void run at its top; all are in the certificate
 MOST_FAULTS = 60  # told one by one
 MANY = 3  # numbers take two columns
 MOST_IN_TILE = 6  # numbers; of more only those that are not 0
@@ -76,7 +77,8 @@ def _head(found: Findings) -> str:
     source = next((text.removeprefix("Source:").strip() for text in more if text.startswith("Source:")), "")
     clock = "simulated time" if record["time"] == "virtual" else "real time, real sockets"
     nodes = digits(record["params"].get("nodes"))
-    notes = "".join(f'<p class="warning">{escape(note)}.</p>' for note in found.notes)
+    void = [f"Void, because {reason}" for reason in reasons_of(found.result)[:MOST_REASONS]]
+    notes = "".join(f'<p class="warning">{escape(note)}.</p>' for note in (*void, *found.notes))
     return (
         f'<header><p class="brand">swarmbed · report of a run of <strong>{escape(str(record["scenario"]))}</strong></p>'
         f"<h1>{escape(first) or escape(str(record['scenario']))}</h1>{question}"
