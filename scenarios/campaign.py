@@ -12,14 +12,13 @@ from typing import Any
 
 from scenarios.catalogue import Scenario
 from scenarios.content import user_content
-from scenarios.fitting import Fit, fit, host_calibration
+from scenarios.fitting import Fit, check_procs, fit, host_calibration
 from scenarios.grid import cells
 from scenarios.jobs import Job, Outcome, at_once, run_jobs
 from scenarios.options import Options
 from scenarios.parameters import fill
 from scenarios.result import EXIT_INTERRUPTED
 from scenarios.run_directory import new_run_directory
-from scenarios.runner import check_procs
 from scenarios.summaries import worst
 from scenarios.tally import Tally
 from scenarios.topology_file import read_topology

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from netem.errors import ConfigError
 from scenarios.calibration import quick_calibration, saved_calibration
 from scenarios.capacity import (
     LEAST_DEMAND,
@@ -18,6 +19,8 @@ from scenarios.capacity import (
 )
 from scenarios.options import Options
 from scenarios.parameters import Params
+
+MOST_PROCS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,3 +79,20 @@ def fit(params: Params, options: Options, *, given: Container[str], calibration:
             note = f"demand {demand / 1e6:.2g} MB/s: {why} (of {wanted / 1e6:.3g} MB/s); --set {key}=... overrides"
     warning = capacity_warning(params, calibration, processes=procs) or ""
     return Fit(options=dataclasses.replace(options, procs=procs), values=values, note=note, warning=warning)
+
+
+def check_procs(options: Options, params: Params) -> None:
+    """Refuse more processes than make sense.
+
+    Raises:
+        ConfigError: there are more of them than nodes or than `MOST_PROCS`, or any beside the one in virtual time or where
+            the scenario needs its nodes in its own.
+    """
+    if options.procs is None:
+        return
+    if not 1 <= options.procs <= min(params.nodes, MOST_PROCS):
+        raise ConfigError("--procs", options.procs, f"a whole number from 1 to {min(params.nodes, MOST_PROCS)}")
+    if options.procs > 1 and options.time == "virtual":
+        raise ConfigError("--procs", options.procs, "1 with --time virtual: simulated time is one process's")
+    if options.procs > 1 and params.one_process:
+        raise ConfigError("--procs", options.procs, "1: this scenario looks into its nodes")

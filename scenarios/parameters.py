@@ -129,9 +129,9 @@ def _link_of(line: str) -> LinkConfig:
 
 def check_link(field: str, link: LinkConfig, *, shown: str) -> None:
     """Refuse a link outside the ranges of the link keys: raise ConfigError for the field, showing what was given."""
-    kept = math.prod(1 - impairment.loss_rate() for impairment in link.impairments)
+    kept = math.prod(1 - impairment.loss_rate() for impairment in link.impairments) * (1 - link.corrupt_rate())
     if 1 - kept > LARGEST_LOSS:
-        raise ConfigError(f"{field} loss", shown, f"a loss of 0% to {LARGEST_LOSS:.0%}")
+        raise ConfigError(f"{field} loss", shown, f"a loss (damage included) of 0% to {LARGEST_LOSS:.0%}")
     if link.mean_delay_s() > LONGEST_DELAY_S:
         raise ConfigError(f"{field} delay", shown, f"a delay of 0 to {LONGEST_DELAY_S:g} s")
     if link.rate_bytes_per_s < LOWEST_RATE_BYTES_PER_S:
@@ -182,8 +182,8 @@ def _read(key: str, value: object, kind: Any) -> Any:
 
 
 def allowed(kind: Any) -> str:
-    """Describe the values that a parameter's type allows, for people."""
-    info = shape.type_info(kind)
+    """Describe the values that a parameter's type (or msgspec's description of it) allows, for people."""
+    info = kind if isinstance(kind, shape.Type) else shape.type_info(kind)
     while isinstance(info, shape.Metadata):
         info = info.type
     if isinstance(info, shape.LiteralType):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Self
 
 import trio
 
@@ -17,6 +18,7 @@ from tracker.events import BoardPosted
 
 LIVE_S = 0.5
 LINE_S = 5.0
+PATIENCE_S = 2.0  # what takes less is not told of
 
 
 class Progress:
@@ -75,3 +77,40 @@ class Progress:
         )
         sys.stderr.write(f"\r\033[K{text}" if self._live else f"{text}\n")
         sys.stderr.flush()
+
+
+class Reading:
+    """Tell how far a long reading is, from two seconds on; on leaving, the live line ends.
+
+    Args:
+        what: is counted.
+        quiet: tell nothing of it.
+    """
+
+    def __init__(self, what: str, *, quiet: bool = False) -> None:
+        self._what = what
+        self._quiet = quiet
+        self._live = sys.stderr.isatty()
+        self._told_s = time.monotonic() + PATIENCE_S - LIVE_S
+        self._told = False
+
+    def turn(self, count: int) -> None:
+        """Take how many there are so far."""
+        now_s = time.monotonic()
+        if not self._quiet and now_s - self._told_s >= (LIVE_S if self._live or not self._told else LINE_S):
+            self._told_s, self._told = now_s, True
+            text = f"{count:,} {self._what}"
+            sys.stderr.write(f"\r\033[K{text}" if self._live else f"{text}\n")
+            sys.stderr.flush()
+
+    def say(self, text: str) -> None:
+        """Tell something at once, even when quiet."""
+        sys.stderr.write(f"{text}\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live and self._told:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()

@@ -23,10 +23,11 @@ from netem.link_report import TABLE, LinkReport
 from scenarios.catalogue import Scenario
 from scenarios.content import Shared
 from scenarios.options import Options
-from scenarios.parameters import Params
+from scenarios.parameters import Params, describe
 from scenarios.scenario_file import code_files
 from scenarios.trace_file import TraceError
 
+SCHEMA = 1  # of run.json and the files beside it; raised when a reader of today could not read them
 _VERSIONS = ("swarmbed", "trio", "numpy", "scipy", "msgspec", "msgpack", "pynacl")
 
 
@@ -92,11 +93,13 @@ def write_run_json(
     files = [{"name": file.name, "size_bytes": file.size_bytes} for file in content]
     source = str(options.content) if options.content else "the interpreter's standard library"
     record = {
+        "schema": SCHEMA,
         "scenario": scenario.name,
         "seed": options.seed,
         "time": options.time,
         "params": msgspec.to_builtins(params),
         "content": {"source": source, "bytes": sum(file.size_bytes for file in content), "files": files},
+        "about": {"question": scenario.question, "params": describe(scenario.params)},
         "own_code": code_files(scenario.file, params),
         "versions": {"python": platform.python_version(), **versions},
         "platform": platform.platform(),

@@ -31,7 +31,7 @@ from scenarios.catalogue import Scenario
 from scenarios.content import Shared, standard_library, user_content
 from scenarios.control import part_of
 from scenarios.control_socket import serve_controls
-from scenarios.fitting import fit
+from scenarios.fitting import check_procs, fit
 from scenarios.fleet import Fleet
 from scenarios.foreign import play_guarded
 from scenarios.hosts import TRACKER
@@ -39,7 +39,9 @@ from scenarios.judging import Judge
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
-from scenarios.progress import Progress
+from scenarios.progress import Progress, Reading
+from scenarios.recording import Recorder
+from scenarios.report.making import write_report
 from scenarios.result import Result
 from scenarios.run_directory import new_run_directory, write_json, write_links, write_run_json
 from scenarios.scenario_file import own_code_files
@@ -52,7 +54,6 @@ from tracker.events import NodeJoined
 if TYPE_CHECKING:
     from scenarios.watch import Watch
 
-MOST_PROCS = 64
 CAPTURE = "capture.pcapng"
 FATES = "fates.msgpack"
 HOLD_NS = S // 2  # how long events wait for earlier ones from other processes
@@ -107,24 +108,17 @@ def run_scenario(
         result = run.judge()
         write_links(directory, result.certificate.report)
         write_json(directory / "result.json", result.to_dict())
+        _report(directory, quiet=options.quiet)
     return result
 
 
-def check_procs(options: Options, params: Params) -> None:
-    """Refuse more processes than make sense.
-
-    Raises:
-        ConfigError: there are more of them than nodes or than `MOST_PROCS`, or any beside the one in virtual time or where
-            the scenario needs its nodes in its own.
-    """
-    if options.procs is None:
-        return
-    if not 1 <= options.procs <= min(params.nodes, MOST_PROCS):
-        raise ConfigError("--procs", options.procs, f"a whole number from 1 to {min(params.nodes, MOST_PROCS)}")
-    if options.procs > 1 and options.time == "virtual":
-        raise ConfigError("--procs", options.procs, "1 with --time virtual: simulated time is one process's")
-    if options.procs > 1 and params.one_process:
-        raise ConfigError("--procs", options.procs, "1: this scenario looks into its nodes")
+def _report(directory: Path, *, quiet: bool) -> None:
+    """Write the report; a disk that fails now takes nothing away from the run."""
+    with Reading("events read for the report", quiet=quiet) as reading:
+        try:
+            write_report(directory, turn=reading.turn)
+        except ConfigError as fault:
+            reading.say(f"no report: {fault}")
 
 
 class _Run:
@@ -182,6 +176,11 @@ class _Run:
         )
         self._progress = Progress(clock, duration_s=params.duration_s, quiet=options.quiet)
         self._events.subscribe(self._progress.fold)
+        info = {"run": directory.name, "scenario": scenario.name, "seed": str(options.seed), "time": options.time}
+        self._recorder = Recorder(
+            directory, clock, network=self._network, events=self._events, info=info, say=self._progress.say
+        )
+        self._events.subscribe(self._recorder.fold)
         self._watch = watch
         if watch is not None:
             watch.begin(scenario, params, options=options, directory=directory, clock=clock)
@@ -202,6 +201,7 @@ class _Run:
                 await self._trace_it()
         finally:
             self._fates.finish(self._network.routes)
+            self._recorder.finish()
         if self._fleet is not None:
             self._merge_parts()
         self._progress.close()
@@ -216,6 +216,8 @@ class _Run:
                 if self._fleet is not None:
                     await ground.start(self._fleet.run)
                     ground.start_soon(self._release_events)
+                if not self._clock.virtual:
+                    ground.start_soon(self._recorder.run)
                 if self._watch is not None:
                     if self._clock.virtual:
                         self._watch.follow(self._judge)
@@ -303,6 +305,7 @@ class _Run:
                 launch=services.start,
                 fleet=self._fleet,
             )
+            self._recorder.attach(bed)
             wires.start_soon(self._watch_for_interrupt, bed)
             if not self._clock.virtual:
                 services.start_soon(self._take_controls, bed)

@@ -6,6 +6,7 @@ Source: DESIGN section 6 (`--serve`).
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -22,10 +23,10 @@ from starlette.types import Receive, Scope, Send
 
 from netem.errors import ConfigError
 from scenarios.exposition import CONTENT_TYPE, Exposition
+from scenarios.turns import TURN_S
 
 HOST = "127.0.0.1"
 ANSWER_BYTES = 64 * 1024  # sent at once: each piece costs the server a fraction of a millisecond
-TURN_S = 0.001  # after which others have their turn
 
 
 @contextlib.contextmanager
@@ -60,13 +61,14 @@ async def serve_routes(listener: socket.socket, routes: Sequence[BaseRoute]) -> 
     await serve(app, config, mode="asgi")
 
 
-async def in_turns(steps: Iterator[None]) -> None:
-    """Take steps, and let others have their turn between them."""
-    resumed_s = time.perf_counter()
-    for _ in steps:
-        if time.perf_counter() - resumed_s >= TURN_S:
-            await trio.lowlevel.checkpoint()
-            resumed_s = time.perf_counter()
+async def serve_until_interrupted(listener: socket.socket, routes: Sequence[BaseRoute]) -> None:
+    """Serve until Ctrl-C (or SIGTERM)."""
+    # A KeyboardInterrupt would be raised anywhere, amid the server's own work too.
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_routes, listener, routes)
+            await anext(signals)
+            nursery.cancel_scope.cancel()
 
 
 def metrics_route(exposition: Exposition) -> Route:

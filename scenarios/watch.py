@@ -8,8 +8,8 @@ Source: DESIGN sections 5 and 6.
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
-import signal
 import socket
 from pathlib import Path
 
@@ -36,10 +36,12 @@ from scenarios.process import short_thread_turns
 from scenarios.query_api import query_routes
 from scenarios.result import Result
 from scenarios.sampling import Sampler
-from scenarios.serving import HOST, address_of, in_turns, metrics_route, serve_routes
+from scenarios.serving import HOST, address_of, metrics_route, serve_routes, serve_until_interrupted
 from scenarios.testbed import Bed
+from scenarios.turns import in_turns
 
-SAMPLE_S = 1.0
+SAMPLE_S = 1.0  # between two samples of a real run,
+SAMPLE_SHARE = 0.05  # longer where they would take more than this share of the CPU: thousands of links have to be read
 MOST_SAMPLES = 3_600  # of a simulated run, which may last for days
 JUDGE_S = 2.0  # between two judgements of the claims,
 JUDGE_SHARE = 0.005  # which may take this share of the CPU: far less than would show in the 99th percentile of the lag
@@ -130,28 +132,18 @@ class Watch:
         self._controls = self._judge_of = None
         self._show(Judgement(result.claims))
         self.view.finish(result)
-        for _ in self.view.steps():
-            pass
         self.sampler.sample(self._clock.now_ns())
 
     def serve_end(self) -> None:
         """Serve what there was at the end of the run: until Ctrl-C, or until an open page has seen the verdict."""
         if self._hold:
-            trio.run(self._serve_until_interrupted)
+            trio.run(serve_until_interrupted, self._listener, self._routes())
         elif self.view.asked_ns and self._clock.now_ns() - self.view.asked_ns < RECENT_S * S:
             trio.run(self._say_farewell)
 
     async def _say_farewell(self) -> None:
         with trio.move_on_after(FAREWELL_S):
             await serve_routes(self._listener, self._routes())
-
-    async def _serve_until_interrupted(self) -> None:
-        # A KeyboardInterrupt would be raised anywhere, amid the server's own work too.
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(serve_routes, self._listener, self._routes())
-                await anext(signals)
-                nursery.cancel_scope.cancel()
 
     def _routes(self) -> list[BaseRoute]:
         act = None if self._controls is None else self._controls.act
@@ -167,10 +159,11 @@ class Watch:
 
     async def _sample(self) -> None:
         while True:
-            due_s = trio.current_time() + SAMPLE_S
-            await in_turns(self.sampler.steps(self._clock.now_ns()))
-            await in_turns(self.view.steps())
-            await trio.sleep_until(max(due_s, trio.current_time()))
+            began_s = trio.current_time()
+            cpu_s = await in_turns(self.sampler.steps(self._clock.now_ns()))
+            cpu_s += await in_turns(self.view.steps())
+            self.view.sample_s = max(SAMPLE_S, math.ceil(cpu_s / SAMPLE_SHARE))
+            await trio.sleep_until(max(began_s + self.view.sample_s, trio.current_time()))
 
     async def _judge(self, judge: Judge) -> None:
         cpu_s = 0.0

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from scenarios.calibration import save_calibration
@@ -46,6 +47,10 @@ FIELDS = (
     "_ws.expert.message",
 )
 Disk = Callable[[int], contextlib.AbstractContextManager[Path]]
+
+# How long an example takes says how busy the host is.
+hypothesis.settings.register_profile("any host", deadline=None)
+hypothesis.settings.load_profile("any host")
 
 
 @pytest.fixture(scope="session", autouse=True)

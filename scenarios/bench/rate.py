@@ -8,7 +8,7 @@ gets, and no socket. Low ones cross real sockets on the real clock, all at once,
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import trio
 
@@ -93,7 +93,13 @@ def link_mbit(mbit: int, effort: Effort) -> float:
     verdict = link.verdict
     arrivals_ns = [verdict(now_ns, MAX_DATAGRAM_BYTES) for now_ns in _times_ns(mbit, effort)]
     kept_ns = [arrival_ns for arrival_ns in arrivals_ns if arrival_ns > 0]
-    return (len(kept_ns) - 1) * MAX_DATAGRAM_BYTES * 8e3 / (kept_ns[-1] - kept_ns[0])
+    return _rate_of(kept_ns)
+
+
+def _rate_of(arrivals_ns: Sequence[int]) -> float:
+    """Return the rate (Mbit/s) of datagrams that arrived at these times; 0 if they all came at once, as on a host that stood still."""
+    span_ns = arrivals_ns[-1] - arrivals_ns[0]
+    return (len(arrivals_ns) - 1) * MAX_DATAGRAM_BYTES * 8e3 / span_ns if span_ns else 0.0
 
 
 def _times_ns(mbit: int, effort: Effort) -> Iterator[int]:
@@ -123,7 +129,7 @@ async def _socket_mbit(effort: Effort) -> dict[int, float]:
                 senders.start_soon(_offer, send, _gap_s(mbit), _duration_s(mbit, effort))
         await trio.sleep(1.0)  # what still waits for the rate
         nursery.cancel_scope.cancel()
-    return {mbit: (len(ns) - 1) * MAX_DATAGRAM_BYTES * 8e3 / (ns[-1] - ns[0]) for mbit, ns in arrivals_ns.items()}
+    return {mbit: _rate_of(ns) for mbit, ns in arrivals_ns.items()}
 
 
 async def _offer(send: functools.partial[None], gap_s: float, duration_s: float) -> None:

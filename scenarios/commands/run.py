@@ -67,9 +67,9 @@ def play(chosen: Scenario, given: dict[str, Any], *, seed: int) -> int:
 
 
 def _play(chosen: Scenario, given: dict[str, Any], *, seed: int, watch: Watch | None) -> int:
-    from scenarios.fitting import fit
+    from scenarios.fitting import check_procs, fit
     from scenarios.parameters import fill
-    from scenarios.runner import check_procs, run_scenario
+    from scenarios.runner import run_scenario
     from scenarios.tables import result_lines
 
     options, values = options_of(given, seed=seed), values_of(given)

@@ -35,11 +35,11 @@ class View(Protocol):
     """What the page asks of a run, be it going on or long over."""
 
     def facts(self) -> Told:
-        """Return what never changes: scenario, question, seed, time, run, params, link, started_s (Unix), duration_s, sample_s."""
+        """Return what never changes: scenario, question, seed, time, run, params, link, started_s (Unix), duration_s."""
         ...
 
     def told(self, *, after: int) -> Told:
-        """Return the state: phase, at_s, light, reasons, claims, note, invariants, digest, ended, and events after that number."""
+        """Return the state: phase, at_s, light, reasons, claims, note, invariants, digest, status, ended, sample_s, and events after that number."""
         ...
 
     def drawn(self) -> Told:
@@ -54,9 +54,10 @@ class LiveView:
         scenario, params, options: what is played.
         run: the run directory's name.
         timeliness: the metrics of the host.
-        sample_s: time between two samples.
+        sample_s: time between two samples at first.
 
     Attributes:
+        sample_s: time between two samples, as it is now.
         asked_ns: when a page asked last, on the run's clock; 0 before the first.
     """
 
@@ -83,7 +84,6 @@ class LiveView:
             "params": msgspec.to_builtins(params),
             "started_s": self._started_ns / S,
             "duration_s": params.duration_s,
-            "sample_s": sample_s,
             "link": describe(params.link()),
         }
         self._duration_s = params.duration_s
@@ -94,6 +94,7 @@ class LiveView:
         self._reasons: Sequence[str] = ()
         self._note = "not judged yet"
         self._result: Result | None = None
+        self.sample_s = sample_s
         self.asked_ns = 0
 
     def fold(self, time_ns: int, event: Event) -> None:
@@ -125,7 +126,8 @@ class LiveView:
         self._reasons, self._note = judgement.reasons, judgement.note
 
     def finish(self, result: Result) -> None:
-        """Take the verdict: nothing changes any more."""
+        """Take the verdict: nothing changes any more, and the map stays as it was when there was still traffic."""
+        self._ticker.turn()
         self._result = result
         self._claims = [claim.to_dict() for claim in result.claims]
         self._reasons, self._note = result.certificate.reasons, ""
@@ -151,6 +153,7 @@ class LiveView:
             "digest": None if result is None else result.digest,
             "status": None if result is None else result.status,
             "ended": result is not None,
+            "sample_s": self.sample_s,
             "events": self._ticker.since(after),
         }
 

@@ -27,6 +27,7 @@ def test_the_benches_are_there():
         "bank",
         "decide",
         "heartbeat",
+        "market",
         "metrics",
         "nodes",
         "path",

@@ -10,10 +10,9 @@ from node.events import PieceAccepted, ServerBanned
 from node.roles.byzantine import byzantine_names
 from node.tabs import MOST_OWED_BYTES
 from scenarios.claims import Record, Trace
-from scenarios.fitting import fit
+from scenarios.fitting import check_procs, fit
 from scenarios.hostile_claims import GOODPUT_NAME, UNPAID_NAME, _bounds, _role_claim, goodput_claim
 from scenarios.options import Options
-from scenarios.runner import check_procs
 from scenarios.scripts.hostile import Params
 from tracker.events import DownloadSettled, FeeHeld, FilePublished, FramesDropped
 from tracker.messages import PIECE_BYTES

@@ -266,7 +266,7 @@ class StillView:
     """A run of which nothing changes."""
 
     def facts(self):
-        return {"scenario": "still", "sample_s": 1.0}
+        return {"scenario": "still"}
 
     def told(self, *, after):
         return {"after": after}

@@ -67,8 +67,10 @@ def test_the_stores_are_removed_once_their_files_were_judged(finished):
         "events.msgpack",
         "fates.msgpack",
         "ledger.sqlite",
+        "report.html",
         "result.json",
         "run.json",
+        "samples.msgpack",
     ]
 
 

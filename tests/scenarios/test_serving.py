@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 import trio
@@ -13,7 +14,7 @@ from starlette.applications import Starlette
 from netem.errors import ConfigError
 from netem.metric import Family, Label, gauge
 from scenarios.exposition import Exposition
-from scenarios.serving import ANSWER_BYTES, Large, address_of, listening, metrics_route, serve_routes
+from scenarios.serving import ANSWER_BYTES, Large, address_of, in_turns, listening, metrics_route, serve_routes
 
 BIG = 20_000
 
@@ -183,3 +184,31 @@ def test_without_serve_nothing_listens_and_nothing_of_the_web_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
+
+
+async def test_steps_are_taken_in_turns_with_others_and_their_cpu_time_alone_is_told():
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+            work(0.005)
+
+    def work(cpu_s):
+        until_s = time.thread_time() + cpu_s
+        while time.thread_time() < until_s:
+            pass
+
+    def steps():
+        for _ in range(10):
+            work(0.002)
+            yield
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        cpu_s = await in_turns(steps())
+        nursery.cancel_scope.cancel()
+    assert turns >= 8
+    assert 0.02 <= cpu_s < 0.02 + 0.005 * turns

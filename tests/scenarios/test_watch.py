@@ -232,6 +232,7 @@ def test_a_real_run_that_is_held_stays_until_interrupted(real):
     assert process.returncode in {0, 1, 3}
 
 
+@pytest.mark.slow
 def test_a_run_that_nobody_looks_at_ends_at_once(real):
     with real("--duration=1") as (process, address, _):
         process.communicate(timeout=GIVE_UP_S)

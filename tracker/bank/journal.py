@@ -53,11 +53,16 @@ class BrokenChain(LedgerError):
 class Journal:
     """The database, open for appending by one writer.
 
+    Args:
+        path: the file; it is made if there is none.
+        survives_power_loss: a commit waits for the disk. Without, it survives the end of the process, by any signal, but the
+            last ones may be lost with the machine's power.
+
     Raises:
         LedgerError: the file cannot be opened or written, or is no ledger; nothing was changed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, survives_power_loss: bool = True) -> None:
         self._path = path
         self._count = 0
         try:
@@ -65,7 +70,7 @@ class Journal:
         except sqlite3.Error as error:
             raise LedgerError(f"{path}: {error}") from error
         try:
-            _prepare(self._db, path)
+            _prepare(self._db, path, synchronous="FULL" if survives_power_loss else "NORMAL")
         except sqlite3.Error as error:
             self._db.close()
             raise LedgerError(f"{path}: {error}") from error
@@ -156,13 +161,13 @@ def post_checked(ledger: Ledger, entry: Entry) -> None:
     ledger.post(entry)
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, *, synchronous: str) -> None:
     """Make the tables of a new file or check those of an old one, and set the durability."""
     is_new = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not is_new and not _is_ours(db):
         raise LedgerError(f"{path}: not a ledger of this version")
     db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
+    db.execute(f"PRAGMA synchronous = {synchronous}")
     if is_new:
         db.executescript(f"{_SCHEMA}{_STAMP}COMMIT;")
     # Find out now, not at the first transaction, whether the file can be written.

@@ -2,9 +2,17 @@
 
 const PATIENCE_MS = 8000;
 
+// Nobody answered, or not in full: the run has ended, or its host is very busy.
+export class Unanswered extends Error {}
+
 async function answered(path, options) {
-  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
-  const told = await answer.json();
+  let answer, told;
+  try {
+    answer = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
+    told = await answer.json();
+  } catch (fault) {
+    throw new Unanswered("The run does not answer.", { cause: fault });
+  }
   if (!answer.ok) throw new Error(told.error);
   return told;
 }

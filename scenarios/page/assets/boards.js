@@ -1,6 +1,6 @@
 // The dashboards that `python -m grafana` makes, drawn here: tabs, variables, and those panels that are in sight.
 
-import { labelValues } from "./api.js";
+import { labelValues, Unanswered } from "./api.js";
 import { clear, renderers } from "./panels.js";
 import { Samples, timesOf } from "./samples.js";
 
@@ -58,10 +58,10 @@ export class Boards {
   }
 
   // Show what there is now; while that is under way already, once more after it.
-  async refresh(bounds = this.bounds) {
-    this.bounds = bounds;
+  async refresh(state = this.state) {
+    this.state = state;
     this.wanted = true;
-    if (this.busy || !bounds || bounds[1] < bounds[0]) return;
+    if (this.busy || !state || state.bounds_ms[1] < state.bounds_ms[0]) return;
     this.busy = true;
     try {
       while (this.wanted) {
@@ -69,14 +69,14 @@ export class Boards {
         await this.#refresh();
       }
     } catch (fault) {
-      this.trouble = fault; // whoever asks for the state tells of a server that does not answer
+      if (!(fault instanceof Unanswered)) console.error(fault); // else whoever asks for the state tells of it
     } finally {
       this.busy = false;
     }
   }
 
   async #refresh() {
-    const times = timesOf(this.bounds, this.#windowS, this.facts.sample_s);
+    const times = timesOf(this.state.bounds_ms, this.#windowS, this.state.sample_s, this.state.ended);
     await this.#lookUp();
     const board = this.board;
     const panels = this.#panels.filter(({ seen }) => seen);
@@ -124,7 +124,7 @@ export class Boards {
   // -- variables ------------------------------------------------------------------------------------------------------
 
   #concrete(expr, times) {
-    const sample = this.facts.sample_s;
+    const sample = this.state.sample_s;
     const rate = Math.ceil(Math.max(times.step / 1000 + sample, 4 * sample));
     let range = 60; // grows by doubling, so that past values stay
     while (range * 1000 < times.end - times.start) range *= 2;

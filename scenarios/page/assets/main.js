@@ -1,6 +1,6 @@
 // The page of one run: asks for its state every second and shows it, until the run has ended.
 
-import { get } from "./api.js";
+import { get, Unanswered } from "./api.js";
 import { Boards } from "./boards.js";
 import { drawClaims } from "./claims.js";
 import { Controls } from "./controls.js";
@@ -10,6 +10,7 @@ const TURN_MS = 1000;
 const PANEL_TURNS = 2; // panels are drawn every other turn: the run pays for their queries
 const HURRY_TURNS = 6; // every turn after a person did something
 const PATIENCE = 6; // failures after which nobody is asked any more
+const A_DAY_S = 86400;
 const MOST_EVENTS = 120;
 const MOST_REASONS = 2;
 const LIGHTS = { waiting: "fidelity: not judged yet", green: "fidelity: valid", amber: "fidelity: near its limits", void: "fidelity: VOID" };
@@ -27,7 +28,7 @@ class Page {
     document.title = `${facts.scenario} · swarmbed`;
     $("scenario").textContent = facts.scenario;
     $("question").textContent = facts.question;
-    const time = facts.time === "virtual" ? "simulated time" : "real time, real sockets";
+    const time = facts.time === "virtual" ? "simulated time" : "real sockets";
     $("facts").textContent = `${facts.params.nodes} nodes · ${facts.link} · seed ${facts.seed} · ${time}`;
     $("facts").title = facts.run;
     this.map = new NetworkMap($("map"), (names) => this.controls.chosen(names));
@@ -54,7 +55,8 @@ class Page {
       const state = await get(`/page/state?after=${this.#lastEvent}`);
       this.#failures = 0;
       this.show(state);
-    } catch {
+    } catch (fault) {
+      if (!(fault instanceof Unanswered)) throw fault;
       this.#failures += 1;
       this.trouble(this.#failures < PATIENCE ? "The run does not answer; trying again." : "The run has ended: this is the last that it told.");
       if (this.#failures === PATIENCE) this.#close("The run has ended.");
@@ -75,7 +77,7 @@ class Page {
     $("links").textContent = nodes.links === undefined ? "" : `${nodes.names.length - 1} nodes, ${nodes.links} links in use`;
     this.#turns += 1;
     this.#hurry -= 1;
-    if (this.#turns % PANEL_TURNS === 0 || this.#hurry > 0 || state.ended) this.boards.refresh(state.bounds_ms);
+    if (this.#turns % PANEL_TURNS === 0 || this.#hurry > 0 || state.ended) this.boards.refresh(state);
     if (state.ended) {
       this.ended = true;
       this.#close("The run has ended: this is its final state.");
@@ -103,7 +105,8 @@ class Page {
     const { duration_s: durationS } = this.facts;
     const doneS = Math.min(showS ?? 0, durationS);
     $("bar").style.width = `${phase === "ended" ? 100 : (100 * doneS) / durationS}%`;
-    const texts = { preparing: `preparing, ${atS.toFixed(0)} s`, running: `running, ${doneS.toFixed(0)} of ${durationS} s`, settling: "settling", ended: "ended" };
+    const until = durationS < A_DAY_S ? ` of ${durationS}` : ""; // `swarmbed up` goes on until somebody ends it
+    const texts = { preparing: `preparing, ${atS.toFixed(0)} s`, running: `running, ${doneS.toFixed(0)}${until} s`, settling: "settling", ended: "ended" };
     $("phase").textContent = texts[phase];
   }
 

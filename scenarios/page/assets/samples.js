@@ -5,12 +5,13 @@ import { post } from "./api.js";
 const MOST_POINTS = 600;
 
 // The times to show: as many as fit, at a step that doubles when the window grows, so that it seldom changes.
-export function timesOf(bounds, windowS, sampleS) {
+// Of a run that has ended the last sample counts too: there the times go on to the first after it.
+export function timesOf(bounds, windowS, sampleS, ended) {
   const [first, last] = bounds;
   const length = Math.min(last - first, windowS * 1000);
   let step = Math.ceil(sampleS) * 1000;
   while (length / step > MOST_POINTS) step *= 2;
-  const end = Math.floor(last / step) * step;
+  const end = (ended ? Math.ceil(last / step) : Math.floor(last / step)) * step;
   return { start: Math.ceil((last - length) / step) * step, end, step };
 }
 

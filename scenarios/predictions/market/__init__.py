@@ -1,0 +1,1 @@
+"""The parimutuel file market of huberman-wu."""
