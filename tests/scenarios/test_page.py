@@ -178,7 +178,7 @@ def test_busy_pairs_are_told_with_what_arrived_since_the_last_reading(network):
     there, back = network.hosts["tracker"].routes, network.hosts["node-0"].routes
     for route, count in ((there[network.hosts["node-0"]], 3), (back[network.hosts["tracker"]], 2)):
         for number in range(count):
-            network.fates.received(route.link_id, number, 1000)
+            network.fates.received(route.link_id, number, 0, 1000)
     told = read(drawing)
     assert told["pairs"] == [[0, 1, 5, 0, 0.1]]
     assert told["busy"] == [2, 3, 0]
