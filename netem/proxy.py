@@ -20,7 +20,7 @@ import trio
 
 from netem.errors import ConfigError
 from netem.fates import Cause
-from netem.host import Host
+from netem.host import Host, flip_bit
 from netem.link import Link, LinkConfig
 from netem.memory import MemoryStreams, MemoryWire
 from netem.network import Network
@@ -107,11 +107,11 @@ class Proxy:
         return flow
 
     def _judge(self, link: Link, data: bytes, forward: Callable[[bytes], None]) -> None:
-        """Let a datagram, and its copy if it has one, go on when the link says so."""
+        """Let a datagram, and its copy if it has one, go on when the link says so, damaged where it says so."""
         arrival_ns = link.verdict(self._clock.now_ns(), len(data))
-        for due_ns in (arrival_ns, link.copy_at):
+        for due_ns, damage in ((arrival_ns, link.damage), (link.copy_at, link.copy_damage)):
             if due_ns > 0:
-                self._clock.call_at(due_ns, forward, data)
+                self._clock.call_at(due_ns, forward, flip_bit(data, damage))
 
     async def _accept(self, inside: Address, client: trio.SocketStream) -> None:
         """Take a client's connection through the path."""

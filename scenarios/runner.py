@@ -181,7 +181,8 @@ class _Run:
         )
         self._progress = Progress(clock, duration_s=params.duration_s, quiet=options.quiet)
         self._events.subscribe(self._progress.fold)
-        info = {"run": directory.name, "scenario": scenario.name, "seed": str(options.seed), "time": options.time}
+        name = directory.name.encode(errors="backslashreplace").decode()  # labels are text, and a path may be none
+        info = {"run": name, "scenario": scenario.name, "seed": str(options.seed), "time": options.time}
         self._recorder = Recorder(
             directory, clock, network=self._network, events=self._events, info=info, say=self._progress.say
         )

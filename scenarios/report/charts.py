@@ -25,6 +25,7 @@ BROAD_WIDTH, BROAD_HEIGHT = 1_080, 280
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 14, 22
 _THEORY = 'stroke-dasharray="7 5"'
 COLUMNS = 24  # of a dashboard's grid: a panel of all of them is drawn across the page
+MOST_MARKS = 200
 _NARROW = 12  # of marks nearer than this many units only the first has a name
 
 
@@ -47,10 +48,11 @@ def coloured(lines: Sequence[Line]) -> list[str]:
 def chart(drawing: Drawing, marks: Sequence[Mark]) -> str:
     """Return a panel's lines as an SVG figure with its axes; its caption and legend are the caller's."""
     scale = _Scale(drawing)
-    parts = [_grid(scale), *_marks(scale, marks)]
+    parts = [_grid(scale)]
     for line, colour in zip(drawing.lines, coloured(drawing.lines), strict=True):
         dashed = _THEORY if line.theory else ""
         parts.append(f'<g stroke="{colour}" fill="{colour}" {dashed}>{_path(scale, line)}</g>')
+    parts += _marks(scale, marks)
     told = "; ".join(
         f"{line.legend}: {shown(line.last, drawing.panel.unit)}" for line in drawing.lines[:MOST_IN_LEGEND]
     )
@@ -102,16 +104,16 @@ def _grid(scale: _Scale) -> str:
 
 def _marks(scale: _Scale, marks: Sequence[Mark]) -> list[str]:
     """Draw faults; of a bunch only the first is named."""
-    parts = []
+    lines, names = [], []
     named = -np.inf
-    for mark in marks:
+    for mark in marks[:MOST_MARKS]:
         x = scale.x(mark.at_s)
-        parts.append(f'<path class="fault" d="M{x:.1f} {TOP}V{scale.height - BOTTOM}"/>')
+        lines.append(f"M{x:.1f} {TOP}V{scale.height - BOTTOM}")
         if x - named > _NARROW:
             named = x
             turned = f'transform="rotate(90 {x + 3:.1f} {TOP + 2})"'
-            parts.append(f'<text class="fault" x="{x + 3:.1f}" y="{TOP + 2}" {turned}>{escape(mark.kind)}</text>')
-    return parts
+            names.append(f'<text class="fault" x="{x + 3:.1f}" y="{TOP + 2}" {turned}>{escape(mark.kind)}</text>')
+    return [f'<path class="fault" d="{"".join(lines)}"/>', *names] if lines else []
 
 
 def _path(scale: _Scale, line: Line) -> str:

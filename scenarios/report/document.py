@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from scenarios.report.books import Books
 
 
+MOST_REASONS = 3  # of a void run at its top; all are in the certificate
+MOST_FAULTS = 60  # told one by one
+MANY = 3  # numbers take two columns
 MOST_IN_TILE = 6  # numbers; of more only those that are not 0
 
 
@@ -74,7 +77,8 @@ def _head(found: Findings) -> str:
     source = next((text.removeprefix("Source:").strip() for text in more if text.startswith("Source:")), "")
     clock = "simulated time" if record["time"] == "virtual" else "real time, real sockets"
     nodes = digits(record["params"].get("nodes"))
-    notes = "".join(f'<p class="warning">{escape(note)}.</p>' for note in found.notes)
+    void = [f"Void, because {reason}" for reason in reasons_of(found.result)[:MOST_REASONS]]
+    notes = "".join(f'<p class="warning">{escape(note)}.</p>' for note in (*void, *found.notes))
     return (
         f'<header><p class="brand">swarmbed · report of a run of <strong>{escape(str(record["scenario"]))}</strong></p>'
         f"<h1>{escape(first) or escape(str(record['scenario']))}</h1>{question}"
@@ -125,11 +129,22 @@ def _plots(found: Findings) -> str:
         '<p class="note">The panels of the dashboards, over the whole run. Solid lines are measured, dashed ones theory or '
         "configuration; dotted vertical marks are faults.</p>"
     )
-    return legend + "".join(
-        f"<h3>{TITLES[name]}</h3>{_numbers(drawings)}{_figures(drawings, found.marks)}"
-        for name, drawings in found.drawings.items()
-        if drawings
+    return (
+        legend
+        + _faults(found.marks)
+        + "".join(
+            f"<h3>{TITLES[name]}</h3>{_numbers(drawings)}{_figures(drawings, found.marks)}"
+            for name, drawings in found.drawings.items()
+            if drawings
+        )
     )
+
+
+def _faults(marks: Sequence[Mark]) -> str:
+    """Tell the faults in their order: where they are many, the charts have no room for their names."""
+    told = ", ".join(f"{mark.at_s:.1f} s {escape(mark.kind.replace('_', ' '))}" for mark in marks[:MOST_FAULTS])
+    more = f" and {len(marks) - MOST_FAULTS:,} more" if len(marks) > MOST_FAULTS else ""
+    return f'<p class="note">Faults: {told}{more}.</p>' if marks else ""
 
 
 def _numbers(drawings: Sequence[Drawing]) -> str:
@@ -151,7 +166,8 @@ def _tile(drawing: Drawing) -> str:
         name = f" <span>{escape(line.legend.replace('_', ' '))}</span>" if len(drawing.lines) > 1 else ""
         values.append(f"<dd{' class=bad' if bad else ''}><b>{escape(shown(line.last, panel.unit))}</b>{name}</dd>")
     told = "".join(values) or f"<dd>{escape(drawing.trouble or 'no data')}</dd>"
-    return f'<dl title="{escape(panel.description, quote=True)}"><dt>{escape(panel.title)}</dt>{told}</dl>'
+    many = ' class="many"' if len(values) > MANY else ""
+    return f'<dl{many} title="{escape(panel.description, quote=True)}"><dt>{escape(panel.title)}</dt>{told}</dl>'
 
 
 def _figures(drawings: Sequence[Drawing], marks: Sequence[Mark]) -> str:

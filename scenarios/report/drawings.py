@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from netem.metric import DASHBOARDS, HERE, Panel
-from netem.metrics.faults import FAULT_TIME
+from netem.metric import DASHBOARDS, Panel
 from scenarios.metrics import families
 from scenarios.promql.errors import QueryError
 from scenarios.promql.frames import Numbers
@@ -124,20 +123,9 @@ def drawing_of(store: SampleStore, panel: Panel, window: Window) -> Drawing:
     return Drawing(panel, (times_ms - window.start_ms) / 1000, lines, trouble)
 
 
-def marks_of(store: SampleStore, window: Window) -> list[Mark]:
-    """Return the faults of the run, in order: each value of the gauges of their times is one."""
-    found = evaluate_range(
-        store,
-        window.concrete(f"{FAULT_TIME}{{{HERE}}} * 1000"),
-        start_ms=window.first_ms,
-        end_ms=window.end_ms,
-        step_ms=window.step_ms,
-    )
-    marks = []
-    for labels, values, present in zip(found.frame.labels, found.frame.values, found.frame.present, strict=True):
-        kind = dict(labels).get("kind", "")
-        marks += [Mark((at - window.start_ms) / 1000, kind) for at in np.unique(values[present]).tolist()]
-    return sorted(marks, key=lambda mark: (mark.at_s, mark.kind))
+def marks_of(faults: Sequence[tuple[int, str]], window: Window) -> list[Mark]:
+    """Return faults (Unix ns, kind) as marks, in their order."""
+    return [Mark((time_ns / 10**6 - window.start_ms) / 1000, kind) for time_ns, kind in faults]
 
 
 def _legend(text: str, labels: Mapping[str, str]) -> str:

@@ -23,9 +23,12 @@ class FinishedView:
         ticker: its last events.
         drawn: see `View.drawn`.
         length_s: from its first to its last moment.
+        sample_s: between two of its samples.
     """
 
-    def __init__(self, facts: Told, result: Mapping[str, Any], *, ticker: Ticker, drawn: Told, length_s: float) -> None:
+    def __init__(
+        self, facts: Told, result: Mapping[str, Any], *, ticker: Ticker, drawn: Told, length_s: float, sample_s: float
+    ) -> None:
         self._facts = facts
         self._drawn = drawn
         self._ticker = ticker
@@ -44,6 +47,7 @@ class FinishedView:
             "digest": result.get("digest"),
             "status": result.get("status"),
             "ended": True,
+            "sample_s": sample_s,
         }
 
     def facts(self) -> Told:

@@ -69,7 +69,7 @@ def html(run: FinishedRun, told: Replayed) -> str:
             drawings={
                 name: [drawing_of(told.store, panel, window) for panel in panels] for name, panels in boards().items()
             },
-            marks=marks_of(told.store, window),
+            marks=marks_of(told.faults, window),
             books=read_books(run.directory / "ledger.sqlite"),
             notes=[*notes, *told.notes],
         ),

@@ -19,6 +19,7 @@ import numpy as np
 from netem.clock import S
 from netem.errors import ConfigError
 from netem.events import Event, kind_of
+from netem.faults import FaultMade
 from netem.metric import Handler
 from scenarios.finished_run import FinishedRun
 from scenarios.metrics import families
@@ -44,6 +45,7 @@ class Replayed:
         store: samples of all metrics that could be had, under the instance `INSTANCE`.
         ticker: the last events in words.
         recorded: what the run itself sampled.
+        faults: what was done to the network: when (Unix ns), and its kind.
         started_ns, ended_ns: the first and the last moment there is a sample of.
         notes: what is missing, for a person.
     """
@@ -51,6 +53,7 @@ class Replayed:
     store: SampleStore
     ticker: Ticker
     recorded: Recorded
+    faults: list[tuple[int, str]]
     started_ns: int
     ended_ns: int
     notes: list[str]
@@ -85,7 +88,9 @@ def replay(run: FinishedRun, *, turn: Callable[[int], None]) -> Replayed:
     if not recorded.times_ms.size:
         notes.append("the run kept no samples: metrics that are not made of its events are missing")
     fold.ticker.names.update({node: name for node, name, _ in recorded.nodes})
-    return Replayed(fold.store, fold.ticker, recorded, fold.started_ns, fold.now_ns, notes)
+    return Replayed(
+        fold.store, fold.ticker, recorded, fold.faults, started_ns=fold.started_ns, ended_ns=fold.now_ns, notes=notes
+    )
 
 
 class _Fold:
@@ -96,6 +101,7 @@ class _Fold:
         self.ticker = Ticker(0)
         self.rows: list[tuple[int, array[int], array[float]]] = []
         self._known: dict[str, Numbered] = {}
+        self.faults: list[tuple[int, str]] = []
         self.started_ns = self.now_ns = 0
         self._families = [kind() for kind in families().values()]
         describe(self.store.descriptions, self._families)
@@ -127,6 +133,8 @@ class _Fold:
         for handler in handlers:
             handler(time_ns, read)
         self.ticker.fold(time_ns, read)
+        if isinstance(read, FaultMade):
+            self.faults.append((time_ns, read.kind))
 
     def wait_until(self, time_ns: int) -> None:
         """Let time pass."""

@@ -5,7 +5,6 @@ Source: DESIGN section 6.
 
 from __future__ import annotations
 
-import signal
 import socket
 from typing import Any
 
@@ -21,7 +20,7 @@ from scenarios.query_api import query_routes
 from scenarios.report.finished_view import FinishedView, drawn_of
 from scenarios.report.making import about_of, link_of, sample_ms
 from scenarios.report.replay import Replayed
-from scenarios.serving import serve_routes
+from scenarios.serving import serve_until_interrupted
 
 
 def routes_of(run: FinishedRun, told: Replayed, *, port: int) -> list[BaseRoute]:
@@ -37,6 +36,7 @@ def routes_of(run: FinishedRun, told: Replayed, *, port: int) -> list[BaseRoute]
         ticker=told.ticker,
         drawn=drawn_of(run.fates(), names),
         length_s=(told.ended_ns - told.started_ns) / S,
+        sample_s=sample_ms(told) / 1000,
     )
     clock = RealTime()
     shown = Shown(view, told.store, clock, Guard(port=port, token=""))
@@ -45,15 +45,7 @@ def routes_of(run: FinishedRun, told: Replayed, *, port: int) -> list[BaseRoute]
 
 def serve_finished(listener: socket.socket, routes: list[BaseRoute]) -> None:
     """Serve until Ctrl-C or SIGTERM."""
-    trio.run(_serve, listener, routes)
-
-
-async def _serve(listener: socket.socket, routes: list[BaseRoute]) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve_routes, listener, routes)
-            await anext(signals)
-            nursery.cancel_scope.cancel()
+    trio.run(serve_until_interrupted, listener, routes)
 
 
 def _facts(run: FinishedRun, told: Replayed) -> dict[str, Any]:
@@ -68,6 +60,5 @@ def _facts(run: FinishedRun, told: Replayed) -> dict[str, Any]:
         "params": record["params"],
         "started_s": told.started_ns / S,
         "duration_s": record["params"].get("duration_s", 0),
-        "sample_s": sample_ms(told) / 1000,
         "link": link_of(record),
     }

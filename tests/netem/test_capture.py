@@ -18,6 +18,7 @@ from netem.link import LinkConfig
 from netem.network import Network
 from netem.parts import captured
 from netem.real_time import RealTime
+from netem.tc import parse_tc
 from netem.virtual_time import VirtualTime, schedule_deterministically
 
 
@@ -210,3 +211,39 @@ def test_a_full_disk_is_told_once_and_the_network_goes_on(small_disk):
     (failure,) = failures
     assert re.fullmatch(r"cannot write .*/x: (No space left on device|File too large)", failure)
     assert network.fate_counts()["delivered"] == 200
+
+
+@pytest.mark.parametrize("virtual", [True, False])
+def test_what_is_held_or_paused_or_damaged_is_told_once_when_its_fate_is_sealed(tmp_path, read_capture, virtual):
+    async def program(network, nursery):
+        a = network.add_host("a").open_udp(lambda data, source: None)
+        b = network.add_host("b").open_udp(lambda data, source: None)
+        with network.hold("a", "b"):
+            a.send(b"held and released", b.address)
+            await trio.sleep(0.05)
+        with network.pause("b"):
+            a.send(b"read late", b.address)
+            b.send(b"sent late", a.address)
+            await trio.sleep(0.05)
+        await trio.sleep(0.05)
+        with network.impair("a", "b", parse_tc("corrupt 100% delay 1ms")):
+            a.send(b"damaged", b.address)
+        with network.impair("a", "b", parse_tc("corrupt 100% as-loss")):
+            a.send(b"found damaged", b.address)
+        await trio.sleep(0.05)
+        network._held = network.hold("a", "b")
+        a.send(b"held to the end", b.address)
+        await trio.sleep(0.05)
+
+    link = LinkConfig((Delay(0.005),))
+    network, _ = run_captured(tmp_path / "x", program, virtual=virtual, default_link=link)
+    seen = {packet.data: packet for packet in read_capture(tmp_path / "x")}
+    counts = {name: n for name, n in network.fate_counts().items() if n and name not in {"sent", "copies"}}
+    assert counts == {"delivered": 4, "corrupt": 1, "in_flight": 1}
+    assert fates(seen.values()) == counts
+    assert seen[b"held to the end"].comment.startswith("in flight at the end: a > b")
+    assert seen[b"found damaged"].comment.startswith("dropped (corrupt): a > b")
+    (damaged,) = [packet for data, packet in seen.items() if len(data) == 7]
+    assert damaged.comment.endswith("corrupted")
+    (held,) = [packet for data, packet in seen.items() if data == b"held and released"]
+    assert float(re.search(r"total=([\d.]+)ms", held.comment)[1]) >= 49.9

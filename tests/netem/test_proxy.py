@@ -85,6 +85,18 @@ async def test_the_same_seed_loses_the_same_datagrams(nursery, open_udp):
     assert arrived[0] == arrived[1]
 
 
+async def test_damage_shows_in_one_bit_of_a_datagram(nursery, open_udp):
+    behind = await open_udp()
+    proxy = Proxy(HERE, behind.getsockname(), forth=parse_tc("corrupt 100%"), back=BACK, run_seed=3)
+    address = await nursery.start(proxy.run)
+    client = await open_udp()
+    for _ in range(5):
+        await client.sendto(bytes(100), address)
+        data, _ = await behind.recvfrom(200)
+        assert len(data) == 100
+        assert sum(byte.bit_count() for byte in data) == 1
+
+
 async def test_the_flow_that_was_quiet_longest_makes_way(nursery, monkeypatch, open_udp):
     monkeypatch.setattr("netem.proxy.MOST_FLOWS", 2)
     assert MOST_FLOWS == 1_024

@@ -107,3 +107,11 @@ def test_a_moment_far_off_costs_no_second_for_every_sample(copied):
 def test_the_last_events_are_told_by_the_names_of_nodes(finished):
     lines = [line["text"] for line in replayed(finished.directory).ticker.since(0)]
     assert any(text.startswith("node joined: node-") or "4 times" in text for text in lines)
+
+
+def test_every_fault_of_the_trace_is_told_however_close_they_are(copied):
+    path = copied / "events.msgpack"
+    end_ns = 2 * 10**18
+    events = [[end_ns + number, ["FaultMade", kind, "words"]] for number, kind in enumerate(("crash", "crash", "heal"))]
+    path.write_bytes(path.read_bytes() + b"".join(map(msgpack.packb, events)))
+    assert replayed(copied).faults == [(end_ns, "crash"), (end_ns + 1, "crash"), (end_ns + 2, "heal")]
