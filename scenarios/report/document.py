@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from scenarios.report import sections
+from scenarios.report.certificate import fidelity_section
 from scenarios.report.charts import COLUMNS, MOST_IN_LEGEND, chart, coloured
 from scenarios.report.drawings import TITLES, Drawing, Mark
 from scenarios.report.numbers import digits, shown
@@ -56,7 +57,7 @@ def document(found: Findings, *, style: str) -> str:
     parts = (
         ("claims", "Theory and measurement", sections.claims_section(found.result)),
         ("plots", "What happened", _plots(found)),
-        ("fidelity", "Fidelity certificate", sections.fidelity_section(found.result)),
+        ("fidelity", "Fidelity certificate", fidelity_section(found.result)),
         ("ledger", "Ledger", sections.ledger_section(found.result, found.books)),
         ("setup", "Set-up, and how to repeat it", sections.setup_section(found.record, found.about)),
         ("counts", "Counts, versions, digest", sections.counts_section(found.record, found.result)),

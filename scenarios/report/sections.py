@@ -1,4 +1,4 @@
-"""Pure: the sections of a report that are text and tables: claims, fidelity, ledger, set-up, counts."""
+"""Pure: the sections of a report that are text and tables: claims, ledger, set-up, counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scenarios.claims import Claim
 from scenarios.report.numbers import digits
-from scenarios.report.stated import command_of, invariants_of, reasons_of, stated_claims
+from scenarios.report.stated import command_of, invariants_of, stated_claims
 from tracker.bank.invariants import INVARIANTS
 from tracker.bank.transactions import credits_text
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from scenarios.report.books import Books
 
 Told = Mapping[str, Any]
-_VERDICTS = {True: ("holds", "good"), False: ("FAILS", "bad"), None: ("not judged", "open")}
-_JUDGED = ("configured", "realised")
-_MOST_OF_A_LIST = 12
-_CHECKED_S = ("lateness_p50_s", "lateness_p99_s", "lag_p50_s", "lag_p99_s", "lag_max_s")
+VERDICTS: dict[bool | None, tuple[str, str]] = {
+    True: ("holds", "good"),
+    False: ("FAILS", "bad"),
+    None: ("not judged", "open"),
+}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
@@ -35,6 +36,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
 
 
+def verdict(ok: bool | None) -> str:
+    """Return a verdict in a word, which a colour only helps."""
+    word, look = VERDICTS[ok]
+    return f'<span class="{look}">{word}</span>'
+
+
 def claims_section(result: Told) -> str:
     """Return every claim: theory beside measurement."""
     claims = stated_claims(result)
@@ -42,13 +49,12 @@ def claims_section(result: Told) -> str:
         return "<p>No claims were judged.</p>"
     rows = []
     for claim in claims:
-        word, look = _VERDICTS[claim.ok]
         tolerance = "–" if claim.predicted is None else f"± {digits(claim.tolerance)}" if claim.tolerance else "exact"
         note = f'<br><span class="note">{escape(claim.note)}</span>' if claim.note else ""
         name = f"<strong>{escape(claim.name)}</strong>"
         about = f'{name}<br><span class="note">{escape(claim.source)}</span>{note}'
         numbers = escape(digits(claim.predicted)), escape(digits(claim.measured)), tolerance
-        rows.append((about, *numbers, _deviation(claim), f'<span class="{look}">{word}</span>'))
+        rows.append((about, *numbers, _deviation(claim), verdict(claim.ok)))
     head = ("Claim, source and note", "Predicted", "Measured", "Tolerance", "Deviation", "Verdict")
     legend = (
         '<p class="note">Deviation: the band is the tolerance, its middle the prediction, the dot the measurement. '
@@ -72,70 +78,6 @@ def _deviation(claim: Claim) -> str:
     )
 
 
-def fidelity_section(result: Told) -> str:
-    """Return the certificate: whether the network was what it was told to be, and the host could keep up."""
-    told = result.get("fidelity", {})
-    if not told:
-        return "<p>The run has no certificate.</p>"
-    reasons = reasons_of(result)
-    lead = (
-        '<p><span class="bad">The run is void.</span> Nothing follows from its numbers:</p><ul>'
-        + "".join(f"<li>{escape(reason)}</li>" for reason in reasons[:_MOST_OF_A_LIST])
-        + (f"<li>and {len(reasons) - _MOST_OF_A_LIST} more</li>" if len(reasons) > _MOST_OF_A_LIST else "")
-        + "</ul>"
-        if reasons or not told.get("valid")
-        else '<p><span class="good">Valid.</span> Packets are conserved, links did what they were told, and the host kept up.</p>'
-    )
-    judged = {
-        name: part for name, part in told.items() if isinstance(part, Mapping) and all(key in part for key in _JUDGED)
-    }
-    rows = [
-        (
-            escape(_words(name)),
-            *(digits(part.get(key)) for key in ("configured", "realised")),
-            f"± {digits(part.get('tolerance'))}",
-            digits(part.get("packets")),
-            '<span class="{1}">{0}</span>'.format(*_VERDICTS.get(part.get("ok"), _VERDICTS[None])),
-        )
-        for name, part in judged.items()
-    ]
-    links = (
-        table(("Over all links", "Configured", "Realised", "Tolerance", "Datagrams", "Verdict"), rows) if rows else ""
-    )
-    dropped = told.get("dropped", {})
-    dropped = dropped if isinstance(dropped, Mapping) else {}
-    drops = [(escape(_words(cause)), digits(number)) for cause, number in dropped.items() if number]
-    fates = [
-        (escape(_words(key)), digits(told[key]))
-        for key in ("sent", "copies", "delivered", "in_flight", "missing")
-        if key in told
-    ]
-    host = [(escape(_words(key.removesuffix("_s"))), _ms(told[key])) for key in _CHECKED_S if key in told]
-    tables = (
-        table(("Datagrams", ""), fates),
-        table(("Dropped, by cause", ""), drops or [("none", "0")]),
-        table(("The host (99th percentiles at most 10 ms)", ""), host),
-    )
-    rest = {
-        key: value
-        for key, value in told.items()
-        if key
-        not in {
-            "valid",
-            "reasons",
-            "dropped",
-            *judged,
-            *_CHECKED_S,
-            "sent",
-            "copies",
-            "delivered",
-            "in_flight",
-            "missing",
-        }
-    }
-    return f'{lead}{links}<div class="columns">{"".join(tables)}</div>{_plain(rest)}'
-
-
 def ledger_section(result: Told, books: Books) -> str:
     """Return what the bank did, and its invariants."""
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(books.transactions.items()))
@@ -157,10 +99,7 @@ def ledger_section(result: Told, books: Books) -> str:
         ("transactions", digits(books.transactions.total())),
     ]
     verdicts = invariants_of(result)
-    invariants = [
-        (name, escape(text), '<span class="{1}">{0}</span>'.format(*_VERDICTS[verdicts.get(name)]))
-        for name, text in INVARIANTS.items()
-    ]
+    invariants = [(name, escape(text), verdict(verdicts.get(name))) for name, text in INVARIANTS.items()]
     trouble = f'<p><span class="bad">The ledger is damaged:</span> {escape(books.trouble)}</p>' if books.trouble else ""
     return (
         f'{trouble}<div class="columns">{table(("Credits", ""), money)}{table(("Accounts, in credits", ""), accounts)}</div>'
@@ -210,7 +149,7 @@ def setup_section(record: Told, about: Told) -> str:
 
 def counts_section(record: Told, result: Told) -> str:
     """Return what was counted, and with which versions."""
-    counts = [(escape(_words(key)), digits(number)) for key, number in result.get("counts", {}).items() if number]
+    counts = [(escape(words(key)), digits(number)) for key, number in result.get("counts", {}).items() if number]
     versions = [(escape(name), escape(str(version))) for name, version in record.get("versions", {}).items()]
     tables = table(("Counts", ""), counts), table(("Versions", ""), versions, texts=2)
     return (
@@ -223,27 +162,6 @@ def _with_text_last(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return table(head, rows).replace("<table>", '<table class="last-text">', 1)
 
 
-def _plain(rest: Told) -> str:
-    """Tell of whatever else a certificate holds, in any shape."""
-    told = [f"{escape(_words(key))}: {_brief(value)}" for key, value in rest.items()]
-    return f'<p class="note">{"; ".join(told)}.</p>' if told else ""
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, Mapping):
-        parts = [f"{escape(_words(str(key)))} {_brief(part)}" for key, part in list(value.items())[:_MOST_OF_A_LIST]]
-    elif isinstance(value, list | tuple):
-        parts = [_brief(part) for part in value[:_MOST_OF_A_LIST]]
-    else:
-        return escape(digits(value))
-    more = len(value) - len(parts)
-    return f"({', '.join(parts)}{f', and {more} more' if more else ''})" if parts else "none"
-
-
-def _words(name: str) -> str:
+def words(name: str) -> str:
     """Return a key as words, with its unit in brackets."""
     return re.sub(r" s$", " (s)", name.replace("_", " "))
-
-
-def _ms(value: Any) -> str:
-    return f"{1000 * value:,.2f} ms" if isinstance(value, int | float) else digits(value)

@@ -123,6 +123,24 @@ def test_a_certificate_of_another_shape_is_shown_as_it_is(copied):
     assert "and 8 more" in text
 
 
+def test_what_each_configuration_did_is_a_table_and_a_link_that_failed_is_named(copied):
+    judged = {"realised": 0.0512, "configured": 0.05, "low": 0.04, "high": 0.06, "ok": True}
+    config = {
+        "impair": "loss 5%",
+        "links": 20,
+        "packets": 1_000,
+        "loss": judged,
+        "reorder": {"judged": False, "why": "jitter"},
+    }
+    each = [{"source": "node-0", "target": "node-1", "loss": judged | {"ok": False, "realised": 0.9}}]
+    links = {"count": 20, "tests": 60, "level": 1e-6, "configurations": [config] * 9, "each": each}
+    edited(copied, "result.json", fidelity={"valid": False, "links": links})
+    text = write_report(copied).read_text(encoding="utf-8")
+    for told in ("loss 5%: 20 links", "0.0512", "0.04 to 0.06", "reorder (jitter)", "And 3 more configurations"):
+        assert told in text
+    assert "node-0 → node-1: loss" in text
+
+
 def test_text_of_the_run_cannot_become_markup(copied):
     claim = {"name": "<script>x</script>", "predicted": "<b>", "measured": "</td>", "note": "<i>", "source": "<u>"}
     edited(copied, "result.json", claims=[claim | {"tolerance": 0, "ok": True}])
