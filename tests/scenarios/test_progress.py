@@ -77,3 +77,21 @@ async def test_a_terminal_gets_one_live_line_that_is_cleared_at_the_end(follow, 
 async def test_a_quiet_run_tells_nothing(follow, capsys, autojump_clock):
     await follow(DownloadStarted(NODE, DOWNLOAD, 0, 1), quiet=True)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_long_reading_is_told_of_from_two_seconds_on(monkeypatch, capsys):
+    now_s = iter([0.0, 1.0, 2.1, 2.2, 9.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(now_s)))
+    with progress.Reading("events read") as reading:
+        for count in (10, 20, 30, 4_000):
+            reading.turn(count)
+    assert capsys.readouterr().err == "20 events read\n4,000 events read\n"
+
+
+def test_a_quiet_reading_tells_nothing_but_trouble(monkeypatch, capsys):
+    now_s = iter([0.0, 99.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(now_s)))
+    with progress.Reading("events read", quiet=True) as reading:
+        reading.turn(7)
+        reading.say("no report: the disk is full")
+    assert capsys.readouterr().err == "no report: the disk is full\n"
