@@ -8,7 +8,6 @@ Source: DESIGN section 3 (fidelity is certified).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -79,10 +78,13 @@ def count_links(routes: Sequence[Route], fates: FateLog) -> list[LinkCount]:
         seen.delay_sum_squares_ns2,
         np.where(seen.received > 0, seen.last_ns - seen.first_ns, 0),
     )
-    rows = zip(*(column.tolist() for column in columns), strict=True)
+    ids = np.array([route.link_id for route in routes])
+    known = ids < len(seen.received)  # nothing came yet by links beyond
+    rows = zip(*(column[ids[known]].tolist() for column in columns), strict=True)
     nothing = (0, 0, 0, 0, False, 0, 0, 0.0, 0)
-    heard = itertools.chain(rows, itertools.repeat(nothing))
-    return [_count(route, next(heard), weighed) for route in routes]
+    return [
+        _count(route, next(rows) if heard else nothing, weighed) for route, heard in zip(routes, known, strict=True)
+    ]
 
 
 def _count(route: Route, seen: tuple[Any, ...], weighed: Mapping[int, int]) -> LinkCount:

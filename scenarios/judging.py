@@ -165,7 +165,8 @@ def _counted(network: Network) -> Iterator[Account]:
         yield Account(dataclasses.replace(kept, delivered=0), links=accounts.count_links(whole, network.fates))
     kept = accounts.conserve(network.hosts.values(), (), network.fates, kernel_drops=network.wire.kernel_drops() or 0)
     lateness, lag = _copied(network.fates.lateness), _copied(network.lag.histogram)
-    yield Account(kept, links=[], lateness=lateness, lag=lag, foreign=network.foreign)
+    delays = dict(network.fates.delays())
+    yield Account(kept, links=[], lateness=lateness, lag=lag, foreign=network.foreign, delays=delays)
 
 
 def _copied(histogram: LatencyHistogram) -> LatencyHistogram:

@@ -52,6 +52,7 @@ def test_honest_runs_pass(pure_links):
         assert certificate.links == 6
 
 
+@pytest.mark.slow
 def test_of_honest_rows_no_more_are_wrong_than_the_level_says(pure_links, monkeypatch):
     # At a level at which something must happen: each row may be wrong with probability 20 / tests.
     monkeypatch.setattr(certificates, "FAMILY_LEVEL", 20.0)

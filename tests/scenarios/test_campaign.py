@@ -127,6 +127,7 @@ def test_a_mistake_is_refused_before_anything_starts(swarmbed, tiny, tmp_path, *
     assert sorted(path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts) == before
 
 
+@pytest.mark.slow
 def test_interrupted_replicates_settle_and_are_printed(start_swarmbed, tiny, tmp_path):
     given = ("--replicates", 3, "--set", "rest_s=1e9", "--set", "duration_s=1", "--quiet")
     with start_swarmbed("run", tmp_path / "mine.py", *given, *tiny) as process:

@@ -77,7 +77,7 @@ def test_an_account_that_is_counted_in_steps_is_the_whole_one(monkeypatch):
     assert merged.conservation == whole.conservation
     assert merged.links == whole.links
     assert merged.foreign == whole.foreign
-    assert merged.certificate() == whole.certificate()
+    assert merged.certificate().to_dict() == whole.certificate().to_dict()
 
 
 class FakeBed:

@@ -91,6 +91,7 @@ def busy_s(metrics):
 POINTS = "[...document.querySelectorAll('.chart')].flatMap(({ data }) => data ?? []).reduce((sum, { x }) => sum + x.length, 0)"
 
 
+@pytest.mark.slow
 def test_the_page_follows_a_run_and_a_click_that_cuts_it_in_two_shows_in_its_data(page, start_swarmbed, tmp_path):
     run = ["run", "flash-crowd", "--nodes=6", "--duration=600", "--set=load=0.9", "--set=upload_bytes_per_s=200000"]
     with start_swarmbed(*run, "--quiet", "--serve=0", f"--out={tmp_path / 'out'}") as process:

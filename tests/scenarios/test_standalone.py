@@ -158,6 +158,7 @@ def two_hosts():
         ip("netns", "del", name)
 
 
+@pytest.mark.slow
 def test_tracker_and_node_work_on_two_hosts(start, tmp_path, big_file, two_hosts):
     (here, here_ip), (there, there_ip) = two_hosts
     _, address = start_tracker(start, "--listen", f"{here_ip}:0", inside=here)

@@ -187,6 +187,7 @@ def control(address, token, **action):
     return told(address, "/page/control", data=json.dumps(action).encode(), headers=headers)
 
 
+@pytest.mark.slow
 def test_a_real_run_is_watched_and_disturbed_over_http_and_a_page_that_is_open_sees_its_end(real):
     with real("--duration=6") as (process, address, _):
         wait_for(lambda: told(address, "/page/state")["phase"] == "running")
@@ -218,6 +219,7 @@ def ended(address):
     return None
 
 
+@pytest.mark.slow
 def test_a_real_run_that_is_held_stays_until_interrupted(real):
     with real("--duration=2", "--hold") as (process, address, _):
         token = told(address, "/page/facts")["token"]
