@@ -105,7 +105,7 @@ class Downloader:
     # -- one download, start to end -----------------------------------------------------------------------------------
 
     async def fetch(self, index: int) -> m.Manifest:
-        """Download a file into the store, pay for it, and return its manifest.
+        """Download a file into the store, pay for it, and return its manifest; at once, for nothing, if the store has it already.
 
         Cancelling closes the download for what was accepted so far: servers are paid for it, the rest is refunded.
 
@@ -113,7 +113,10 @@ class Downloader:
             Rejection: the tracker will not open it (`insufficient` credit, `unknown-file`), its manifest is wrong
                 (`bad-manifest`), or there was nobody to fetch from for a minute (`no-servers`); what was accepted is settled.
         """
-        download = await self._open(index)
+        manifest = await self._manifest(index)
+        if self._store.holds(manifest.root):  # an earlier boot fetched it
+            return manifest
+        download = await self._open(index, manifest)
         reason = "stopped"
         try:
             reason = await self._until_over(download)
@@ -127,9 +130,12 @@ class Downloader:
             raise Rejection(reason)
         return download.manifest
 
-    async def _open(self, index: int) -> Download:
+    async def _manifest(self, index: int) -> m.Manifest:
         manifest = await self._link.ask(m.GetManifest(index), m.Manifest)
         check_manifest(manifest)
+        return manifest
+
+    async def _open(self, index: int, manifest: m.Manifest) -> Download:
         self._started += 1
         name = keyed_bytes(self._run_seed, "download", self._node, self._epoch, self._started, size=16)
         # Cancelled half-way, the fee would be held with nobody to close the download: so this is seen through.

@@ -14,7 +14,7 @@ from netem.impairments.delay import Delay
 from netem.impairments.loss import Loss
 from netem.link import LinkConfig
 from node.acquaintances import Acquaintances
-from node.events import DownloadFinished, PieceAccepted
+from node.events import DownloadFinished, DownloadStarted, PieceAccepted
 from node.tracker_link import TrackerLink
 from tracker import messages as m
 from tracker.bank.audit import audit
@@ -134,6 +134,24 @@ def test_a_restarted_node_is_a_new_boot_that_serves_what_its_store_has_and_is_no
     world.assert_identical(world.directory / "h", copies=2)
     assert [e.epoch for e in world.of(NodeJoined) if world.name_of(e.node) == "first"] == [1, 2]
     assert audit(world.directory / "ledger.sqlite").minted_credits == 3 * world.terms.endowment_credits
+
+
+def test_what_an_earlier_boot_fetched_is_not_fetched_or_paid_again(play):
+    async def program(world):
+        seller, first = await world.join("seller"), await world.join("first")
+        index = await seller.publish("f", world.file("f", PIECE_BYTES))
+        await first.fetch(index)
+        world.crash("first")
+        await trio.sleep(1)
+        world.network.restart("first")
+        again = await world.join("first", epoch=2)
+        before = world.balance("first")
+        del again._roots[index]  # as long as the new boot has not yet come to offer it
+        await again.fetch(index)
+        assert again.holds(index)
+        assert world.balance("first") == before
+
+    assert len(play(program, link=CLEAN).of(DownloadStarted)) == 1
 
 
 def test_on_real_sockets_too_a_server_that_crashes_comes_back_and_serves_on(play_live):

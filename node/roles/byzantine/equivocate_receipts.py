@@ -25,7 +25,7 @@ class _Equivocator(Downloader):
     """A downloader whose receipts contradict each other, and its closes too."""
 
     async def fetch(self, index: int) -> m.Manifest:
-        download = await self._open(index)
+        download = await self._open(index, await self._manifest(index))
         reason = "stopped"
         try:
             reason = await self._until_over(download)

@@ -24,7 +24,7 @@ class _Thrifty(Downloader):
     """A downloader that closes first and downloads afterwards."""
 
     async def fetch(self, index: int) -> m.Manifest:
-        download = await self._open(index)
+        download = await self._open(index, await self._manifest(index))
         reason = "stopped"
         try:
             await self._link.ask(m.Close(download.download, []), m.Closed)
