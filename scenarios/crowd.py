@@ -22,6 +22,7 @@ from tracker.desk import Terms
 
 SMALLEST_MEAN_BYTES = 64 * 1024  # of what the load is reckoned with: asking costs too
 LONGEST_HOLD_S = 3_600.0
+AGAIN_S = 0.5  # until a node that crashed is asked again
 
 
 class CrowdParams(Params, frozen=True, kw_only=True):
@@ -94,7 +95,18 @@ async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared]) -> None:
 
 async def _publish_all(peer: AnyPeer, files: Sequence[Shared]) -> None:
     for file in files:
-        await peer.publish(file.name, file.path)
+        await publish(peer, file)
+
+
+async def publish(peer: AnyPeer, file: Shared) -> int:
+    """Let a node publish a file and return its catalogue index; one that crashes meanwhile does so when it is back."""
+    while True:
+        try:
+            return await peer.publish(file.name, file.path)
+        except Rejection as no:
+            if no.reason != "crashed":
+                raise
+        await trio.sleep(AGAIN_S)
 
 
 async def let_crowd_come(

@@ -21,7 +21,7 @@ from node.downloader import REFRESH_S
 from node.events import DownloadFinished
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
 from scenarios.content import Shared
-from scenarios.crowd import CrowdParams, let_crowd_come, open_market, zipf_shares
+from scenarios.crowd import CrowdParams, let_crowd_come, open_market, publish, zipf_shares
 from scenarios.events import Arrival, CrowdLeft
 from scenarios.market_claims import LAST_BOARDS, ODDS, ODDS_NAME, odds_claim
 from scenarios.parameters import param
@@ -74,7 +74,7 @@ async def run(bed: Bed) -> None:
 
 async def _release(bed: Bed, new: Shared, released: trio.Event) -> None:
     await trio.sleep(bed.params.appear_s)
-    index = await bed.peers[0].publish(new.name, new.path)
+    index = await publish(bed.peers[0], new)
     bed.emit(NewFileReleased(index, new.size_bytes))
     released.set()
 

@@ -1,16 +1,19 @@
 """The flash crowd's own claims: they hold for the market, and fail when what they guard is broken."""
 
 import math
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+import trio
 
 from netem.clock import S
-from netem.errors import ConfigError
+from netem.errors import ConfigError, Rejection
 from node.events import DownloadFinished, PieceAccepted
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
+from scenarios.crowd import AGAIN_S, publish
 from scenarios.events import Arrival, CrowdLeft
 from scenarios.market_claims import OLD_ODDS_NAME
 from scenarios.scripts import flash_crowd
@@ -189,3 +192,23 @@ def test_the_scenario_says_what_it_asks():
     assert "Question:" in flash_crowd.__doc__
     assert "huberman-wu" in flash_crowd.__doc__
     assert math.isinf(Params().rate_bytes_per_s)
+
+
+class Crashing:
+    """A node whose host goes down under the first calls."""
+
+    def __init__(self, *reasons):
+        self.reasons = list(reasons)
+
+    async def publish(self, name, path):
+        if self.reasons:
+            raise Rejection(self.reasons.pop(0))
+        return 7
+
+
+async def test_a_node_that_crashes_publishes_when_it_is_back_and_another_no_is_told(autojump_clock):
+    file = Shared("f", Path("f"), 1)
+    assert await publish(Crashing("crashed", "crashed"), file) == 7
+    assert trio.current_time() == 2 * AGAIN_S
+    with pytest.raises(Rejection):
+        await publish(Crashing("full"), file)
