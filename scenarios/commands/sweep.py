@@ -18,7 +18,7 @@ from scenarios.asking import common_options, options_of, say, values_of, write_a
 @click.option("--over", multiple=True, metavar="KEY=V1,V2", help="Values of one parameter; several make a grid.")
 @click.option("--seeds", default="1..1", show_default=True, metavar="A..B", help="Run each with every one of them.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster (extra `cluster`); see README.")
-@click.option("--serve", hidden=True)  # known, so that its refusal can say what to do instead
+@click.option("--serve", hidden=True, help="Only single runs are served: known so that the refusal can say so.")
 @common_options(without=("serve", "hold", "capture"))
 def command(scenario: str, **given: Any) -> int:
     """Run SCENARIO (or your own FILE.py) over a grid; write sweep.csv, and sweep.parquet when pyarrow is there.

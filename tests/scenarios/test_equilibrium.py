@@ -23,13 +23,18 @@ def best_by_bisection(weights, against, budget):
     def bids(price):
         return [max((w * y / price) ** 0.5 - y, 0.0) if w > 0 else 0.0 for w, y in zip(weights, against, strict=True)]
 
+    free = sum(
+        w for w, y in zip(weights, against, strict=True) if y == 0
+    )  # whoever bids alone has all, for next to nothing
+    if not any(w > 0 and y > 0 for w, y in zip(weights, against, strict=True)):
+        return free
     low, high = 1e-30, 1e30
     for _ in range(300):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if sum(bids(middle)) > budget else (low, middle)
     found = bids(low)
     scale = budget / sum(found)  # beside rich rivals, differences of large numbers do not sum to the budget
-    return sum(w * x / (x + y / scale) for w, x, y in zip(weights, found, against, strict=True) if x > 0)
+    return free + sum(w * x / (x + y / scale) for w, x, y in zip(weights, found, against, strict=True) if x > 0)
 
 
 def certify(beliefs, budgets):
@@ -64,6 +69,10 @@ def test_a_market_is_solved_when_every_file_is_wanted_by_two(seed, servers, file
         for i in range(2):
             beliefs[(i + j) % servers, j] += 0.05
     certify(beliefs, np.ones(servers))
+
+
+def test_a_file_that_only_one_server_ends_up_serving_is_its_own():
+    certify(np.array([[0.44, 0.0], [0.05, 0.6], [0.16, 0.99]]), np.ones(3))
 
 
 @pytest.mark.parametrize("servers", [2, 3, 50])
