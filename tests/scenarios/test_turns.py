@@ -34,7 +34,7 @@ async def turns_of_another_during(work):
 
 
 async def test_long_work_yields_between_its_steps():
-    assert await turns_of_another_during(in_turns(steps(5, 1.1 * TURN_S))) >= 4
+    assert await turns_of_another_during(in_turns(steps(8, 1.1 * TURN_S))) >= 5
 
 
 async def test_all_steps_are_taken():
