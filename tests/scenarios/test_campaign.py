@@ -146,6 +146,6 @@ def test_interrupted_replicates_settle_and_are_printed(start_swarmbed, tiny, tmp
     answer = json.loads((tmp_path / "out" / "replicates.json").read_text(encoding="utf-8"))
     assert answer["interrupted"]
     assert answer["claims"] == []  # half a run is in no mean
-    assert {run["status"] for run in answer["runs"]} <= {130, 3}  # a busy host makes a run void, interrupted or not
+    assert {run["status"] for run in answer["runs"]} == {130}
     assert any(run.get("invariants") and all(run["invariants"].values()) for run in answer["runs"])
     assert not list((tmp_path / "out").glob("*/stores"))  # every run under way has ended
