@@ -37,11 +37,9 @@ async def serve_controls(
     Raises:
         OSError: there can be no socket in this directory.
     """
-    with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        with short_path(directory) as path:
-            await listener.bind(path)
+    with _bound(directory) as bound:
+        listener = trio.socket.from_stdlib_socket(bound)
         try:
-            (directory / NAME).chmod(0o600)  # before anybody can connect
             listener.listen()
             task_status.started()
             async with trio.open_nursery() as nursery:
@@ -50,6 +48,21 @@ async def serve_controls(
                     nursery.start_soon(_answer, trio.SocketStream(client), do)
         finally:
             (directory / NAME).unlink(missing_ok=True)
+
+
+def _bound(directory: Path) -> socket.socket:
+    """Bind the socket at once: no other task or thread may create a file under the narrow umask."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # its owner's alone from its first moment: a chmod would come too late
+    try:
+        with short_path(directory) as path:
+            bound.bind(path)
+    except BaseException:
+        bound.close()
+        raise
+    finally:
+        os.umask(before)
+    return bound
 
 
 async def _answer(stream: trio.SocketStream, do: Callable[[AnyControl], Answer]) -> None:
