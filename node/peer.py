@@ -6,7 +6,7 @@ Source: huberman-wu, sections 2 and 3; DESIGN section 4.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -17,7 +17,7 @@ from netem.clock import Clock, S
 from netem.errors import BadFrame, LocalProtocolError, Rejection, RemoteProtocolError
 from netem.events import Event
 from netem.host import Endpoint, Host
-from netem.randomness import keyed_bytes
+from netem.randomness import keyed_bytes, keyed_generator
 from netem.route import Address
 from node.acquaintances import Acquaintances
 from node.beliefs.base import Beliefs
@@ -28,6 +28,7 @@ from node.events import OddsHeard
 from node.policies.base import Policy
 from node.store import Store
 from node.tracker_link import TrackerLink
+from node.turns import Turns
 from node.uploader import Uploader
 from tracker import messages as m
 from tracker.events import FramesDropped
@@ -51,6 +52,7 @@ class PeerConfig:
     run_seed: int
     tracker: Address
     tracker_key: bytes
+    turns: Turns | None = None
 
 
 class Peer:
@@ -85,7 +87,13 @@ class Peer:
         self._config = config
         self._emit = emit
         self._roots: dict[int, bytes] = {}
-        self._bidding = Bidding(config.policy, config.beliefs, upload_bytes_per_s=config.upload_bytes_per_s)
+        self._bidding = Bidding(
+            config.policy,
+            config.beliefs,
+            upload_bytes_per_s=config.upload_bytes_per_s,
+            turns=config.turns,
+            chance=keyed_generator(config.run_seed, "bids", identity.node, identity.epoch).random,
+        )
         self._pages_heard = self._first_board = 0
         self._outside = False
         self._heard_ns = 0
@@ -159,11 +167,19 @@ class Peer:
 
     async def publish(self, name: str, source: Path) -> int:
         """Offer a file from disk under `name`; it is served in place. Return its catalogue index."""
-        manifest = make_manifest(name, source)
-        self._store.adopt(manifest, source)
-        published = await self._link.ask(m.Publish(manifest), m.Published)
-        self._serve(published.index, root=manifest.root, size_bytes=manifest.size_bytes)
-        return published.index
+        return (await self.publish_all([(name, source)]))[0]
+
+    async def publish_all(self, files: Sequence[tuple[str, Path]]) -> list[int]:
+        """Offer files as `publish` does, and bid only once all are there. Return their catalogue indices, in order."""
+        indices = []
+        for name, source in files:
+            manifest = make_manifest(name, source)
+            self._store.adopt(manifest, source)
+            published = await self._link.ask(m.Publish(manifest), m.Published)
+            self._offer(published.index, root=manifest.root, size_bytes=manifest.size_bytes)
+            indices.append(published.index)
+        self._rebid()
+        return indices
 
     async def fetch(self, index: int) -> m.Manifest:
         """Download a file, then serve it.
@@ -177,8 +193,7 @@ class Peer:
         try:
             with trio.CancelScope() as self._fetching[index]:
                 manifest = await self._downloader.fetch(index)
-                await self._hold(index, root=manifest.root, size_bytes=manifest.size_bytes)
-                self._downloaded.append(index)
+                await self._hold(index, root=manifest.root, size_bytes=manifest.size_bytes, fetched=True)
                 return manifest
         finally:
             del self._fetching[index]
@@ -251,14 +266,19 @@ class Peer:
         """Close the store's open files."""
         self._store.close()
 
-    async def _hold(self, index: int, *, root: bytes, size_bytes: int) -> None:
+    async def _hold(self, index: int, *, root: bytes, size_bytes: int, fetched: bool = False) -> None:
         await self._link.ask(m.Hold(index, holds=True), m.Ok)
+        if fetched:
+            self._downloaded.append(index)
         self._serve(index, root=root, size_bytes=size_bytes)
 
     def _serve(self, index: int, *, root: bytes, size_bytes: int) -> None:
+        self._offer(index, root=root, size_bytes=size_bytes)
+        self._rebid()
+
+    def _offer(self, index: int, *, root: bytes, size_bytes: int) -> None:
         self._roots[index] = root
         self._uploader.queues.offer(index, size_bytes)
-        self._rebid()
 
     async def _offer_stored(self) -> None:
         """After a restart, serve the whole files that an earlier boot has left in the store."""
@@ -284,7 +304,8 @@ class Peer:
             return
         now_ns = self._clock.now_ns()
         if not self._lost_touch.is_set():
-            for message in (*self._bidding.heartbeats(), *self._uploader.deposits()):
+            questions = (m.GetStanding(),) if self._bidding.anticipates else ()
+            for message in (*self._bidding.heartbeats(), *questions, *self._uploader.deposits()):
                 self._send(endpoint, message)
             self._uploader.forget_expired()
             silent = now_ns - self._heard_ns > SILENCE_NS
@@ -314,7 +335,7 @@ class Peer:
 
     def _rebid(self) -> None:
         """Split the upload anew: on a new board, and when the set of held files changes."""
-        self._uploader.set_rates(self._bidding.rebid(self._roots))
+        self._uploader.set_rates(self._bidding.rebid(self._roots, fetched=self._downloaded))
 
     # -- datagrams --------------------------------------------------------------------------------------------------
 
@@ -346,6 +367,8 @@ class Peer:
             self._outside = True
         elif isinstance(message, m.Refusal):
             self._uploader.on_bounced(message)
+        elif isinstance(message, m.Standing):
+            self._bidding.budget = message.share
         else:
             raise BadFrame("unexpected", type(message).__name__)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scenarios.claims import Claim as Claim
     from scenarios.claims import Record as Record
     from scenarios.claims import compare as compare
+    from scenarios.control import Cast as Cast
     from scenarios.parameters import Duration as Duration
     from scenarios.parameters import LossShare as LossShare
     from scenarios.parameters import Nodes as Nodes
@@ -30,6 +31,7 @@ _HOMES = {
     "node.events": ("DownloadFinished", "DownloadStarted", "DownloadStopped"),
     "scenarios.api": ("run",),
     "scenarios.claims": ("Claim", "Record", "compare"),
+    "scenarios.control": ("Cast",),
     "scenarios.parameters": ("Duration", "LossShare", "Nodes", "Params", "Upload", "param"),
     "scenarios.shared_claims": ("shared_claims",),
     "scenarios.testbed": ("Bed",),

@@ -31,15 +31,29 @@ class HostPlan(msgspec.Struct, frozen=True, array_like=True):
     queue_bytes: int
 
 
-class PeerPlan(msgspec.Struct, frozen=True, array_like=True):
-    """What all peers of a run have in common."""
+class Cast(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What one peer plays: its policy and when it decides anew ("" is as the policy does), its beliefs, and its role ("" is none)."""
 
-    policy: str
-    beliefs: str
-    prior: list[float]
+    policy: str = "proportional_response"
+    turns: str = ""
+    beliefs: str = "learned"
+    prior: list[float] = []
+    noise: float = 0.0
+    role: str = ""
+
+
+class PeerPlan(msgspec.Struct, frozen=True, array_like=True):
+    """What the peers of a run are told; who is not named in `casts` plays `default`."""
+
+    default: Cast
+    casts: dict[str, Cast]
     run_seed: int
     tracker: Address
     tracker_key: bytes
+
+    def cast(self, name: str) -> Cast:
+        """Return what the peer on a host plays."""
+        return self.casts.get(name, self.default)
 
 
 class ToWorker(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 import trio
 
 from netem.errors import ConfigError, Rejection
+from node.beliefs import beliefs_names, make_beliefs
 from node.policies import make_policy, policy_names
+from node.turns import ALLOWED, make_turns
 from scenarios.content import Shared
 from scenarios.events import Arrival
 from scenarios.parameters import Params, param
@@ -44,13 +46,20 @@ class CrowdParams(Params, frozen=True, kw_only=True):
     policy: Annotated[
         str, param(f"how servers split their upload: {', '.join(policy_names())}, or your own FILE.py")
     ] = "proportional_response"
-    beliefs: Annotated[Literal["given", "learned"], param("what servers believe of p")] = "given"
+    turns: Annotated[str, param(f"when servers decide anew: {ALLOWED}; else as the policy does")] = ""
+    beliefs: Annotated[str, param(f"what servers believe of p: {', '.join(beliefs_names())}")] = "given"
+    belief_noise: Annotated[
+        float, param("σ of the log-normal noise of heterogeneous beliefs", unit="1", ge=0, le=5)
+    ] = 0.5
     fee_credits: Annotated[int, param("flat fee per download, micro-credits", ge=1, le=10**12)] = 1_000_000
     endowment_credits: Annotated[int, param("granted at join, micro-credits", ge=0, le=10**15)] = 10**8
 
     def __post_init__(self) -> None:
-        """Refuse a policy that there is not, and a fee that nobody could pay."""
+        """Refuse a policy, turns or beliefs that there are not, and a fee that nobody could pay."""
         make_policy(self.policy)
+        make_beliefs(self.beliefs)
+        if self.turns:
+            make_turns(self.turns)
         if self.fee_credits > self.endowment_credits:
             raise ConfigError("fee_credits", self.fee_credits, f"at most endowment_credits ({self.endowment_credits})")
 
@@ -76,7 +85,7 @@ def zipf_shares(files: int, exponent: float) -> np.ndarray:
 async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared]) -> None:
     """Start tracker and peers, and let the initial servers publish files; catalogue indices follow their order.
 
-    Beliefs `given` are told p, of all files there will ever be; `learned` ones start from one pseudo-count per file.
+    Beliefs are told p, of all files there will ever be; only `learned` ones start from one pseudo-count per file.
     """
     params: CrowdParams = bed.params
     terms = Terms(
@@ -84,8 +93,14 @@ async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared]) -> None:
         endowment_credits=params.endowment_credits,
         hold_s=min(params.duration_s, LONGEST_HOLD_S) + HOLD_MARGIN_S,
     )
-    prior = p if params.beliefs == "given" else ()
-    await bed.start(terms=terms, policy=params.policy, beliefs=params.beliefs, prior=prior)
+    await bed.start(
+        terms=terms,
+        policy=params.policy,
+        turns=params.turns,
+        beliefs=params.beliefs,
+        prior=() if params.beliefs == "learned" else p,
+        noise=params.belief_noise,
+    )
     with bed.lasting(math.inf):
         await _publish_all(bed.peers[0], files)  # the first alone, so that indices follow the order
         async with trio.open_nursery() as publishing:

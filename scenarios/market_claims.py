@@ -22,6 +22,13 @@ ODDS_NAME = "odds against requests (TV)"
 OLD_ODDS_NAME = "odds of the old files (TV)"
 ODDS = "huberman-wu, section 3.3 (uniform p/π) with eq. (5); noise: scenarios/theory.py"
 
+_ELSEWHERE = {
+    "price_taker": "it herds, and settles nowhere",
+    "sticky": "it herds, and comes near p only after many times the boards that are judged",
+    "imitator": "its odds are what chance and the first servers made them",
+    "reseed": "it does not look at the odds",
+}
+
 
 def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to_ns: int, growing: str = "") -> Claim:
     """Claim that the odds, averaged over the last boards, are the request shares up to the noise of proven rates.
@@ -37,8 +44,10 @@ def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to
     """
     params = record.params
     name = OLD_ODDS_NAME if growing else ODDS_NAME
-    if params.policy == "price_taker":
-        return assumed(name, "the policy is price_taker: it herds, and settles nowhere", ODDS)
+    if params.policy in _ELSEWHERE:
+        return assumed(name, f"the policy is {params.policy}: {_ELSEWHERE[params.policy]}", ODDS)
+    if params.beliefs not in ("given", "learned"):
+        return assumed(name, f"beliefs are {params.beliefs}: nothing brings the odds to p but what all believe", ODDS)
     if params.topology:
         return assumed(
             name, "a topology gives nodes links of their own, and the noise of the odds is for equal ones", ODDS

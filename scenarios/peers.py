@@ -7,13 +7,14 @@ from pathlib import Path
 
 from netem.events import Event
 from netem.host import Host
-from netem.randomness import keyed_bytes
+from netem.randomness import keyed_bytes, keyed_generator
 from node.beliefs import make_beliefs
 from node.descriptors import Descriptors
 from node.peer import Peer, PeerConfig
 from node.policies import make_policy
 from node.roles.byzantine import byzantine_role
 from node.store import Store
+from node.turns import make_turns
 from scenarios.control import PeerPlan
 from scenarios.rebooting import Boots
 from tracker.identity import Identity
@@ -34,30 +35,31 @@ class Workshop:
         self._emit = emit
         self._descriptors = Descriptors(OPEN_FILES)
 
-    def boots(
-        self, host: Host, plan: PeerPlan, *, role: str = "", on_boot: Callable[[Peer], None] | None = None
-    ) -> Boots:
-        """Make the node of a host, with a hostile role if one is named; its keys follow from the run's seed and the host's name.
+    def boots(self, host: Host, plan: PeerPlan, *, on_boot: Callable[[Peer], None] | None = None) -> Boots:
+        """Make the node of a host; its keys and its own randomness follow from the run's seed and the host's name.
 
         Raises:
-            ConfigError: the policy, the beliefs or the role are unknown.
+            ConfigError: the policy, its turns, the beliefs or the role are unknown.
         """
         store = Store(self._directory / "stores" / host.name, self._descriptors)
-        return Boots(host, lambda epoch: self._make(host, plan, store=store, role=role, epoch=epoch), on_boot=on_boot)
+        return Boots(host, lambda epoch: self._make(host, plan, store=store, epoch=epoch), on_boot=on_boot)
 
-    def _make(self, host: Host, plan: PeerPlan, *, store: Store, role: str, epoch: int) -> Peer:
+    def _make(self, host: Host, plan: PeerPlan, *, store: Store, epoch: int) -> Peer:
+        cast = plan.cast(host.name)
+        chance = keyed_generator(plan.run_seed, "beliefs", host.name)
         config = PeerConfig(
             upload_bytes_per_s=host.upload_bytes_per_s,
-            policy=make_policy(plan.policy),
-            beliefs=make_beliefs(plan.beliefs, plan.prior),
+            policy=make_policy(cast.policy),
+            turns=make_turns(cast.turns) if cast.turns else None,
+            beliefs=make_beliefs(cast.beliefs, cast.prior, noise=cast.noise, chance=chance),
             run_seed=plan.run_seed,
             tracker=plan.tracker,
             tracker_key=plan.tracker_key,
         )
         identity = Identity(keyed_bytes(plan.run_seed, "identity", host.name), epoch=epoch)
-        if role:
+        if cast.role:
             # What a liar says about itself is no evidence: the run's events come from the others.
-            return byzantine_role(role)(host, host.clock, identity, store=store, config=config, emit=_unheard)
+            return byzantine_role(cast.role)(host, host.clock, identity, store=store, config=config, emit=_unheard)
         return Peer(host, host.clock, identity, store=store, config=config, emit=self._emit)
 
 

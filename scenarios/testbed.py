@@ -28,7 +28,7 @@ from netem.real_time import RealTime
 from netem.topology import Access
 from node.peer import Peer
 from scenarios.content import Shared
-from scenarios.control import HostPlan, PeerPlan, Prepare
+from scenarios.control import Cast, HostPlan, PeerPlan, Prepare
 from scenarios.fleet import Fleet
 from scenarios.hosts import TRACKER, node_names
 from scenarios.live import Live
@@ -108,6 +108,9 @@ class Bed:
         policy: str = POLICY,
         beliefs: str = "learned",
         prior: Sequence[float] | np.ndarray = (),
+        turns: str = "",
+        noise: float = 0.0,
+        casts: Sequence[Cast] = (),
         roles: Sequence[str] = (),
     ) -> None:
         """Start the tracker, then all peers at once; return when every one has joined.
@@ -117,10 +120,13 @@ class Bed:
             policy: how every server splits its upload, a name or a file (see `make_policy`).
             beliefs: what servers believe of p, by name; `prior` is handed to each.
             prior: see `node.beliefs.make_beliefs`.
+            turns: when every server decides anew (see `make_turns`); "" leaves that to the policy.
+            noise: how far beliefs scatter among servers; see `node.beliefs.Beliefs`.
+            casts: what the first peers play, in order, instead of all that.
             roles: hostile roles, by name, of further peers; they join like any other, and act when they are told to.
 
         Raises:
-            ConfigError: the tracker's port is taken, the policy, the beliefs or a role are unknown, or roles are asked
+            ConfigError: the tracker's port is taken, the policy, its turns, the beliefs or a role are unknown, or roles are asked
                 for in a run that is spread over processes.
         """
         if roles and self._fleet is not None:
@@ -138,26 +144,27 @@ class Bed:
             port=self.params.port,
         )
         await self._launch(self._tracker.run)
+        prior = [float(share) for share in prior]
+        default = Cast(policy=policy, turns=turns, beliefs=beliefs, prior=prior, noise=noise)
+        names = node_names(self.params.nodes + len(roles))
+        hostile = [msgspec.structs.replace(default, role=role) for role in roles]
         plan = PeerPlan(
-            policy=policy,
-            beliefs=beliefs,
-            prior=[float(share) for share in prior],
+            default=default,
+            casts=dict(zip(names, casts, strict=False)) | dict(zip(names[self.params.nodes :], hostile, strict=True)),
             run_seed=self.run_seed,
             tracker=self._tracker.address,
             tracker_key=self._tracker.sign_key,
         )
-        names = node_names(self.params.nodes + len(roles))
         hosts = [self._add_host(name, here=self._fleet is None) for name in names]
         if self._fleet is not None:
             await self._launch(self._keep_fleet)
             self.peers = await self._fleet.start(lambda mine: self._prepare(plan, mine), names)
             return
         workshop = Workshop(directory=self._directory, emit=self.emit)
-        each = ["" for _ in range(self.params.nodes)] + list(roles)
         present: list[AnyPeer] = []
         nodes = [
-            workshop.boots(host, plan, role=role, on_boot=partial(present.__setitem__, number))
-            for number, (host, role) in enumerate(zip(hosts, each, strict=True))
+            workshop.boots(host, plan, on_boot=partial(present.__setitem__, number))
+            for number, host in enumerate(hosts)
         ]
         present += [node.peer for node in nodes]
         self.peers = present

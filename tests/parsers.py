@@ -72,6 +72,8 @@ MESSAGES: list[m.Message] = [
     m.Receipt(D, SERVER.node, 1024, 1, KEY),
     m.Done(D),
     m.Queued(D, 10**9),
+    m.GetStanding(),
+    m.Standing(0.125),
 ]
 encode = msgspec.msgpack.encode
 

@@ -8,6 +8,7 @@ Source: huberman-wu, section 2 and eq. (1); DESIGN section 4 (odds, settlement).
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,8 @@ class Market:
     splits: dict[bytes, dict[int, float]] = field(default_factory=dict)
     delivered_bytes: Counter[int] = field(default_factory=Counter)
     _wanted: Counter[int] = field(default_factory=Counter)
+    _bidders: dict[bytes, float] = field(default_factory=dict)
+    _proven: float = 0.0
 
     def open(self, download: OpenDownload, *, now_ns: int) -> None:
         """Start a download whose fee the bank holds, or go on with one that an earlier boot of the tracker left."""
@@ -163,7 +166,13 @@ class Market:
         rates = {node: self.rates.rate(node, now_ns) for node in sorted(self.splits)}
         held = [bool(self.catalogue.servers(index)) for index in range(files)]
         shares = board(rates, self.splits, files=files, held=held, floor=floor)
+        self._bidders = {node: rates[node] for node, split in self.splits.items() if split}
+        self._proven = math.fsum(self._bidders.values())
         return shares, delivered_shares([self.delivered_bytes[index] for index in range(files)])
+
+    def standing(self, node: bytes) -> float:
+        """Return B_i/Σ_k B_k of a server on the board last computed, in [0, 1]; 0 if it had no bid there."""
+        return self._bidders.get(node, 0.0) / self._proven if self._proven > 0 else 0.0
 
     def _settlement(self, download: OpenDownload) -> Settlement:
         download.settling = True

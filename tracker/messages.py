@@ -225,6 +225,16 @@ class Heartbeat(Message, frozen=True):
     bids: list[tuple[FileIndex, Share]]
 
 
+class GetStanding(Message, frozen=True):
+    """A server asks what share of all bandwidth it is taken to have, beside its heartbeat. Tagged."""
+
+
+class Standing(Message, frozen=True):
+    """The tracker's answer: B_i/Σ_k B_k of the asking server on the newest board; 0 if it had no bid there. Tagged."""
+
+    share: Share
+
+
 class Deposit(Message, frozen=True):
     """A server forwards receipts (exact signed frames) that it got from downloaders. Tagged."""
 
@@ -323,6 +333,8 @@ TYPES: tuple[type[Message], ...] = (
     Receipt,
     Done,
     Queued,
+    GetStanding,
+    Standing,
 )
 """Message types by number. Append only: a number is part of the wire format."""
 

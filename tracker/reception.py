@@ -72,6 +72,8 @@ class Reception:
                 raise BadFrame("flooded")
             if isinstance(message, m.Heartbeat):
                 self._heartbeat(self._desk.membership.current(session.peer, epoch=session.peer_epoch), message)
+            elif isinstance(message, m.GetStanding):
+                self._answer(session, m.Standing(self._desk.market.standing(session.peer)), source)
             elif isinstance(message, m.Deposit):
                 for receipt in message.receipts:
                     self._deposit(receipt, session=session, source=source)
@@ -94,8 +96,11 @@ class Reception:
 
         Its heartbeat is not opened, for it would often be expired; whoever forges one learns nothing.
         """
+        self._answer(session, m.Reject("not-a-member"), source)
+
+    def _answer(self, session: Session, message: m.Message, source: Address) -> None:
         assert self.endpoint is not None
-        self.endpoint.send(session.seal(m.Reject("not-a-member"), board=self._desk.board), source)
+        self.endpoint.send(session.seal(message, board=self._desk.board), source)
 
     def _heartbeat(self, member: Member, beat: m.Heartbeat) -> None:
         now_ns = self._clock.now_ns()
@@ -117,9 +122,7 @@ class Reception:
             self._desk.market.receipt(receipt, sender=sender, now_ns=self._clock.now_ns())
         except Rejection as no:
             self._dropped[f"receipt-{no.reason}"] += 1
-            assert self.endpoint is not None
-            refusal = m.Refusal(receipt.download, no.reason)
-            self.endpoint.send(session.seal(refusal, board=self._desk.board), source)
+            self._answer(session, m.Refusal(receipt.download, no.reason), source)
             if no.reason == "equivocation" and sender not in self._accused:  # once: it may be told us for ever
                 self._accused.add(sender)
                 self._emit(EquivocationSeen(sender, "two receipts that contradict each other"))

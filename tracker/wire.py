@@ -50,6 +50,8 @@ DATAGRAMS: frozenset[type[Message]] = frozenset(
         messages.Receipt,
         messages.Done,
         messages.Queued,
+        messages.GetStanding,
+        messages.Standing,
     }
 )
 """Types that travel in a datagram, or inside one: their frames have at most `MAX_DATAGRAM_BYTES`."""

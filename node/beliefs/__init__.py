@@ -18,11 +18,17 @@ def beliefs_names() -> list[str]:
     return list(find(sys.modules[__name__], Beliefs))  # type: ignore[type-abstract]  # find takes abstract bases too
 
 
-def make_beliefs(name: str, prior: Sequence[float] | np.ndarray = ()) -> Beliefs:
-    """Make the beliefs of that name from a prior (its meaning is the kind's own).
+def make_beliefs(
+    name: str,
+    prior: Sequence[float] | np.ndarray = (),
+    *,
+    noise: float = 0.0,
+    chance: np.random.Generator | None = None,
+) -> Beliefs:
+    """Make the beliefs of that name from a prior (its meaning is the kind's own); see `Beliefs` for the rest.
 
     Raises:
         ConfigError: there is no such kind, or the prior is not made of finite numbers >= 0.
     """
     found = find(sys.modules[__name__], Beliefs)  # type: ignore[type-abstract]  # find takes abstract bases too
-    return choose(found, field="beliefs", name=name)(prior)
+    return choose(found, field="beliefs", name=name)(prior, noise=noise, chance=chance)

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from netem.errors import ConfigError
+from netem.randomness import keyed_generator
 
 
 class Beliefs(ABC):
@@ -19,6 +20,8 @@ class Beliefs(ABC):
 
     Args:
         prior: a weight >= 0 per file index.
+        noise: how far beliefs scatter among servers, >= 0, in the kind's own unit.
+        chance: this server's own randomness, for kinds that have some.
 
     Raises:
         ConfigError: a weight is negative or not finite.
@@ -26,10 +29,18 @@ class Beliefs(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, prior: Sequence[float] | np.ndarray = ()) -> None:
+    def __init__(
+        self,
+        prior: Sequence[float] | np.ndarray = (),
+        *,
+        noise: float = 0.0,
+        chance: np.random.Generator | None = None,
+    ) -> None:
         self._prior = np.array(prior, dtype=np.float64)
         if self._prior.ndim != 1 or not np.all(np.isfinite(self._prior)) or np.any(self._prior < 0.0):
             raise ConfigError("beliefs", prior, "finite weights >= 0, one per file")
+        self._noise = noise
+        self._chance = chance or keyed_generator(0, "beliefs")
 
     @abstractmethod
     def observe(self, file: int, download: bytes) -> None:

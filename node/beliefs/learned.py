@@ -22,8 +22,14 @@ class Learned(Beliefs):
 
     name: ClassVar[str] = "learned"
 
-    def __init__(self, prior: Sequence[float] | np.ndarray = ()) -> None:
-        super().__init__(prior)
+    def __init__(
+        self,
+        prior: Sequence[float] | np.ndarray = (),
+        *,
+        noise: float = 0.0,
+        chance: np.random.Generator | None = None,
+    ) -> None:
+        super().__init__(prior, noise=noise, chance=chance)
         self._seen: set[bytes] = set()
         self._downloads: Counter[int] = Counter()
 

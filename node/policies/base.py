@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,12 +28,18 @@ class View:
         odds: π_j >= `ODDS_FLOOR`, float64 (files,).
         beliefs: p_ij >= 0, float64 (files,); not normalised over the held files.
         own: the split f_ij in force, float64 (files,), >= 0; 0 for a file held since.
+        fetched: which files were downloaded, not published, bool (files,).
+        budget: this server's share B_i/Σ_k B_k of all bandwidth in [0, 1], as the tracker sees it; 0 while unknown.
+        draw: a uniform draw from [0, 1), a new one each time.
     """
 
     held: tuple[int, ...]
     odds: np.ndarray
     beliefs: np.ndarray
     own: np.ndarray
+    fetched: np.ndarray
+    budget: float
+    draw: float
 
 
 class Policy(ABC):
@@ -41,13 +47,25 @@ class Policy(ABC):
 
     name: ClassVar[str]
     """By which it is found in this package; a file of one's own needs none."""
+    turns: ClassVar[str] = "all"
+    """When it decides anew unless told otherwise, as `node.turns.make_turns` reads it."""
+    anticipates: ClassVar[bool] = False
+    """Whether it looks at `View.budget`, which takes a question to the tracker every second."""
 
     @abstractmethod
     def weights(self, view: View) -> np.ndarray:
         """Return a weight >= 0 per held file, float64 (files,), any positive sum."""
 
     def split(
-        self, *, held: Sequence[int], odds: Sequence[float] | np.ndarray, beliefs: np.ndarray, own: Mapping[int, float]
+        self,
+        *,
+        held: Sequence[int],
+        odds: Sequence[float] | np.ndarray,
+        beliefs: np.ndarray,
+        own: Mapping[int, float],
+        fetched: Container[int] = (),
+        budget: float = 0.0,
+        draw: float = 0.5,
     ) -> dict[int, float]:
         """Return the share f_ij in [0, 1] of every held file, by ascending index.
 
@@ -56,6 +74,9 @@ class Policy(ABC):
             odds: π_j by file index, as broadcast; a file beyond its end has the floor.
             beliefs: p_ij by file index; a file beyond its end has probability 0.
             own: the split in force, by file index; empty at first.
+            fetched: the files that were downloaded.
+            budget: see `View`.
+            draw: see `View`.
 
         Raises:
             LocalProtocolError: `weights` returned something else than it should.
@@ -70,6 +91,9 @@ class Policy(ABC):
             odds=np.maximum(_at(np.asarray(odds, dtype=np.float64), files), ODDS_FLOOR),
             beliefs=_at(np.asarray(beliefs, dtype=np.float64), files),
             own=np.array([max(own.get(file, 0.0), 0.0) for file in files]),
+            fetched=np.array([file in fetched for file in files]),
+            budget=budget,
+            draw=draw,
         )
         weights = np.asarray(self.weights(view), dtype=np.float64)
         total = float(weights.sum())  # not finite if any weight is not

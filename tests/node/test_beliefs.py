@@ -26,7 +26,7 @@ def test_a_prior_that_is_none_is_refused(name, prior):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ConfigError, match="given, learned"):
+    with pytest.raises(ConfigError, match="bernoulli, given, heterogeneous, learned"):
         make_beliefs("nonsense")
 
 
@@ -52,3 +52,34 @@ def test_learned_beliefs_approach_the_truth():
         beliefs.observe(int(file), i.to_bytes(16, "big"))
     error = np.abs(beliefs.probabilities(3) - truth)
     assert np.all(error < 4 * np.sqrt(truth * (1 - truth) / n_requests) + 3 / n_requests)
+
+
+@pytest.mark.parametrize("name", beliefs_names())
+def test_beliefs_are_told_by_their_own_randomness_alone(name):
+    def believe(key):
+        return make_beliefs(name, [0.5, 0.3, 0.2], noise=1.0, chance=keyed_generator(1, key)).probabilities(3).tolist()
+
+    assert believe("one") == believe("one")
+
+
+def test_heterogeneous_beliefs_are_the_prior_times_log_normal_noise():
+    prior, noise, n_servers = np.array([0.7, 0.2, 0.1]), 0.5, 4_000
+    servers = [
+        make_beliefs("heterogeneous", prior, noise=noise, chance=keyed_generator(1, i)).weights(4)
+        for i in range(n_servers)
+    ]
+    logs = np.log(np.array(servers)[:, :3] / prior)
+    assert np.all(np.abs(logs.mean(axis=0)) < 5 * noise / np.sqrt(n_servers))
+    assert np.all(np.abs(logs.std(axis=0) / noise - 1) < 5 / np.sqrt(2 * n_servers))
+    assert np.all(np.abs(np.corrcoef(logs.T)[np.triu_indices(3, 1)]) < 5 / np.sqrt(n_servers))
+    assert all(server[3] == 0.0 for server in servers)
+    assert make_beliefs("heterogeneous", prior).probabilities(3) == pytest.approx(prior)
+
+
+def test_bernoulli_beliefs_are_certain_and_right_on_average():
+    prior, n_servers = np.array([0.6, 0.3, 0.1, 0.0]), 4_000
+    servers = np.array(
+        [make_beliefs("bernoulli", prior, chance=keyed_generator(1, i)).probabilities(4) for i in range(n_servers)]
+    )
+    assert np.all(servers.max(axis=1) == 1.0)
+    assert np.all(np.abs(servers.mean(axis=0) - prior) <= 5 * np.sqrt(prior * (1 - prior) / n_servers))

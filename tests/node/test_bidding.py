@@ -8,6 +8,7 @@ import pytest
 from node.beliefs.given import Given
 from node.bidding import BIDS_PER_HEARTBEAT, CONTROL_RESERVE, Bidding
 from node.policies import make_policy
+from node.turns import make_turns
 from tracker.messages import MAX_FILES
 from tracker.odds import pages
 from tracker.wire import MAX_DATAGRAM_BYTES, encode_tagged
@@ -58,3 +59,26 @@ def test_odds_below_belief_draw_bandwidth_and_a_file_beyond_the_board_still_coun
     bids.rebid([0, 1, 2])
     assert bids.split[0] / bids.split[1] > 1.5 * before[0] / before[1]
     assert bids.split[2] > 0
+
+
+def test_a_server_keeps_its_split_until_its_turn_comes_or_its_files_change():
+    draws = iter([0.9, 0.0, 0.9, 0.0, 0.1, 0.0, 0.9, 0.0])
+    policy = make_policy("price_taker")
+    bids = Bidding(
+        policy, Given([0.5, 0.5, 0.0]), upload_bytes_per_s=UPLOAD, turns=make_turns("random:0.5"), chance=draws.__next__
+    )
+    hear(bids, 1, [0.4, 0.6])
+    bids.rebid([0, 1])
+    assert bids.split == {0: 1.0, 1: 0.0}
+    hear(bids, 2, [0.6, 0.4])
+    bids.rebid([0, 1])
+    assert bids.split == {0: 1.0, 1: 0.0}  # 0.9: not its turn
+    bids.rebid([0, 1])
+    assert bids.split == {0: 0.0, 1: 1.0}  # 0.1
+    bids.rebid([0, 2])
+    assert bids.split == {0: 1.0, 2: 0.0}  # 0.9, but it holds another file
+
+
+def hear(bids, board, shares):
+    for page in pages(np.array(shares), np.zeros(len(shares))):
+        bids.odds.add(board, page)

@@ -59,10 +59,21 @@ def test_the_policies_are_found_by_name():
     odds=st.lists(st.floats(0, 1), max_size=10),
     beliefs=st.lists(st.floats(0, 1), max_size=10),
     own=st.dictionaries(st.integers(0, 12), st.floats(0, 1)),
+    fetched=st.sets(st.integers(0, 12)),
+    budget=st.floats(0, 1),
+    draw=st.floats(0, 1, exclude_max=True),
 )
-def test_every_policy_splits_one_over_the_held_files_only(*, name, held, odds, beliefs, own):
+def test_every_policy_splits_one_over_the_held_files_only(*, name, held, odds, beliefs, own, fetched, budget, draw):
     def split(files):
-        return make_policy(name).split(held=files, odds=odds, beliefs=np.array(beliefs), own=own)
+        return make_policy(name).split(
+            held=files,
+            odds=odds,
+            beliefs=np.array(beliefs),
+            own=own,
+            fetched=fetched,
+            budget=budget,
+            draw=draw,
+        )
 
     shares = split(held)
     assert list(shares) == sorted(set(held))
@@ -130,6 +141,44 @@ def test_fixed_weights_are_kept_over_what_is_held():
         0: 0.25,
         1: 0.75,
     }
+
+
+def test_a_best_response_earns_more_than_any_other_split():
+    generator = keyed_generator(1, "responses")
+    policy = make_policy("best_response")
+    for _ in range(20):
+        budget, beliefs = generator.uniform(0.05, 0.5), generator.dirichlet(np.ones(5))
+        own, others = generator.dirichlet(np.ones(5)), (1 - budget) * generator.dirichlet(np.ones(5))
+        odds = others + budget * own
+        split = policy.split(held=range(5), odds=odds, beliefs=beliefs, own=dict(enumerate(own)), budget=budget)
+
+        def income(shares):
+            return float((beliefs * budget * shares / (budget * shares + others)).sum())  # noqa: B023 - called here
+
+        best = income(np.array(list(split.values())))
+        assert all(income(generator.dirichlet(np.ones(5))) <= best + 1e-12 for _ in range(200))
+
+
+def test_a_server_that_does_not_know_its_budget_takes_the_odds_as_given():
+    odds, p = np.array([0.5, 0.3, 0.2]), np.array([0.4, 0.4, 0.2])
+    split = make_policy("best_response").split(held=range(3), odds=odds, beliefs=p, own={})
+    assert split == pytest.approx(make_policy("price_taker").split(held=range(3), odds=odds, beliefs=p, own={}))
+
+
+def test_imitators_serve_one_file_with_the_probability_of_its_odds():
+    odds, n_servers = np.array([0.1, 0.6, 0.3]), 2_000
+    draws = keyed_generator(1, "imitators").random(n_servers)
+    policy = make_policy("imitator")
+    splits = [policy.split(held=[1, 2], odds=odds, beliefs=np.zeros(3), own={}, draw=draw) for draw in draws]
+    assert all(sorted(split.values()) == [0.0, 1.0] for split in splits)
+    p = 0.6 / 0.9
+    assert abs(sum(split[1] for split in splits) / n_servers - p) < 5 * np.sqrt(p * (1 - p) / n_servers)
+
+
+def test_a_reseeder_serves_what_it_fetched():
+    policy, p = make_policy("reseed"), np.full(3, 1 / 3)
+    assert policy.split(held=range(3), odds=p, beliefs=p, own={}, fetched={1}) == {0: 0.0, 1: 1.0, 2: 0.0}
+    assert policy.split(held=[0, 2], odds=p, beliefs=p, own={}) == {0: 0.5, 2: 0.5}
 
 
 OWN = """

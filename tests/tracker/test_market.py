@@ -96,6 +96,19 @@ def test_a_server_is_busy_with_the_share_of_its_split_that_is_wanted():
     assert A not in market.splits
 
 
+def test_a_server_stands_for_its_share_of_the_proven_bandwidth_on_the_last_board():
+    market = a_market(holders=(A, B))
+    market.declare(A, {0: 1.0}, now_ns=0)
+    market.declare(B, {0: 0.5, 1: 0.5}, now_ns=0)
+    assert market.standing(A) == 0.0  # there was no board
+    market.odds(floor=1e-3, now_ns=0)
+    assert market.standing(A) + market.standing(B) == pytest.approx(1.0)
+    assert market.standing(A) == market.rates.rate(A, 0) / (market.rates.rate(A, 0) + market.rates.rate(B, 0))
+    market.declare(B, {}, now_ns=0)
+    market.odds(floor=1e-3, now_ns=0)
+    assert (market.standing(A), market.standing(B)) == (1.0, 0.0)
+
+
 def test_a_download_that_expires_ends_the_busy_time_of_its_servers_and_one_that_was_closed_did_so_before():
     market = a_market()
     market.declare(A, {0: 1.0}, now_ns=0)

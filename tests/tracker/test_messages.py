@@ -38,6 +38,8 @@ NUMBERED = [
     "Receipt",
     "Done",
     "Queued",
+    "GetStanding",
+    "Standing",
 ]
 
 

@@ -55,6 +55,8 @@ SAMPLES = (
     m.Receipt(DOWNLOAD, TO, 262_144, 1, KEY),
     m.Done(DOWNLOAD),
     m.Queued(DOWNLOAD, 3_000_000_000),
+    m.GetStanding(),
+    m.Standing(0.125),
 )
 
 

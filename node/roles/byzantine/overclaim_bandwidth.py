@@ -7,7 +7,7 @@ proven by receipts over busy time, and a busy share counts at least `LEAST_BUSY`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import ClassVar
 
 import trio
@@ -31,8 +31,8 @@ class _FalseSplit(Bidding):
 
     decoy: int | None = None
 
-    def rebid(self, held: Iterable[int]) -> dict[int, float]:
-        return super().rebid(index for index in held if index != self.decoy)
+    def rebid(self, held: Iterable[int], *, fetched: Container[int] = ()) -> dict[int, float]:
+        return super().rebid((index for index in held if index != self.decoy), fetched=fetched)
 
     def heartbeats(self) -> list[Heartbeat]:
         if self.decoy is None:

@@ -1,0 +1,41 @@
+"""Pure: beliefs that are certain, and right on average only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from node.beliefs.base import Beliefs
+
+
+class Bernoulli(Beliefs):
+    """Believe for ever that only one file will be asked for, drawn by this server from the prior.
+
+    A share p_j of servers believes in file j: the mean of their beliefs is the prior. With two files this is the paper's P_t.
+
+    Source: huberman-wu, eq. (10).
+    """
+
+    name: ClassVar[str] = "bernoulli"
+
+    def __init__(
+        self,
+        prior: Sequence[float] | np.ndarray = (),
+        *,
+        noise: float = 0.0,
+        chance: np.random.Generator | None = None,
+    ) -> None:
+        super().__init__(prior, noise=noise, chance=chance)
+        total = float(self._prior.sum())
+        if total > 0.0:
+            believed = self._chance.choice(len(self._prior), p=self._prior / total)
+            self._prior = np.eye(1, len(self._prior), believed)[0]
+
+    def observe(self, file: int, download: bytes) -> None:
+        """Ignore it."""
+
+    def weights(self, n_files: int) -> np.ndarray:
+        """Return 1 for the file believed in, 0 for the others; all 0 while it is not in the catalogue."""
+        return self._prior_of(n_files, beyond=0.0)

@@ -1,0 +1,39 @@
+"""Pure: beliefs that differ from server to server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from node.beliefs.base import Beliefs
+
+
+class Heterogeneous(Beliefs):
+    """Believe p_ij in proportion to p_j exp(σ z_ij): the prior times log-normal noise of this server's own, for ever.
+
+    σ is `noise`, z_ij are standard normal draws. Renormalised over the files in the catalogue; a file that the prior does not name
+    has probability 0.
+
+    Source: huberman-wu, section 3.2 (every server has a subjective belief).
+    """
+
+    name: ClassVar[str] = "heterogeneous"
+
+    def __init__(
+        self,
+        prior: Sequence[float] | np.ndarray = (),
+        *,
+        noise: float = 0.0,
+        chance: np.random.Generator | None = None,
+    ) -> None:
+        super().__init__(prior, noise=noise, chance=chance)
+        self._prior *= np.exp(self._noise * self._chance.standard_normal(len(self._prior)))
+
+    def observe(self, file: int, download: bytes) -> None:
+        """Ignore it."""
+
+    def weights(self, n_files: int) -> np.ndarray:
+        """Return the noisy prior of the first `n_files` files."""
+        return self._prior_of(n_files, beyond=0.0)
