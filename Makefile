@@ -5,10 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo claims test test-slow lint clean
 
 demo: $(READY)
 	$(BIN)/swarmbed run flash-crowd --nodes 20 --set loss=0.05 --serve 0
+
+# Every scenario, in simulated time: what theory predicts beside what was measured, in one table.
+claims: $(READY)
+	$(BIN)/swarmbed claims
 
 test: $(READY_DEV) lint
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -84,18 +84,10 @@ def _beside(title: str, values: tuple[float, float, float], unit: float, word: s
 
 
 def _claims(claims: Sequence[Claim]) -> Iterator[str]:
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    for column in ("claim", "predicted", "measured", "tolerance", "verdict"):
-        table.add_column(column, justify="left" if column in {"claim", "verdict"} else "right", overflow="fold")
+    table = plain_table(("claim", "predicted", "measured", "tolerance", "verdict"), left={"claim", "verdict"})
     for claim in claims:
-        table.add_row(
-            claim.name,
-            _number(claim.predicted),
-            _number(claim.measured),
-            _tolerance(claim),
-            _VERDICT[claim.ok],
-        )
-    yield from _lines(table)
+        table.add_row(*claim_cells(claim.to_dict()))
+    yield from table_lines(table)
     for claim in claims:
         if claim.ok is not True and claim.note:
             yield f"  {claim.name}: {claim.note}"
@@ -105,16 +97,15 @@ def findings_lines(findings: Findings) -> Iterator[str]:
     """Yield the lines at the end of many runs: per combination of swept values, every claim's mean over the seeds."""
     groups = {tuple(outcome.job.labels.items()): outcome.job.labels for outcome in findings.outcomes}
     keys = list(findings.campaign.jobs[0].labels)
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    for column in (*keys, "claim", "predicted", "measured, mean", "95 % interval", "held"):
-        table.add_column(column, justify="left" if column in {*keys, "claim"} else "right", overflow="fold")
+    columns = (*keys, "claim", "predicted", "measured, mean", "95 % interval", "held")
+    table = plain_table(columns, left={*keys, "claim"})
     for labels in groups.values():
         for row in summarise(findings.results(**labels)):
             mean = row.measured
             interval = "-" if mean.low is None else f"{_mean(mean.low)} .. {_mean(mean.high)}"
             held = f"{row.held} of {row.judged}" if row.judged else "not judged"
             table.add_row(*labels.values(), row.name, _mean(row.predicted), _mean(mean.mean), interval, held)
-    yield from _lines(table)
+    yield from table_lines(table)
     ended = Counter(outcome.status for outcome in findings.outcomes)
     told = ", ".join(f"{VERDICTS[status]} {n}" for status, n in sorted(ended.items()))
     yield f"runs        {len(findings.outcomes)} of {len(findings.campaign.jobs)}: {told or 'none'}"
@@ -125,7 +116,15 @@ def findings_lines(findings: Findings) -> Iterator[str]:
         yield "interrupted: the results cover what was done until then"
 
 
-def _lines(table: Table) -> Iterator[str]:
+def plain_table(columns: Sequence[str], *, left: Container[str]) -> Table:
+    """Return an empty table without lines; the columns in `left` are aligned to the left."""
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right", overflow="fold")
+    return table
+
+
+def table_lines(table: Table) -> Iterator[str]:
     """Yield a table's lines, as wide as the terminal, or as it needs when there is none."""
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
     with console.capture() as capture:
@@ -133,10 +132,16 @@ def _lines(table: Table) -> Iterator[str]:
     yield from (line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
 
 
-def _tolerance(claim: Claim) -> str:
-    if claim.predicted is None:
-        return "-"
-    return f"± {_number(claim.tolerance)}" if claim.tolerance else "exact"
+def claim_cells(claim: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    """Return name, prediction, measurement, tolerance and verdict of a claim as in result.json."""
+    room = f"± {_number(claim['tolerance'])}" if claim["tolerance"] else "exact"
+    return (
+        claim["name"],
+        _number(claim["predicted"]),
+        _number(claim["measured"]),
+        "-" if claim["predicted"] is None else room,
+        _VERDICT[claim["ok"]],
+    )
 
 
 def _mean(value: float | None) -> str:
