@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scenarios.jobs import Outcome
 from scenarios.summaries import VERDICTS
 from scenarios.tables import claim_cells, plain_table, table_lines
+
+if TYPE_CHECKING:
+    from scenarios.jobs import Outcome
 
 _COLUMNS = ("scenario", "claim", "predicted", "measured", "tolerance", "verdict")
 
