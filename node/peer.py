@@ -188,7 +188,7 @@ class Peer:
             LocalProtocolError: it is held or being fetched; nothing was paid.
             Rejection, RemoteProtocolError: see `Downloader.fetch`; `crashed`: this boot has ended.
         """
-        if index in self._roots or index in self._fetching:
+        if self.holds(index) or index in self._fetching:
             raise LocalProtocolError(f"file {index} is held or being fetched")
         try:
             with trio.CancelScope() as self._fetching[index]:

@@ -12,6 +12,7 @@ from node.beliefs import make_beliefs
 from node.descriptors import Descriptors
 from node.peer import Peer, PeerConfig
 from node.policies import make_policy
+from node.roles import ordinary_names, ordinary_role
 from node.roles.byzantine import byzantine_role
 from node.store import Store
 from node.turns import make_turns
@@ -57,10 +58,11 @@ class Workshop:
             tracker_key=plan.tracker_key,
         )
         identity = Identity(keyed_bytes(plan.run_seed, "identity", host.name), epoch=epoch)
-        if cast.role:
+        if cast.role and cast.role not in ordinary_names():
             # What a liar says about itself is no evidence: the run's events come from the others.
             return byzantine_role(cast.role)(host, host.clock, identity, store=store, config=config, emit=_unheard)
-        return Peer(host, host.clock, identity, store=store, config=config, emit=self._emit)
+        kind = ordinary_role(cast.role) if cast.role else Peer
+        return kind(host, host.clock, identity, store=store, config=config, emit=self._emit)
 
 
 def _unheard(_event: Event) -> None:
