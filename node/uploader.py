@@ -187,8 +187,14 @@ class Uploader:
                 self._to_deposit[download] = customer
 
     def sizes(self) -> dict[str, int]:
-        """Return how many downloads, waiting blocks and tabs are kept."""
-        return {"customers": len(self._customers), "blocks": self.queues.pending, "tabs": len(self.tabs.all())}
+        """Return how many downloads, waiting blocks and tabs are kept, and how many customers are late in paying."""
+        tabs = self.tabs.all()
+        return {
+            "customers": len(self._customers),
+            "blocks": self.queues.pending,
+            "tabs": len(tabs),
+            "late": sum(tab.late for tab in tabs.values()),
+        }
 
     def set_rates(self, bids_bytes_per_s: dict[int, float]) -> None:
         """Reserve a pacing rate b_ij for each file (bytes/s on the wire)."""

@@ -82,8 +82,10 @@ def zipf_shares(files: int, exponent: float) -> np.ndarray:
     return np.asarray(weights / weights.sum())
 
 
-async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared]) -> None:
+async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared], *, roles: Sequence[str] = ()) -> None:
     """Start tracker and peers, and let the initial servers publish files; catalogue indices follow their order.
+
+    Hostile `roles` join as further peers, and are told nothing.
 
     Beliefs are told p, of all files there will ever be; only `learned` ones start from one pseudo-count per file.
     """
@@ -100,6 +102,7 @@ async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared]) -> None:
         beliefs=params.beliefs,
         prior=() if params.beliefs == "learned" else p,
         noise=params.belief_noise,
+        roles=roles,
     )
     with bed.lasting(math.inf):
         await _publish_all(bed.peers[0], files)  # the first alone, so that indices follow the order
@@ -125,7 +128,12 @@ async def publish(peer: AnyPeer, file: Shared) -> int:
 
 
 async def let_crowd_come(
-    bed: Bed, p: np.ndarray, files: Sequence[Shared], *, is_out: Callable[[int], bool] = lambda _: True
+    bed: Bed,
+    p: np.ndarray,
+    files: Sequence[Shared],
+    *,
+    is_out: Callable[[int], bool] = lambda _: True,
+    members: Sequence[AnyPeer] | None = None,
 ) -> None:
     """Let requests arrive until cancelled; each picks a file by p and a random node that lacks it.
 
@@ -134,6 +142,7 @@ async def let_crowd_come(
         p: shares of requests, float64 of shape (files,).
         files: what p is about, by catalogue index.
         is_out: tells whether a file can be asked for yet.
+        members: who is in the crowd; by default all peers.
     """
     params: CrowdParams = bed.params
     per_s = params.requests_per_s(float(p @ [file.size_bytes for file in files]))
@@ -149,7 +158,7 @@ async def let_crowd_come(
             pick = chance.random()
             if not is_out(index):
                 continue
-            free = [q for q in bed.peers if not q.holds(index) and (q.node, index) not in fetching]
+            free = [q for q in members or bed.peers if not q.holds(index) and (q.node, index) not in fetching]
             peer = free[int(pick * len(free))] if free else None
             bed.emit(Arrival(index, peer.node if peer else b""))
             if peer is not None:

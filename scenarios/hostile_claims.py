@@ -40,8 +40,13 @@ def judge(record: Record, *, phases: Mapping[str, int]) -> list[Claim]:
         payouts_match_trace(record, downloaders=honest),
         *network_claims(record),
         goodput_claim(record, phases),
-        *(_role_claim(record, name) for name in sorted(record.facts["symptoms"])),
-        _at_most("honest servers banned", 0, len(_bans(record).keys() & honest), "ARCHITECTURE, blame is certain"),
+        *role_claims(record),
+        at_most(
+            "honest servers banned",
+            0,
+            measured=len(_bans(record).keys() & honest),
+            source="ARCHITECTURE, blame is certain",
+        ),
         *_bounds(record, phases),
     ]
 
@@ -83,6 +88,11 @@ def _phase(now_ns: int, phases: Mapping[str, int]) -> str:
     return "" if name == "over" else name
 
 
+def role_claims(record: Record) -> list[Claim]:
+    """Claim of every role that was played what `_role_claim` says."""
+    return [_role_claim(record, name) for name in sorted(record.facts["symptoms"])]
+
+
 def _role_claim(record: Record, name: str) -> Claim:
     """Claim that a role was really played and noticed, and gained no credit beyond what it delivered."""
     nodes = [node for node, role in record.facts["attackers"].items() if role == name]
@@ -109,6 +119,8 @@ def _seen(record: Record, name: str, nodes: Sequence[bytes]) -> int:
     if symptom == "banned":
         bans = _bans(record)
         return sum(bans[node] for node in nodes)
+    if symptom == "late":
+        return sum(sizes["late"] for sample in record.facts["samples"] for sizes in sample["nodes"])
     if symptom == "overrated":
         return sum(sample["proven"][node] > OVERRATED for sample in record.facts["samples"] for node in nodes)
     return sum(dict(event.kinds).get(symptom, 0) for _, event in record.trace.of(FramesDropped))
@@ -147,30 +159,50 @@ def _bounds(record: Record, phases: Mapping[str, int]) -> Iterator[Claim]:
     # Beside the attackers' there may be a join of every node: it takes a moment.
     waiting = min(STRANGERS, round(opened / max(attack_s, 1) * (JOIN_S + 1)) + _nodes(record))
     doors = [sample["tracker"] for sample in samples]
-    # Worthless receipts are found out within two heartbeats.
-    free_bytes = MOST_OWED_BYTES + BLOCK_BYTES + FORGIVEN_BYTES_PER_S * attack_s + 2 * record.params.upload_bytes_per_s
-    yield _at_most(UNPAID_NAME, free_bytes, _unpaid_bytes(record), "node/tabs.py")
-    yield _at_most(
+    yield unpaid_claim(record, attack_s=attack_s)
+    yield at_most(
         "an attacker's proven rate / its upload",
         1 / LEAST_BUSY,
-        _most(max(sample["proven"].values()) for sample in samples),
-        "ARCHITECTURE, busy time",
+        measured=_most(_unaided(sample) for sample in samples),
+        source="ARCHITECTURE, busy time; who vouches for itself by a second identity is not bounded",
     )
-    yield _at_most(
-        "boards believed beyond those posted", 0, _most(sample["board_ahead"] for sample in samples), "odds are signed"
+    yield at_most(
+        "boards believed beyond those posted",
+        0,
+        measured=_most(sample["board_ahead"] for sample in samples),
+        source="odds are signed",
     )
-    yield _at_most(
-        "connections without a join", waiting, _most(door["strangers"] for door in doors), "tracker/limits.py"
+    yield at_most(
+        "connections without a join",
+        waiting,
+        measured=_most(door["strangers"] for door in doors),
+        source="tracker/limits.py",
     )
-    yield _at_most(
+    yield at_most(
         "bytes kept for them",
         waiting * (LENGTH_BYTES + JOIN_BYTES),
-        _most(door["strangers_bytes"] for door in doors),
-        "tracker/limits.py",
+        measured=_most(door["strangers_bytes"] for door in doors),
+        source="tracker/limits.py",
     )
-    yield _at_most(
-        "tables beyond their bounds", 0, _most(_too_large(record, sample) for sample in samples), "memory is flat"
+    yield at_most(
+        "tables beyond their bounds",
+        0,
+        measured=_most(_too_large(record, sample) for sample in samples),
+        source="memory is flat",
     )
+
+
+def unpaid_claim(record: Record, *, attack_s: float) -> Claim:
+    """Claim that no server sent an attacker more for nothing, in an attack of so many seconds, than its tab allows."""
+    # Worthless receipts are found out within two heartbeats.
+    free_bytes = MOST_OWED_BYTES + BLOCK_BYTES + FORGIVEN_BYTES_PER_S * attack_s + 2 * record.params.upload_bytes_per_s
+    return at_most(UNPAID_NAME, free_bytes, measured=_unpaid_bytes(record), source="node/tabs.py")
+
+
+def _unaided(sample: Mapping[str, Any]) -> float:
+    """Return the largest proven rate, as a share of the upload, of an attacker that nobody vouches for without cause."""
+    rates = [rate for node, rate in sample["proven"].items() if node not in sample["colluders"]]
+    return max(rates, default=0.0)
 
 
 def _unpaid_bytes(record: Record) -> float | None:
@@ -212,7 +244,8 @@ def _most(values: Iterable[float]) -> float | None:
     return max(values, default=None)
 
 
-def _at_most(name: str, bound: float, measured: float | None, source: str) -> Claim:
+def at_most(name: str, bound: float, *, measured: float | None, source: str, note: str = "at most") -> Claim:
+    """Make a claim that a quantity stays within a bound; without a measurement it fails."""
     return Claim(
         name=name,
         predicted=bound,
@@ -220,5 +253,5 @@ def _at_most(name: str, bound: float, measured: float | None, source: str) -> Cl
         tolerance=0,
         ok=measured is not None and measured <= bound,
         source=source,
-        note="at most" if measured is not None else "nothing was sampled: too little data",
+        note=note if measured is not None else "nothing was sampled: too little data",
     )

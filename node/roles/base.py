@@ -26,7 +26,9 @@ class Role(Peer, ABC):
 
     Attributes:
         name: what it is found by.
-        symptom: how the others notice: a kind of frame that they drop, `banned`, or `overrated` (by the tracker).
+        symptom: how the others notice: a kind of frame that they drop, `banned`, `late` (it owes more than the honest ever do), or
+            `overrated` (by the tracker).
+        colludes: whether it has identities that vouch for each other, so that its proven rate is no evidence.
         serves: whether it must hold files to have any effect; whoever uses it publishes them through it.
         done: what it did, by kind, for showing that it was really done.
     """
@@ -34,6 +36,7 @@ class Role(Peer, ABC):
     name: ClassVar[str]
     symptom: ClassVar[str]
     serves: ClassVar[bool] = False
+    colludes: ClassVar[bool] = False
 
     def __init__(
         self,

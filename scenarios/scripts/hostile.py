@@ -99,7 +99,7 @@ async def run(bed: Bed) -> None:
                 crowd.start_soon(attacker.act)
             while True:
                 await trio.sleep(SAMPLE_S)
-                samples.append(_sample(bed, [*servers, *fetchers], attackers))
+                samples.append(sample(bed, [*servers, *fetchers], attackers))
     bed.emit(Watched("over"))
     bed.facts["served_bytes"] = {peer.node: peer.served_bytes() for peer in servers}
     for attacker in attackers:
@@ -118,12 +118,13 @@ async def _keep_fetching(peer: Peer, number: int) -> None:
         await peer.drop(index)
 
 
-def _sample(bed: Bed, honest: Sequence[Peer], attackers: Sequence[Role]) -> dict[str, Any]:
+def sample(bed: Bed, honest: Sequence[Peer], attackers: Sequence[Role]) -> dict[str, Any]:
     """Look at everything that an attacker could make grow."""
     upload = bed.params.upload_bytes_per_s
     return {
         "board_ahead": max(peer.board for peer in honest) - bed.tracker.board,
         "proven": {peer.node: bed.tracker.proven_bytes_per_s(peer.node) / upload for peer in attackers},
+        "colluders": [peer.node for peer in attackers if peer.colludes],
         "tracker": bed.tracker.sizes(),
         "nodes": [peer.sizes() for peer in honest],
     }

@@ -27,7 +27,7 @@ def test_every_role_attacks_and_is_noticed_and_spoils_nothing(play, name):
     kind = byzantine_role(name)
     assert kind.name == name
     assert kind.symptom
-    overrated = []
+    overrated, late = [], []
 
     async def program(world):
         seeder = await world.join("seeder", upload=500_000)
@@ -46,11 +46,12 @@ def test_every_role_attacks_and_is_noticed_and_spoils_nothing(play, name):
                     await fetcher.fetch(index)
                     await fetcher.drop(index)
                     overrated.append(world.tracker.proven_bytes_per_s(role.node) > 550_000)
+                    late.append(seeder.sizes()["late"])
         assert role.done
         world.done = role.done
 
     world = play(program)
-    seen = Counter({"overrated": sum(overrated), "banned": len(world.of(ServerBanned))})
+    seen = Counter({"overrated": sum(overrated), "late": sum(late), "banned": len(world.of(ServerBanned))})
     for event in world.of(FramesDropped):
         seen.update(dict(event.kinds))
     assert seen[kind.symptom] > 0

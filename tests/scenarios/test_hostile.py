@@ -27,7 +27,7 @@ PHASES = {"calm": 0, "attack": 100 * S, "over": 200 * S}
 def sample(**changes):
     tracker = {"connections": 2, "budgets": 2, "strangers": 1, "strangers_bytes": 5, "downloads": 1}
     node = {"sessions": 2, "tabs": 1, "customers": 1, "blocks": 3}
-    base = {"board_ahead": 0, "proven": {LIAR: 0.9}, "tracker": tracker, "nodes": [node]}
+    base = {"board_ahead": 0, "proven": {LIAR: 0.9}, "colluders": [], "tracker": tracker, "nodes": [node]}
     for key, value in changes.items():
         where = tracker if key in tracker else node if key in node else base
         where[key] = value
