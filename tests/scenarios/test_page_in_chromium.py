@@ -148,10 +148,10 @@ def shown_after_s(address, kind):
 
 def values(address, query):
     """Return the samples of a query's one series over the last half minute, each with its time."""
-    with urllib.request.urlopen(f"{address}/page/state", timeout=5) as answer:
+    with urllib.request.urlopen(f"{address}/page/state", timeout=30) as answer:
         end_s = json.load(answer)["bounds_ms"][1] / 1000
     asked = urllib.parse.urlencode({"query": query, "start": end_s - 30, "end": end_s, "step": 0.5})
-    with urllib.request.urlopen(f"{address}/api/v1/query_range?{asked}", timeout=5) as answer:
+    with urllib.request.urlopen(f"{address}/api/v1/query_range?{asked}", timeout=30) as answer:
         found = json.load(answer)["data"]["result"]
     return found[0]["values"] if found else []
 
