@@ -131,7 +131,7 @@ def digest_elsewhere(tmp_path, start_swarmbed):
     return run
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "4242"])
+@pytest.mark.parametrize("hash_seed", [pytest.param("0", marks=pytest.mark.slow), "4242"])
 def test_the_digest_depends_on_no_hash_seed_process_or_place(digest_elsewhere, content, small, *, finished, hash_seed):
     assert digest_elsewhere("--content", content, *as_settings(small), hash_seed=hash_seed) == finished.digest
 
