@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+# Tests start a hundred processes, which need not all compile the same modules.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo claims test test-slow lint clean
 
