@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+# Tests start a hundred processes, which need not all compile the same modules.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo claims test test-slow lint clean
 
@@ -14,8 +16,13 @@ demo: $(READY)
 claims: $(READY)
 	$(BIN)/swarmbed claims
 
-test: $(READY_DEV) lint
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+# The types are checked beside the tests, which leave a core idle now and then.
+test: $(READY_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	nice $(BIN)/mypy & types=$$!; \
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"; status=$$?; \
+	wait $$types || status=1; exit $$status
 
 # Ten minutes of fuzzing and the attacks in virtual time go on beside the others, out of their way.
 test-slow: $(READY_DEV)

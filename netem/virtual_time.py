@@ -14,7 +14,6 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 import trio
-import trio.testing
 
 from netem.clock import Timer
 from netem.errors import LocalProtocolError
@@ -99,9 +98,11 @@ class VirtualTime(trio.abc.Clock):
             self._released_s = time.monotonic()
 
     async def _jump_along(self) -> None:
+        from trio.testing import wait_all_tasks_blocked  # late: it imports pytest where there is one
+
         wakes = _Wakes()
         trio.lowlevel.add_instrument(wakes)
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
         deadline_ns = self._settled_deadline_ns()
         wakes.any = False
         fired = 0
@@ -114,7 +115,7 @@ class VirtualTime(trio.abc.Clock):
             else:
                 # +1 ns when rounding left the deadline a hair in the future.
                 self._now_ns = max(int(deadline_ns), self._now_ns + 1)
-            await trio.testing.wait_all_tasks_blocked()
+            await wait_all_tasks_blocked()
             deadline_ns = self._settled_deadline_ns()
             wakes.any = False
 

@@ -9,6 +9,7 @@ import os
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from netem.errors import ConfigError
 from node.content import scan
@@ -46,12 +47,16 @@ def standard_library(count: int) -> list[Shared]:
     """
     largest_bytes = min(LARGEST_FILE_BYTES, STANDARD_LIBRARY_BYTES // count)
     root = Path(sysconfig.get_path("stdlib"))
-    found = []
+    found: list[tuple[int, str]] = []  # thousands: as paths they would cost every run a tenth of a second
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in _NOT_CONTENT)
-        for name in sorted(names):
-            path = Path(folder) / name
-            if path.is_file() and not path.is_symlink() and path.stat().st_size <= largest_bytes:
-                found.append(Shared(path.relative_to(root).as_posix(), path, path.stat().st_size))
-    chosen = sorted(found, key=lambda file: (-file.size_bytes, file.name))[:count]
+        folders[:] = (name for name in folders if name not in _NOT_CONTENT)
+        for name in names:
+            place = os.path.join(folder, name)  # noqa: PTH118 - see above
+            status = os.lstat(place)
+            if S_ISREG(status.st_mode) and status.st_size <= largest_bytes:
+                found.append((-status.st_size, place))
+    chosen = [
+        Shared(Path(place).relative_to(root).as_posix(), Path(place), -negative_bytes)
+        for negative_bytes, place in sorted(found)[:count]
+    ]
     return sorted(chosen, key=lambda file: file.name)

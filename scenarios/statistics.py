@@ -28,8 +28,8 @@ def mean_of(values: Sequence[float]) -> Mean:
     finite = [float(value) for value in values if math.isfinite(value)]
     if len(finite) < 2:
         return Mean(finite[0] if finite else None)
-    from scipy.stats import t
+    from scipy.special import stdtrit  # the quantiles of Student's t
 
     mean, spread = statistics.fmean(finite), statistics.stdev(finite)
-    half = float(t.ppf((1 + LEVEL) / 2, len(finite) - 1)) * spread / math.sqrt(len(finite))
+    half = float(stdtrit(len(finite) - 1, (1 + LEVEL) / 2)) * spread / math.sqrt(len(finite))
     return Mean(mean, mean - half, mean + half)

@@ -7,14 +7,18 @@ any user may do that, while only root may raise a hog's priority, and to the sch
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 NICER = 10
 COMMAND = ("run", "flash-crowd", "--time", "real", "--nodes", "20", "--duration", "6")
 HOG = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); print(flush=True)\nwhile True: pass"
+MOST_BUSY = 0.1  # of a processor, by others than the run
 LATE = ("the event loop lagged", "the event loop stood still", "departures late")
 
 pytestmark = [
@@ -56,10 +60,26 @@ def test_two_busy_processes_beside_a_run_make_it_void(tmp_path):
     assert fidelity["missing"] == 0
 
 
+def cpu_s_of_others():
+    """Return the CPU seconds that this host has spent so far, and other guests of its machine, but not on our children."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle, waiting = ticks[3:5]
+    ours = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (sum(ticks) - idle - waiting) / os.sysconf("SC_CLK_TCK") - ours.ru_utime - ours.ru_stime
+
+
 def test_the_same_run_alone_is_valid(tmp_path):
-    load = os.getloadavg()[0]
-    if load > len(os.sched_getaffinity(0)) / 2:
-        pytest.skip(f"this host is not idle: load average {load:.1f}")
-    ended, fidelity = run(tmp_path / "alone")
+    told = []
+    for attempt in range(3):  # a host that is idle but for a moment is enough
+        before_s, began_s = cpu_s_of_others(), time.monotonic()
+        ended, fidelity = run(tmp_path / str(attempt))
+        busy = (cpu_s_of_others() - before_s) / (time.monotonic() - began_s)
+        told.append((busy, fidelity["reasons"]))
+        if fidelity["valid"]:
+            break
+    if not fidelity["valid"] and all(busy > MOST_BUSY for busy, _ in told):
+        pytest.skip(
+            f"this host is not idle; by attempt, how many of its processors others used, and what that did: {told}"
+        )
+    assert fidelity["valid"], told
     assert ended.returncode in {0, 1}, ended.stdout + ended.stderr
-    assert fidelity["valid"], fidelity["reasons"]

@@ -26,9 +26,7 @@ from scenarios.bench.base import Bench, Effort, Figure, Goal, take_turns
 BURST = 32
 PACKETS = 20_000
 LINK = LinkConfig((GilbertElliott.from_loss(0.01, 2.0), Delay(0.0003, 0.0001)))
-EVERYTHING = parse_tc(
-    "delay 300us 100us 25% distribution normal loss gemodel 0.5% 50% duplicate 1% corrupt 1% reorder 1% gap 5 rate 10gbit 28 limit 1000"
-)
+EVERYTHING = "delay 300us 100us 25% distribution normal loss gemodel 0.5% 50% duplicate 1% corrupt 1% reorder 1% gap 5 rate 10gbit 28 limit 1000"
 UPLOAD_BYTES_PER_S = 1.25e9  # 10 Gbit/s: reckoned for each packet, and never what limits the bench
 QUEUE_BYTES = 1024 * 1024
 _MOST_IN_FLIGHT = 4 * BURST  # so that a burst is always due, and no socket buffer overflows
@@ -60,8 +58,9 @@ class Path(Bench):
             goal=Goal(limit=1.5, at_most=True),
             note="per packet delivered; 1 % are lost, and their cost is borne by the others",
         )
+        everything = parse_tc(EVERYTHING)
         subject, baseline = take_turns(
-            lambda: impaired_us(packets, EVERYTHING), lambda: direct_us(packets), repetitions=effort.repetitions
+            lambda: impaired_us(packets, everything), lambda: direct_us(packets), repetitions=effort.repetitions
         )
         yield Figure(
             name=f"{self.name}, everything",

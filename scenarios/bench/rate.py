@@ -97,9 +97,9 @@ def link_mbit(mbit: int, effort: Effort) -> float:
 
 
 def _rate_of(arrivals_ns: Sequence[int]) -> float:
-    """Return the rate (Mbit/s) of datagrams that arrived at these times; 0 if they all came at once, as on a host that stood still."""
-    span_ns = arrivals_ns[-1] - arrivals_ns[0]
-    return (len(arrivals_ns) - 1) * MAX_DATAGRAM_BYTES * 8e3 / span_ns if span_ns else 0.0
+    """Return the rate (Mbit/s) of datagrams that arrived at these times; all at once, as on a host that stood still, is in 1 ns."""
+    span_ns = max(arrivals_ns[-1] - arrivals_ns[0], 1)
+    return (len(arrivals_ns) - 1) * MAX_DATAGRAM_BYTES * 8e3 / span_ns
 
 
 def _times_ns(mbit: int, effort: Effort) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netem.account_parts import pack, unpack
@@ -58,6 +58,7 @@ def contents(account):
     return account.conservation, links, account.lateness.counts(), account.lag.counts(), account.foreign, delays
 
 
+@settings(max_examples=40)
 @given(accounts())
 def test_an_account_survives_the_pipe(account):
     assert contents(unpack(pack(account))) == contents(account)
@@ -82,6 +83,7 @@ def test_a_large_account_goes_in_parts_that_fit_a_frame():
     assert unpack(parts).links == links
 
 
+@settings(max_examples=40)
 @given(accounts(), accounts())
 def test_merging_adds_up_every_count(one, other):
     merged = merge([one, other])

@@ -124,8 +124,9 @@ def test_the_receiving_process_runs_the_download_queue():
     arrivals_s = []
 
     async def program(here, elsewhere, nursery):
-        b = elsewhere.hosts["b"].open_udp(lambda data, source: arrivals_s.append(trio.current_time()))
+        b = elsewhere.hosts["b"].open_udp(lambda data, source: arrivals_s.append(trio.current_time() - sent_s))
         a = here.hosts["a"].open_udp(lambda data, source: None)
+        sent_s = trio.current_time()
         for _ in range(20):
             a.send(bytes(988), b.address)
         await settle(60)
@@ -134,7 +135,8 @@ def test_the_receiving_process_runs_the_download_queue():
     fates = account.fates()
     assert fates["downlink_queue"] == 20 - len(arrivals_s)
     assert len(arrivals_s) in {10, 11}  # the queue, and the one that is being received
-    assert arrivals_s[-1] - arrivals_s[0] >= 0.008 * (len(arrivals_s) - 1)
+    # Each takes 10 ms; whatever else the machine does makes them later.
+    assert all(arrived_s >= 0.009 * place for place, arrived_s in enumerate(arrivals_s, start=1))
     assert account.conservation.missing == 0
 
 

@@ -16,8 +16,8 @@ COMMENTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
 PACKETS = st.tuples(st.integers(0, 2**62), st.binary(max_size=1200), COMMENTS)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(PACKETS, min_size=1, max_size=30))
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PACKETS, min_size=1, max_size=80))
 def test_any_bytes_comments_and_times_come_back(tmp_path, read_capture, packets):
     file = pcapng.head("test")
     for number, (time_ns, data, comment) in enumerate(packets):

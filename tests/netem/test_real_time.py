@@ -15,7 +15,7 @@ def run(program):
     clock = RealTime()
 
     async def main():
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(clock.run)
                 await program(clock)

@@ -49,7 +49,7 @@ def small() -> dict[str, float]:
     return VALUES
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def start_swarmbed() -> Callable[..., subprocess.Popen[str]]:
     """Start the command line in a process of its own; keywords go to its environment."""
 

@@ -55,6 +55,7 @@ def test_a_result_counts_with_its_status(job, returned):
         (130, b"", 130, "ended with 130"),
         (1, b"Traceback\n  + Error: x\n  +-------", 3, "Error: x"),  # a crash, and no failed claim
         (-9, b"", 3, "killed by SIGKILL"),
+        (-2, b"KeyboardInterrupt", 130, "killed by SIGINT"),  # while it imported
     ],
 )
 def test_without_a_result_the_last_words_count(job, *, returned, said, status, words):

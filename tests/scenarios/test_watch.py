@@ -28,7 +28,7 @@ def fetched(address, path="", *, form=None, data=None, headers=None):
     """GET or POST; return the body."""
     body = urllib.parse.urlencode(form, doseq=True).encode() if form is not None else data
     asked = urllib.request.Request(address + path, data=body, headers=headers or {})
-    with urllib.request.urlopen(asked, timeout=10) as answer:
+    with urllib.request.urlopen(asked, timeout=30) as answer:
         return answer.read().decode()
 
 
@@ -189,7 +189,7 @@ def control(address, token, **action):
 
 @pytest.mark.slow
 def test_a_real_run_is_watched_and_disturbed_over_http_and_a_page_that_is_open_sees_its_end(real):
-    with real("--duration=6") as (process, address, _):
+    with real("--duration=600") as (process, address, _):
         wait_for(lambda: told(address, "/page/state")["phase"] == "running")
         token = told(address, "/page/facts")["token"]
         wait_for(lambda: told(address, "/page/state")["bounds_ms"][1] > 0)
@@ -202,6 +202,7 @@ def test_a_real_run_is_watched_and_disturbed_over_http_and_a_page_that_is_open_s
             control(address, "guessed", do="heal")
         state = wait_for(lambda: (state := told(address, "/page/state")) and state["claims"] and state)
         assert not state["ended"]
+        process.send_signal(signal.SIGINT)
         # A page asks every second; between the run's end and its last word the server is away for a moment.
         last = wait_for(lambda: ended(address))
         said, complaints = process.communicate(timeout=GIVE_UP_S)
@@ -209,11 +210,11 @@ def test_a_real_run_is_watched_and_disturbed_over_http_and_a_page_that_is_open_s
     assert "fault made: heal" in json.dumps(last["events"])
     assert "payouts + refunds = fees" in said
     assert "Traceback" not in complaints
-    assert process.returncode in {0, 1, 3}  # a busy machine voids it, half of the datagrams lost may fail a claim
+    assert process.returncode == 130
 
 
 def ended(address):
-    with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+    with contextlib.suppress(OSError, http.client.HTTPException):
         state = told(address, "/page/state")
         return state["ended"] and state
     return None
@@ -260,7 +261,7 @@ def test_claims_are_judged_while_a_run_goes_on_and_its_end_is_no_error(start_swa
         try:
             address = re.search(r"http://[\d.:]+", process.stdout.readline() + process.stdout.readline())[0]
             texts = list(scrapes(address))
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=180)
         finally:
             process.kill()
     assert process.returncode in {0, 1, 3}, out  # a claim may lack data, and the machine may be busy

@@ -98,7 +98,7 @@ class Prometheus:
         """Return status and JSON of an API request; a list is a repeated parameter."""
         query = urllib.parse.urlencode(parameters, doseq=True)
         try:
-            with urllib.request.urlopen(f"{self._url}/api/v1/{path}?{query}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self._url}/api/v1/{path}?{query}", timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -106,7 +106,7 @@ class Prometheus:
 
     def ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=1) as answer:
+            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=10) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -116,7 +116,7 @@ class Prometheus:
         body = b"".join(_part(1, _series(data, number)) for number in sorted(data.series))
         headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
         request = urllib.request.Request(f"{self._url}/api/v1/write", _literal_snappy(body), headers)
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
 
 def _varint(number: int) -> bytes:
@@ -173,7 +173,7 @@ def prometheus(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             process.terminate()
 
 
-def wait_until(holds: Callable[[], bool], *, within_s: float = 20) -> None:
+def wait_until(holds: Callable[[], bool], *, within_s: float = 90) -> None:
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline, "Prometheus does not get ready"

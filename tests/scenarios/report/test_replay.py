@@ -20,6 +20,12 @@ def copied(finished, tmp_path):
     return shutil.copytree(finished.directory, tmp_path / "run")
 
 
+@pytest.fixture
+def few_samples(monkeypatch):
+    """Bound the samples of what goes on for centuries: each of them costs time."""
+    monkeypatch.setattr(module, "MOST_SAMPLES", 100)
+
+
 def replayed(directory):
     return replay(FinishedRun(directory), turn=lambda _number: None)
 
@@ -72,7 +78,7 @@ def test_an_older_run_without_samples_still_tells_what_its_events_tell(copied, f
     assert last(told, "swarmbed_netem_sent_datagrams_total") == []
 
 
-def test_events_of_another_version_are_left_out_and_counted(copied):
+def test_events_of_another_version_are_left_out_and_counted(copied, few_samples):
     path = copied / "events.msgpack"
     path.write_bytes(path.read_bytes() + msgpack.packb([2 * 10**18, ["FeeHeld", "other", "fields"]]))
     assert "1 events of another version were left out" in replayed(copied).notes
@@ -98,7 +104,7 @@ def test_the_number_of_samples_is_bounded_however_long_a_run_was(copied, monkeyp
     assert 4 <= len(told.store.samples(numbers, start_ms=0, end_ms=2**60).times_ms) <= 9
 
 
-def test_a_moment_far_off_costs_no_second_for_every_sample(copied):
+def test_a_moment_far_off_costs_no_second_for_every_sample(copied, few_samples):
     path = copied / "events.msgpack"
     path.write_bytes(msgpack.packb([1, ["BoardPosted", 1, [], [], 0]]) + path.read_bytes())
     assert replayed(copied).started_ns == 1
@@ -109,7 +115,7 @@ def test_the_last_events_are_told_by_the_names_of_nodes(finished):
     assert any(text.startswith("node joined: node-") or "4 times" in text for text in lines)
 
 
-def test_every_fault_of_the_trace_is_told_however_close_they_are(copied):
+def test_every_fault_of_the_trace_is_told_however_close_they_are(copied, few_samples):
     path = copied / "events.msgpack"
     end_ns = 2 * 10**18
     events = [[end_ns + number, ["FaultMade", kind, "words"]] for number, kind in enumerate(("crash", "crash", "heal"))]
