@@ -172,7 +172,7 @@ def test_every_panel_of_every_dashboard_is_drawn(page, simulated):
         guard = Guard(port=port, token="")
         return [*page_routes(Shown(simulated.view, store, clock, guard)), *query_routes(store, clock=clock)]
 
-    page.set_viewport_size({"width": 1440, "height": 3_000})  # all panels are in sight
+    page.set_viewport_size({"width": 1440, "height": 4_000})  # all panels are in sight
     drawn = set()
     with served(routes) as address:
         page.goto(address)
