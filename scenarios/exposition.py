@@ -8,22 +8,19 @@ Source: DESIGN section 5; https://prometheus.io/docs/instrumenting/exposition_fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, Info, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import Metric as Exposed
-from prometheus_client.utils import floatToGoString
 
 from netem.events import Event
 from netem.metric import Family, Handler, Metric
 from netem.series import Bins, Key, Series
+from scenarios.number_lines import number_lines
 
 SERIES_PER_SLICE = 4_000  # some milliseconds
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_PLAIN_BELOW = 1_000_000  # from here on Go, and so Prometheus' text, writes exponents
-_EXACT_BELOW = 10**15  # from about here on a float may be another number
-_EXPONENTS = [f"e+{digits - 1:02d}" for digits in range(16)]
 _SCRAPE_EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
@@ -97,8 +94,9 @@ class Exposition:
             if metric is None:
                 yield b""
                 continue
-            rendered = self._rendered.setdefault(metric.name, _Rendered(metric))
-            yield from rendered.slices(series)
+            if metric.name not in self._rendered:
+                self._rendered[metric.name] = _Rendered(metric)
+            yield from self._rendered[metric.name].slices(series)
 
     def gathered(self) -> Iterator[tuple[Metric | None, Series | Bins]]:
         """Yield every metric with its values once they are up to date; no metric where there is time for others."""
@@ -133,12 +131,7 @@ class _Rendered:
             end = begin + len(part)
             missing = series.keys[len(self._starts) : end]
             self._starts += [self._start(key) for key in missing]
-            lines = [""] * (
-                2 * len(part)
-            )  # names and numbers in turns: to join them is cheaper than to make lines first
-            lines[::2] = self._starts[begin:end]
-            lines[1::2] = _numbers(part)
-            yield "".join(lines).encode()
+            yield number_lines(self._starts[begin:end], part)
 
     def _start(self, key: Key) -> str:
         suffix, labels = key
@@ -148,15 +141,3 @@ class _Rendered:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def _numbers(values: Sequence[float]) -> list[str]:
-    """Return each number as `floatToGoString` writes it, and a line's end; whole numbers, which most are, in a fifth of the time."""
-    if set(map(type, values)) != {int} or max(values) >= _EXACT_BELOW or min(values) <= -_EXACT_BELOW:
-        return [floatToGoString(value) + "\n" for value in values]  # type: ignore[no-untyped-call]  # the library left out its types
-    return [
-        f"{value}.0\n"
-        if value < _PLAIN_BELOW
-        else f"{((digits := str(value))[0] + '.' + digits[1:]).rstrip('0.')}{_EXPONENTS[len(digits)]}\n"
-        for value in values
-    ]

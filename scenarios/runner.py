@@ -31,20 +31,23 @@ from scenarios.catalogue import Scenario
 from scenarios.content import Shared, standard_library, user_content
 from scenarios.control import part_of
 from scenarios.control_socket import serve_controls
+from scenarios.exposition import Exposition
 from scenarios.fitting import check_procs, fit
 from scenarios.fleet import Fleet
 from scenarios.foreign import play_guarded
 from scenarios.hosts import TRACKER
 from scenarios.judging import Judge
+from scenarios.metrics import families
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
 from scenarios.pool import Pool
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
 from scenarios.progress import Progress, Reading
-from scenarios.recording import Recorder
+from scenarios.recording import Recorder, recorded_families
 from scenarios.report.making import write_report
 from scenarios.result import Result
 from scenarios.run_directory import new_run_directory, write_json, write_links, write_run_json
+from scenarios.sampling import Sampler
 from scenarios.scenario_file import own_code_files
 from scenarios.testbed import Bed
 from scenarios.topology_file import FILE as TOPOLOGY_FILE
@@ -183,14 +186,20 @@ class _Run:
         self._events.subscribe(self._progress.fold)
         name = directory.name.encode(errors="backslashreplace").decode()  # labels are text, and a path may be none
         info = {"run": name, "scenario": scenario.name, "seed": str(options.seed), "time": options.time}
+        kinds = recorded_families() if watch is None else families()
+        self._exposition = Exposition(kinds, info=info, now_ns=clock.now_ns)
+        self._exposition.attach("network", self._network)
+        self._exposition.attach("events", self._events)
+        self._sampler = Sampler(self._exposition, clock)
         self._recorder = Recorder(
-            directory, clock, network=self._network, events=self._events, info=info, say=self._progress.say
+            directory, clock, sampler=self._sampler, network=self._network, say=self._progress.say
         )
-        self._events.subscribe(self._recorder.fold)
         self._watch = watch
         if watch is not None:
-            watch.begin(scenario, params, options=options, directory=directory, clock=clock)
-            watch.attach(network=self._network, events=self._events)
+            watch.begin(scenario, params, options=options, directory=directory, clock=clock, sampler=self._sampler)
+            watch.attach(network=self._network)
+        self._events.subscribe(self._sampler.fold)
+        if watch is not None:
             self._events.subscribe(watch.fold)
         self._bed: Bed | None = None
         self._playing = trio.CancelScope()
@@ -207,7 +216,7 @@ class _Run:
                 await self._trace_it()
         finally:
             self._fates.finish(self._network.routes)
-            self._recorder.finish()
+            self._recorder.finish(() if self._bed is None else self._bed.peers)
         if self._fleet is not None:
             self._merge_parts()
         self._progress.close()
@@ -225,7 +234,7 @@ class _Run:
                 if self._pool is not None:
                     ground.start_soon(self._pool.run)
                 if not self._clock.virtual:
-                    ground.start_soon(self._recorder.run)
+                    ground.start_soon(self._sampler.run)
                 if self._watch is not None:
                     if self._clock.virtual:
                         self._watch.follow(self._judge)
@@ -315,14 +324,15 @@ class _Run:
                 launch=services.start,
                 fleet=self._fleet,
             )
-            self._recorder.attach(bed)
+            self._exposition.attach("bed", bed)
+            self._exposition.attach("bank", bed.bank)
             wires.start_soon(self._watch_for_interrupt, bed)
             if not self._clock.virtual:
                 services.start_soon(self._take_controls, bed)
                 if self._watch is not None:
                     services.start_soon(self._watch.take_controls, bed.live)
             if self._watch is not None:
-                self._watch.attach(bed=bed, bank=bed.bank)
+                self._watch.attach(bed=bed)
             self._judge.started_ns = self._clock.now_ns()
             await self._scenario.run(bed)
             await bed.tracker.wait_settled()

@@ -1,7 +1,6 @@
-"""trio: a run samples its own metrics into memory, as a Prometheus server beside it would (it times itself).
+"""trio: a run samples its own metrics, as a Prometheus server beside it would: into its directory, and into memory when it is watched.
 
-Every series gets the labels `instance` and `job` that Prometheus would add, so that the dashboards' queries find it. Samples are
-kept for as long as `KEPT_BYTES` lasts: at one scrape a second about four hours of 1,000 series, five minutes of 50,000.
+Every series gets the labels `instance` and `job` that Prometheus would add, so that the dashboards' queries find it.
 
 Source: DESIGN section 5; https://prometheus.io/docs/concepts/jobs_instances/.
 """
@@ -9,21 +8,28 @@ Source: DESIGN section 5; https://prometheus.io/docs/concepts/jobs_instances/.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+import trio
+from prometheus_client.metrics_core import Metric as Exposed
+
+from netem.clock import Clock, S
+from netem.events import Event
 from netem.metric import Family, Metric
 from netem.series import Bins, Series
 from scenarios.exposition import Exposition
-from scenarios.promql.store import Description, SampleStore
+from scenarios.promql.store import Description
+from scenarios.turns import in_turns
 
 JOB = "swarmbed"  # as in grafana/prometheus.yml
-KEPT_BYTES = 128 * 2**20
 SERIES_PER_STEP = 1_000
+
+Period = Callable[[int], int]  # from the time of a sample to the next, in ns
 
 
 class Sink(Protocol):
-    """Where samples go: `SampleStore`, or what writes them down; see there."""
+    """Where samples go: `SampleStore`, or `SampleFile`, which writes them down; see there."""
 
     descriptions: dict[str, Description]
 
@@ -40,66 +46,120 @@ class Sink(Protocol):
         ...
 
 
-class Readings:
-    """Read an exposition into a sink.
+class Sampler:
+    """Read an exposition for all who keep samples of it: one reading for all that are due.
 
     Args:
         exposition: what to sample.
-        sink: what takes the samples.
-        instance: where it could be scraped, as `host:port`.
-    """
-
-    def __init__(self, exposition: Exposition, sink: Sink, *, instance: str) -> None:
-        self._sink = sink
-        self._exposition = exposition
-        self._target = {"instance": instance, "job": JOB}
-        self._known: dict[str, Numbered] = {}
-        describe(sink.descriptions, exposition.families.values())
-
-    def sample(self, now_ns: int) -> None:
-        """Take one sample at once."""
-        for _ in self.steps(now_ns):
-            pass
-
-    def steps(self, now_ns: int) -> Iterator[None]:
-        """Take one sample, yielding between steps of at most a few milliseconds; one not after the last is left out."""
-        began_s = time.perf_counter()
-        numbers: list[int] = []
-        values: list[float] = []
-        for exposed in self._exposition.stock():
-            for sample in exposed.samples:
-                numbers.append(self._sink.series(sample.name, {**sample.labels, **self._target}))
-                values.append(sample.value)
-            name = exposed.name + {"counter": "_total", "info": "_info"}.get(exposed.type, "")
-            kind = "gauge" if exposed.type == "info" else exposed.type
-            self._sink.descriptions[name] = Description(kind, exposed.documentation)
-        yield
-        for metric, series in self._exposition.gathered():
-            if metric is not None:
-                known = self._known.setdefault(metric.name, Numbered(metric))
-                yield from known.follow(series, self._sink, self._target)
-                numbers += known.numbers
-                values += series.values
-            yield
-        time_ms = now_ns // 10**6
-        if time_ms > self._sink.bounds_ms()[1]:
-            self._sink.append(time_ms, numbers, values)
-        self._exposition.scrape_s.observe(time.perf_counter() - began_s)
-
-
-class Sampler(Readings):
-    """Take samples of an exposition into memory.
-
-    Args:
-        exposition, instance: see `Readings`.
+        clock: the run's.
 
     Attributes:
-        store: the samples.
+        exposition: the same.
+        cpu_s: what the last reading cost, where it was taken in turns with others.
     """
 
-    def __init__(self, exposition: Exposition, *, instance: str) -> None:
-        self.store = SampleStore(limit_bytes=KEPT_BYTES)
-        super().__init__(exposition, self.store, instance=instance)
+    def __init__(self, exposition: Exposition, clock: Clock) -> None:
+        self.exposition = exposition
+        self.cpu_s = 0.0
+        self._clock = clock
+        self._kept: list[_Kept] = []
+
+    def keep(self, sink: Sink, *, instance: str, period_ns: Period, reading: bool = False) -> None:
+        """Sample into a sink from now on.
+
+        Args:
+            sink: what takes the samples.
+            instance: where the exposition could be scraped, as `host:port`.
+            period_ns: says how long after a sample, taken at its argument, the next is due.
+            reading: leave out families that read no part of the testbed.
+        """
+        families = [family for family in self.exposition.families.values() if family.reads or not reading]
+        describe(sink.descriptions, families)
+        self._kept.append(_Kept(sink, instance=instance, period_ns=period_ns, families=families))
+
+    def leave(self, sink: Sink, now_ns: int) -> None:
+        """Take the last sample into a sink."""
+        last = [kept for kept in self._kept if kept.sink is sink]
+        for _ in self._steps(now_ns, last):
+            pass
+        self._kept = [kept for kept in self._kept if kept.sink is not sink]
+
+    def sample(self, now_ns: int) -> None:
+        """Take one sample into all sinks at once."""
+        for _ in self._steps(now_ns, self._kept):
+            pass
+
+    def fold(self, time_ns: int, event: Event) -> None:
+        """Take an event; a simulated run is sampled at events, for a task or a timer more would change it."""
+        self.exposition.fold(time_ns, event)
+        if self._clock.virtual:
+            for _ in self.steps(time_ns):
+                pass
+
+    async def run(self) -> None:
+        """Sample a real run until cancelled."""
+        while True:
+            self.cpu_s = await in_turns(self.steps(self._clock.now_ns()))
+            due_ns = min(kept.due_ns for kept in self._kept)
+            await trio.sleep(max(0, due_ns - self._clock.now_ns()) / S)
+
+    def steps(self, now_ns: int) -> Iterator[None]:
+        """Take one sample into the sinks that are due, yielding between steps of at most a few milliseconds."""
+        due = [kept for kept in self._kept if now_ns >= kept.due_ns]
+        if due:
+            yield from self._steps(now_ns, due)
+
+    def _steps(self, now_ns: int, due: Sequence[_Kept]) -> Iterator[None]:
+        began_s = time.perf_counter()
+        stock = list(self.exposition.stock())
+        for kept in due:
+            kept.begin(stock)
+        yield
+        for metric, series in self.exposition.gathered():
+            if metric is not None:
+                for kept in due:
+                    yield from kept.take(metric, series)
+            yield
+        for kept in due:
+            kept.end(now_ns)
+        self.exposition.scrape_s.observe(time.perf_counter() - began_s)
+
+
+class _Kept:
+    """A sink, and one sample on its way into it."""
+
+    def __init__(self, sink: Sink, *, instance: str, period_ns: Period, families: Iterable[Family]) -> None:
+        self.sink = sink
+        self.due_ns = 0
+        self._period_ns = period_ns
+        self._target = {"instance": instance, "job": JOB}
+        self._known = {metric.name: Numbered(metric) for family in families for metric in family.metrics}
+        self._numbers: list[int] = []
+        self._values: list[float] = []
+
+    def begin(self, stock: Iterable[Exposed]) -> None:
+        self._numbers, self._values = [], []
+        for exposed in stock:
+            for sample in exposed.samples:
+                self._numbers.append(self.sink.series(sample.name, {**sample.labels, **self._target}))
+                self._values.append(sample.value)
+            name = exposed.name + {"counter": "_total", "info": "_info"}.get(exposed.type, "")
+            kind = "gauge" if exposed.type == "info" else exposed.type
+            self.sink.descriptions[name] = Description(kind, exposed.documentation)
+
+    def take(self, metric: Metric, series: Series | Bins) -> Iterator[None]:
+        known = self._known.get(metric.name)
+        if known is not None:
+            yield from known.follow(series, self.sink, self._target)
+            self._numbers += known.numbers
+            self._values += series.values
+
+    def end(self, now_ns: int) -> None:
+        """Hand the sample to the sink; one not after the last is left out."""
+        time_ms = now_ns // 10**6
+        if time_ms > self.sink.bounds_ms()[1]:
+            self.sink.append(time_ms, self._numbers, self._values)
+        self.due_ns = now_ns + self._period_ns(now_ns)
 
 
 def describe(descriptions: dict[str, Description], families: Iterable[Family]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -169,6 +169,11 @@ class Market:
         self._bidders = {node: rates[node] for node, split in self.splits.items() if split}
         self._proven = math.fsum(self._bidders.values())
         return shares, delivered_shares([self.delivered_bytes[index] for index in range(files)])
+
+    def bids(self) -> Iterator[tuple[bytes, float, Mapping[int, float]]]:
+        """Yield every server that bid on the board last computed, with its proven rate B_i in bytes/s and the split f_ij it declares now."""
+        for node, rate in self._bidders.items():
+            yield node, rate, self.splits.get(node, {})
 
     def standing(self, node: bytes) -> float:
         """Return B_i/Σ_k B_k of a server on the board last computed, in [0, 1]; 0 if it had no bid there."""

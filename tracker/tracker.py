@@ -26,6 +26,7 @@ from tracker.desk import Desk, Terms
 from tracker.doors import Doors, Seat
 from tracker.events import BoardPosted, FileHeld, FramesDropped, NodeJoined, NodeLeft
 from tracker.identity import Identity, node_id
+from tracker.market import Market
 from tracker.odds import pages
 from tracker.reception import Reception
 from tracker.recovery import first_board, recover
@@ -82,6 +83,11 @@ class Tracker:
     def sign_key(self) -> bytes:
         """Return the key that orders and odds are signed with."""
         return self._identity.sign_key
+
+    @property
+    def market(self) -> Market:
+        """Return the market's state, to be read."""
+        return self._desk.market
 
     @property
     def board(self) -> int:

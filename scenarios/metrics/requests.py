@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from scenarios.testbed import Bed
 
 _FILE = Label("file", most=MOST_FILES)
-_REQUESTS, _SHARE = "swarmbed_requests_total", "swarmbed_request_share_predicted_ratio"
+_REQUESTS, SHARE = "swarmbed_requests_total", "swarmbed_request_share_predicted_ratio"
+
+_MOST_RATIO = 5  # drawn; a file that nobody serves yet is far beyond
 
 
 class Requests(Family):
@@ -28,7 +30,7 @@ class Requests(Family):
     metrics = (
         counter(_REQUESTS, "Requests of the crowd for a file.", _FILE),
         gauge(
-            _SHARE, "Share p_j of requests that the scenario gives a file; theory says that the odds come to it.", _FILE
+            SHARE, "Share p_j of requests that the scenario gives a file; theory says that the odds come to it.", _FILE
         ),
     )
     panels = (
@@ -43,7 +45,7 @@ class Requests(Family):
             height=10,
             queries=(
                 Query(expr=f"{ODDS}{{@}}", legend="π {{file}}"),
-                Query(expr=f"{_SHARE}{{@}}", legend="p {{file}}", theory=True),
+                Query(expr=f"{SHARE}{{@}}", legend="p {{file}}", theory=True),
             ),
         ),
         Panel(
@@ -54,13 +56,26 @@ class Requests(Family):
             "noise of proven rates.",
             unit="percentunit",
             queries=(
-                Query(expr=f"sum(abs({ODDS}{{@}} - {_SHARE}{{@}})) / 2", legend="distance"),
-                Query(expr=f"0 * sum({_SHARE}{{@}})", legend="theory", theory=True),
+                Query(expr=f"sum(abs({ODDS}{{@}} - {SHARE}{{@}})) / 2", legend="distance"),
+                Query(expr=f"0 * sum({SHARE}{{@}})", legend="theory", theory=True),
             ),
         ),
         Panel(
             dashboard="market",
             order=12,
+            title="Spread of p/π",
+            description=f"Share of requests over odds, of the file served worst and of the one served best, up to {_MOST_RATIO}. Above 1 a "
+            "file lacks bandwidth, below it has too much. Theory says 1 for all; a new file begins high and comes down.",
+            unit="short",
+            queries=(
+                Query(expr=f"max(clamp_max({SHARE}{{@}} / {ODDS}{{@}}, {_MOST_RATIO}))", legend="served worst"),
+                Query(expr=f"min({SHARE}{{@}} / {ODDS}{{@}})", legend="served best"),
+                Query(expr=f"1 + 0 * sum({SHARE}{{@}})", legend="uniform", theory=True),
+            ),
+        ),
+        Panel(
+            dashboard="market",
+            order=21,
             title="Requests",
             description="Requests of the crowd per second, by file.",
             unit="reqps",
@@ -81,5 +96,5 @@ class Requests(Family):
         bed: Bed | None = self.source
         shares = () if bed is None else bed.facts.get("popularity", ())
         for index, share in enumerate(shares[:MOST_FILES]):
-            self.set(_SHARE, float(share), str(index))
+            self.set(SHARE, float(share), str(index))
         yield

@@ -175,11 +175,11 @@ def simulated(tmp_path_factory, content, small):
 
 def test_every_panel_of_every_dashboard_is_drawn(page, simulated):
     def routes(port):
-        store, clock = simulated.sampler.store, VirtualTime()
+        store, clock = simulated.store, VirtualTime()
         guard = Guard(port=port, token="")
         return [*page_routes(Shown(simulated.view, store, clock, guard)), *query_routes(store, clock=clock)]
 
-    page.set_viewport_size({"width": 1440, "height": 3_000})  # all panels are in sight
+    page.set_viewport_size({"width": 1440, "height": 4_000})  # all panels are in sight
     drawn = set()
     with served(routes) as address:
         page.goto(address)
@@ -242,11 +242,11 @@ class Crowded:
 
 @pytest.mark.slow
 def test_with_a_thousand_nodes_the_page_has_time_to_spare(page, simulated):
-    store = simulated.sampler.store
+    store = simulated.store
     wide = [
         store.series(
             "swarmbed_node_served_bytes_total",
-            {"instance": simulated.sampler._target["instance"], "job": "swarmbed", "node": f"node-{n}", "role": "peer"},
+            {"instance": dict(store.labels(0))["instance"], "job": "swarmbed", "node": f"node-{n}", "role": "peer"},
         )
         for n in range(100)
     ]

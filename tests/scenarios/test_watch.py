@@ -74,11 +74,11 @@ def test_to_be_watched_changes_nothing_of_a_simulated_run(finished, simulated):
 
 def test_a_simulated_run_is_sampled_in_its_own_time(simulated):
     result, watch = simulated
-    first_ms, last_ms = watch.sampler.store.bounds_ms()
+    first_ms, last_ms = watch.store.bounds_ms()
     assert last_ms - first_ms >= result.params.duration_s * 1_000
     assert 0 <= first_ms - 1_700_000_000_000 < 1_000
-    numbers = watch.sampler.store.select(())
-    samples = watch.sampler.store.samples(numbers, start_ms=first_ms, end_ms=last_ms)
+    numbers = watch.store.select(())
+    samples = watch.store.samples(numbers, start_ms=first_ms, end_ms=last_ms)
     steps_ms = [after - before for before, after in zip(samples.times_ms[:-1], samples.times_ms[1:], strict=True)]
     assert all(1_000 <= step_ms < 2_000 for step_ms in steps_ms[:-1])  # events come all the time
 

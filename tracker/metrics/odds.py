@@ -54,10 +54,11 @@ class OddsBoard(Family):
         ),
         Panel(
             dashboard="market",
-            order=31,
+            order=35,
             title="Servers that bid",
             description="Servers with a proven rate. It grows while downloaders become servers.",
             unit="short",
+            width=6,
             queries=(Query(expr="sum(swarmbed_bidding_servers{@})", legend="servers"),),
         ),
     )
