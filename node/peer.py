@@ -391,5 +391,7 @@ class Peer:
             self._heard_ns = self._clock.now_ns()
             self._first_board = self._first_board if self._pages_heard else board
             self._pages_heard += 1
-            self._link.board = max(self._link.board, self._bidding.odds.board)
-            self._rebid()
+            # Once a board, when its last page is there: a step for each page would be several on the same odds.
+            if self._bidding.odds.board > self._link.board:
+                self._link.board = self._bidding.odds.board
+                self._rebid()

@@ -91,8 +91,13 @@ class ServerFlow(Pace):
         return _NONE
 
     def queued(self, until_ns: int, *, now_ns: int) -> None:
-        """Note that the server has our request and expects to come to it at `until_ns`."""
+        """Note that the server has our request and expects to come to it at `until_ns`.
+
+        That word came at once, so it measures the round trip; the first block will have waited in line besides.
+        """
         if self.outstanding:
+            if not self.rtt_ns and not self.timeouts:
+                self.rtt_ns = max(now_ns - self.oldest_ns(), 1)
             self._expected_ns = self._deadline_ns = 0
             self.in_line(until_ns, now_ns=now_ns)
 

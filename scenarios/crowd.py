@@ -82,8 +82,8 @@ def zipf_shares(files: int, exponent: float) -> np.ndarray:
     return np.asarray(weights / weights.sum())
 
 
-async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared], *, roles: Sequence[str] = ()) -> None:
-    """Start tracker and peers, and let the initial servers publish files; catalogue indices follow their order.
+async def start_market(bed: Bed, p: np.ndarray, *, stays_s: float, roles: Sequence[str] = ()) -> None:
+    """Start tracker and peers; fees are held for as long as everything stays, and a minute more.
 
     Hostile `roles` join as further peers, and are told nothing.
 
@@ -93,7 +93,7 @@ async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared], *, roles
     terms = Terms(
         fee_credits=params.fee_credits,
         endowment_credits=params.endowment_credits,
-        hold_s=min(params.duration_s, LONGEST_HOLD_S) + HOLD_MARGIN_S,
+        hold_s=min(stays_s, LONGEST_HOLD_S) + HOLD_MARGIN_S,
     )
     await bed.start(
         terms=terms,
@@ -104,14 +104,21 @@ async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared], *, roles
         noise=params.belief_noise,
         roles=roles,
     )
+
+
+async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared], *, roles: Sequence[str] = ()) -> None:
+    """Start the market (see `start_market`), and let the initial servers publish files; catalogue indices follow their order."""
+    params: CrowdParams = bed.params
+    await start_market(bed, p, stays_s=params.duration_s, roles=roles)
     with bed.lasting(math.inf):
-        await _publish_all(bed.peers[0], files)  # the first alone, so that indices follow the order
+        await publish_all(bed.peers[0], files)  # the first alone, so that indices follow the order
         async with trio.open_nursery() as publishing:
             for peer in bed.peers[1 : params.initial_servers()]:
-                publishing.start_soon(_publish_all, peer, files)
+                publishing.start_soon(publish_all, peer, files)
 
 
-async def _publish_all(peer: AnyPeer, files: Sequence[Shared]) -> None:
+async def publish_all(peer: AnyPeer, files: Sequence[Shared]) -> None:
+    """Let a node publish files, one after the other."""
     for file in files:
         await publish(peer, file)
 
@@ -134,8 +141,9 @@ async def let_crowd_come(
     *,
     is_out: Callable[[int], bool] = lambda _: True,
     members: Sequence[AnyPeer] | None = None,
+    for_s: float = math.inf,
 ) -> None:
-    """Let requests arrive until cancelled; each picks a file by p and a random node that lacks it.
+    """Let requests arrive until cancelled, or for so long; each picks a file by p and a random node that lacks it.
 
     Args:
         bed: a started testbed.
@@ -143,6 +151,7 @@ async def let_crowd_come(
         files: what p is about, by catalogue index.
         is_out: tells whether a file can be asked for yet.
         members: who is in the crowd; by default all peers.
+        for_s: then no more requests come, and it returns when the last download has ended.
     """
     params: CrowdParams = bed.params
     per_s = params.requests_per_s(float(p @ [file.size_bytes for file in files]))
@@ -150,9 +159,9 @@ async def let_crowd_come(
     fetching: set[tuple[bytes, int]] = set()
     cumulated = np.cumsum(p)
     next_s = trio.current_time()
+    until_s = next_s + for_s
     async with trio.open_nursery() as nursery:
-        while True:
-            next_s += float(chance.exponential(1 / per_s))
+        while (next_s := next_s + float(chance.exponential(1 / per_s))) < until_s:
             await trio.sleep_until(next_s)
             index = min(int(np.searchsorted(cumulated, chance.random(), side="right")), len(p) - 1)
             pick = chance.random()

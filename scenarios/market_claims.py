@@ -5,6 +5,8 @@ Source: huberman-wu, section 3.3.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from node.bidding import CONTROL_RESERVE
@@ -44,14 +46,8 @@ def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to
     """
     params = record.params
     name = OLD_ODDS_NAME if growing else ODDS_NAME
-    if params.policy in _ELSEWHERE:
-        return assumed(name, f"the policy is {params.policy}: {_ELSEWHERE[params.policy]}", ODDS)
-    if params.beliefs not in ("given", "learned"):
-        return assumed(name, f"beliefs are {params.beliefs}: nothing brings the odds to p but what all believe", ODDS)
-    if params.topology:
-        return assumed(
-            name, "a topology gives nodes links of their own, and the noise of the odds is for equal ones", ODDS
-        )
+    if off := unsettled(params):
+        return assumed(name, off, ODDS)
     boards = [e for t, e in record.trace.of(BoardPosted) if from_ns < t <= to_ns and len(e.shares) == len(p)]
     if len(boards) < 2 * LAST_BOARDS:
         return unjudged(name, f"fewer than {2 * LAST_BOARDS} boards", ODDS)
@@ -59,12 +55,7 @@ def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to
     p = p[:settled] / p[:settled].sum()
     last = boards[-LAST_BOARDS:]
     servers = last[-1].servers
-    error = rate_error(
-        lump_bytes=_mean_lump_bytes(record),
-        rate_bytes_per_s=params.upload_bytes_per_s * (1 - CONTROL_RESERVE) * (1 - params.link().loss_rate()),
-        half_life_s=HALF_LIFE_S,
-    )
-    noise = odds_noise(p, servers=servers, relative_error=error)
+    noise = odds_noise(p, servers=servers, relative_error=proven_error(record))
     # A split keeps SHARE_FLOOR, shared by its files, so that a bid can return: that much is out of place at most.
     tolerance = distance_bound(noise) + SHARE_FLOOR
     if params.beliefs == "learned":
@@ -83,10 +74,26 @@ def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to
     )
 
 
-def _mean_lump_bytes(record: Record) -> float:
-    """Return the size-weighted mean of the lumps in which bytes are proven: a server's part of a verified piece."""
+def unsettled(params: Any) -> str:
+    """Say why the odds need not come to the request shares with the parameters of a crowd; "" when they should."""
+    if params.policy in _ELSEWHERE:
+        return f"the policy is {params.policy}: {_ELSEWHERE[params.policy]}"
+    if params.beliefs not in ("given", "learned"):
+        return f"beliefs are {params.beliefs}: nothing brings the odds to p but what all believe"
+    if params.topology:
+        return "a topology gives nodes links of their own, and the noise of the odds is for equal ones"
+    return ""
+
+
+def proven_error(record: Record) -> float:
+    """Return the relative error of a proven rate in this run: the lumps are a server's parts of verified pieces."""
+    params = record.params
     lumps = np.array([n for _, e in record.trace.of(PieceAccepted) for _, n in e.sources], dtype=float)
-    return float((lumps**2).sum() / lumps.sum()) if lumps.size else 0.0
+    return rate_error(
+        lump_bytes=float((lumps**2).sum() / lumps.sum()) if lumps.size else 0.0,  # by size: what a byte is part of
+        rate_bytes_per_s=params.upload_bytes_per_s * (1 - CONTROL_RESERVE) * (1 - params.link().loss_rate()),
+        half_life_s=HALF_LIFE_S,
+    )
 
 
 def _learning_error(p: np.ndarray, *, requests: int, servers: int) -> float:

@@ -22,6 +22,7 @@ from tracker.desk import Terms
 from tracker.events import BoardPosted, DownloadSettled, FramesDropped, NodeJoined, NodeLeft
 from tracker.identity import Identity
 from tracker.messages import PIECE_BYTES
+from tracker.odds import FILES_PER_PAGE
 from tracker.session import Session, seal_broadcast
 from tracker.wire import block_digest, encode_block, encode_signed, is_block, peek
 
@@ -486,6 +487,23 @@ def test_odds_that_are_not_the_trackers_or_contradict_it_are_counted_and_not_bel
     world.assert_identical(world.directory / "f")
     told = {event.where: dict(event.kinds) for event in world.of(FramesDropped)}
     assert told[world.identities["seller"].node.hex()]["equivocation"] == 1
+
+
+def test_a_board_of_several_pages_is_one_reason_to_bid_anew(play):
+    async def program(world):
+        siege = await Siege().prepare(world)
+        seller, tracker = siege.seller, world.tracker._identity
+        bids = []
+        seller._uploader.set_rates = bids.append
+        number = seller._bidding.odds.newest + 1
+        for page, files in ((0, FILES_PER_PAGE), (1, 1)):
+            assert not bids
+            shares = np.full(files, 1 / 256, np.float32).tobytes()
+            odds = m.Odds(page, 2, page * FILES_PER_PAGE, shares, bytes(len(shares)))
+            await siege.send(seal_broadcast(odds, board=number, identity=tracker))
+        assert len(bids) == 1
+
+    play(program)
 
 
 def test_forged_blocks_and_words_of_strangers_do_no_harm_to_a_download(play):

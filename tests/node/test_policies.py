@@ -143,6 +143,12 @@ def test_fixed_weights_are_kept_over_what_is_held():
     }
 
 
+def test_bidding_as_believed_makes_the_odds_the_beliefs_at_once_and_no_other_odds_move_it():
+    odds, splits = play("as_believed", holdings=EVERYTHING, splits=random_starts(), rounds=1)
+    assert distance(odds, ZIPF) < 1e-12
+    assert play("as_believed", holdings=EVERYTHING, splits=splits, rounds=1, lag=1)[1] == splits
+
+
 def test_a_best_response_earns_more_than_any_other_split():
     generator = keyed_generator(1, "responses")
     policy = make_policy("best_response")

@@ -78,3 +78,20 @@ def test_withdrawn_blocks_are_unasked_for():
     flow.withdraw(range(5))
     assert sorted(flow.outstanding) == [5, 6, 7, 8, 9]
     assert flow.answer(3, 100 * MS) is None
+
+
+def test_the_word_that_we_are_in_line_measures_the_round_trip_and_the_wait_does_not():
+    flow = flow_with(10)
+    flow.queued(3 * S, now_ns=40 * MS)
+    assert flow.rtt_ns == 40 * MS
+    answer_in_order(flow, range(9), first_ns=3 * S, spacing_ns=10 * MS)
+    assert flow.rtt_ns == 40 * MS
+    assert flow.deadline_ns() < 3 * S + 250 * MS
+
+
+def test_a_word_that_may_answer_an_earlier_request_measures_nothing():
+    flow = flow_with(10)
+    flow.timed_out()
+    flow.ask(range(10), 150 * MS)
+    flow.queued(3 * S, now_ns=160 * MS)
+    assert flow.rtt_ns == 0

@@ -1,0 +1,132 @@
+"""Pure: what claims about waiting need: how long downloads took, how much longer than bandwidth alone explains, who was answered.
+
+Source: derived here from how a download starts and ends (node/pace.py), for huberman-wu, section 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from netem.clock import S
+from node.events import DownloadFinished, DownloadStarted
+from node.pace import JITTER_NS, SILENT_SPACINGS
+from scenarios.claims import Claim, Record, compare, unjudged
+from scenarios.events import Arrival
+from scenarios.parameters import Params
+from tracker.messages import BLOCK_BYTES
+
+LONG_DELAY_S = 0.1
+DEVIATIONS = 4.0
+
+Times = Mapping[int, Sequence[tuple[float, float]]]
+"""(when it started, how long it took), in seconds, of each finished download by file index, in order of their starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean time: by theory, as measured (None without data), and how far apart they may be."""
+
+    predicted: float
+    measured: float | None
+    tolerance: float
+
+    def over(self, other: Mean) -> Mean:
+        """Return the ratio of two means, the tolerance of which is the larger relative one: what takes longer does so in both."""
+        ratio = self.predicted / other.predicted
+        loose = max(self.tolerance / self.predicted, other.tolerance / other.predicted)
+        if self.measured is None or not other.measured:
+            return Mean(ratio, None, ratio * loose)
+        return Mean(ratio, self.measured / other.measured, ratio * loose)
+
+    def claim(self, name: str, *, source: str, note: str = "") -> Claim:
+        """Claim that it is as predicted."""
+        if self.measured is None:
+            return unjudged(name, "not every file was fetched", source)
+        return compare(
+            name,
+            predicted=self.predicted,
+            measured=self.measured,
+            tolerance=self.tolerance,
+            source=source,
+            note=note,
+        )
+
+
+def mean_of(rows: Sequence[Sequence[float]]) -> Mean:
+    """Return the mean over downloads: each (time, expected time, what may be added on average, standard deviation)."""
+    if not rows:
+        return Mean(1.0, None, 0.0)
+    took, expected, longer = (math.fsum(column) / len(rows) for column in list(zip(*rows, strict=True))[:3])
+    return Mean(expected, took, longer + DEVIATIONS * math.hypot(*(row[3] for row in rows)) / len(rows))
+
+
+def times_by_file(record: Record) -> Times:
+    """Return how long finished downloads took, from the tracker's answer to the last byte."""
+    ended = {event.download: time_ns for time_ns, event in record.trace.of(DownloadFinished)}
+    times: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
+    for time_ns, event in record.trace.of(DownloadStarted):
+        if event.download in ended:
+            times[event.index].append((time_ns / S, (ended[event.download] - time_ns) / S))
+    return times
+
+
+def answered_claim(record: Record) -> Claim:
+    """Claim that every file that was asked for came, each time, however few ask for it."""
+    asked = Counter(event.index for _, event in record.trace.of(Arrival) if event.node)
+    came = Counter(event.index for _, event in record.trace.of(DownloadFinished))
+    late = asked - came
+    return Claim(
+        name="requests answered",
+        predicted=asked.total(),
+        measured=came.total(),
+        tolerance=0,
+        ok=bool(asked) and asked == came,
+        source="huberman-wu, sections 1 and 4: any content is provided, whatever its popularity",
+        detectable=1,
+        note=f"{len(asked)} files were asked for; {len(late)} of them did not come each time"
+        if asked
+        else "nobody asked",
+    )
+
+
+def other_bottleneck(params: Params, *, servers: int) -> str:
+    """Say what limits downloads besides the servers' upload, which alone the predictions know; "" when nothing does."""
+    if params.topology:
+        return "a topology gives nodes links of their own"
+    if min(params.download_bytes_per_s, params.link().rate_bytes_per_s) < servers * params.upload_bytes_per_s:
+        return "links or downloads are limited, so uploads are not the bottleneck"
+    if params.link().mean_delay_s() > LONG_DELAY_S:
+        return f"delays beyond {LONG_DELAY_S:g} s, so conversations and not uploads are the bottleneck"
+    return ""
+
+
+def extra_s(params: Params, *, spacing_s: float, servers: int) -> tuple[float, float]:
+    """Bound the mean, and give the deviation, of what a download takes longer than its blocks do at the rates reserved for it.
+
+    It starts a round trip after the tracker's answer, and its last block is asked for a round trip before it comes. Its servers do
+    not end together, but within a spacing, and ask for the last block of each twice, which takes a spacing more (node/endgame.py).
+    When the last block of any of them is lost, with probability 1 - (1 - q)^servers,
+    that is noticed after it has been silent for `SILENT_SPACINGS` spacings (and half a round trip, at least the jitter
+    allowed for), and the block comes a spacing later. Others may be served meanwhile.
+
+    Args:
+        params: with the links.
+        spacing_s: between the blocks of one server, in seconds.
+        servers: how many serve a download at once.
+    """
+    round_trip_s = 2 * params.link().mean_delay_s()
+    slack_s = max(JITTER_NS / S, round_trip_s / 2)
+    late = 1 - (1 - params.link().loss_rate()) ** servers
+    wait_s = (SILENT_SPACINGS + 1) * spacing_s + slack_s
+    return 2 * (round_trip_s + spacing_s) + late * wait_s, wait_s * math.sqrt(late * (1 - late))
+
+
+def loss_error(params: Params, size_bytes: int) -> float:
+    """Return the relative standard deviation of how many blocks must be sent until a file is whole.
+
+    B blocks, each lost with probability q, take a negative binomial number: mean B / (1 - q), variance B q / (1 - q)².
+    """
+    return math.sqrt(params.link().loss_rate() / max(1.0, size_bytes / BLOCK_BYTES))
