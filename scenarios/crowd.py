@@ -125,31 +125,36 @@ async def publish(peer: AnyPeer, file: Shared) -> int:
 
 
 async def let_crowd_come(
-    bed: Bed, p: np.ndarray, files: Sequence[Shared], *, is_out: Callable[[int], bool] = lambda _: True
+    bed: Bed,
+    p: np.ndarray,
+    files: Sequence[Shared],
+    *,
+    is_out: Callable[[int], bool] = lambda _: True,
+    customers: slice = slice(None),
 ) -> None:
     """Let requests arrive until cancelled; each picks a file by p and a random node that lacks it.
 
     Args:
         bed: a started testbed.
-        p: shares of requests, float64 of shape (files,).
+        p: shares of requests, float64 of shape (files,); a change in place counts from the next request on.
         files: what p is about, by catalogue index.
         is_out: tells whether a file can be asked for yet.
+        customers: which of the peers ask.
     """
     params: CrowdParams = bed.params
     per_s = params.requests_per_s(float(p @ [file.size_bytes for file in files]))
     chance = bed.chance("crowd")
     fetching: set[tuple[bytes, int]] = set()
-    cumulated = np.cumsum(p)
     next_s = trio.current_time()
     async with trio.open_nursery() as nursery:
         while True:
             next_s += float(chance.exponential(1 / per_s))
             await trio.sleep_until(next_s)
-            index = min(int(np.searchsorted(cumulated, chance.random(), side="right")), len(p) - 1)
+            index = min(int(np.searchsorted(np.cumsum(p), chance.random(), side="right")), len(p) - 1)
             pick = chance.random()
             if not is_out(index):
                 continue
-            free = [q for q in bed.peers if not q.holds(index) and (q.node, index) not in fetching]
+            free = [q for q in bed.peers[customers] if not q.holds(index) and (q.node, index) not in fetching]
             peer = free[int(pick * len(free))] if free else None
             bed.emit(Arrival(index, peer.node if peer else b""))
             if peer is not None:

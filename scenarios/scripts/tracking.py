@@ -1,0 +1,158 @@
+"""What people want changes overnight: how fast do the odds follow, and what if servers hardly hear them?
+
+Question: three markets side by side, each with files and servers of its own, are in equilibrium when the popularity of all files
+shifts, and servers know. Do p/π come back to uniform, as section 3.3 promises of a system that frequently broadcasts π, and in
+the time that the servers' rule implies: where boards come as the network lets them (`fresh`), where many of them are lost
+(`lossy`), and where servers hear no more of them (`deaf`)?
+
+Source: huberman-wu, section 3.3 ("the above analysis only makes sense if the characteristic time it takes for the system to relax
+back to uniformity from any disturbance is short").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+import trio
+
+from netem.errors import ConfigError
+from netem.impairments.loss import Loss
+from netem.link import LinkConfig
+from scenarios.claims import Claim, Record
+from scenarios.content import Shared
+from scenarios.crowd import LONGEST_HOLD_S, CrowdParams, let_crowd_come, publish, zipf_shares
+from scenarios.events import CrowdLeft
+from scenarios.hosts import TRACKER, node_names
+from scenarios.parameters import param
+from scenarios.shared_claims import shared_claims
+from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
+from scenarios.theory import total_variation
+from scenarios.tracking_claims import MARKETS, PopularityShifted, tracking_claims
+from tracker.desk import Terms
+
+MOST_FILES = 40  # of a market: then all odds are on one page, and a server's bids in one heartbeat
+QUIET_S = 0.5  # from the last board that deaf servers are sent until the shift
+
+
+class Params(CrowdParams, frozen=True, kw_only=True):
+    """The crowd's, when and how popularity shifts, and how servers hear of the odds."""
+
+    nodes: Annotated[int, param("nodes beside the tracker", unit="nodes", ge=9, le=5_000)] = 72
+    duration_s: Annotated[float, param("how long the crowd keeps coming", gt=0, le=86_400)] = 50.0
+    zipf: Annotated[float, param("exponent of the popularity of a market's files", unit="1", ge=0, le=5)] = 2.0
+    load: Annotated[float, param("requested bytes/s over the upload of all nodes", unit="1", gt=0, le=5)] = 0.05
+    servers_share: Annotated[
+        float, param("share of nodes that serve, a third in each market; the others ask", unit="1", gt=0, lt=1)
+    ] = 5 / 6
+    keep_files: Annotated[
+        int, param("downloads that a node keeps and serves; the prediction is for none", unit="files", ge=0, le=65_536)
+    ] = 0
+    shift_s: Annotated[float, param("when popularity shifts", ge=1, le=86_400)] = 15.0
+    rotate: Annotated[
+        int,
+        param("places by which popularity moves down the list of a market's files", unit="files", ge=1, le=MOST_FILES),
+    ] = 1
+    board_interval_s: Annotated[float, param("seconds between two boards", ge=0.5, le=5)] = 1.0
+    odds_loss: Annotated[
+        float, param("further loss of what the tracker sends the lossy market's servers", unit="1", ge=0, le=0.7)
+    ] = 0.5
+    near: Annotated[
+        float, param("total variation from the new shares at which the odds count as back", unit="1", gt=0, lt=1)
+    ] = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse a shift that never comes, and markets without two servers or a customer."""
+        super().__post_init__()
+        if self.shift_s >= self.duration_s:
+            raise ConfigError("shift_s", self.shift_s, f"below duration_s ({self.duration_s:g})")
+        if not 2 <= self.market_servers() < self.nodes / 3:
+            raise ConfigError("servers_share", self.servers_share, "two servers in each market, and somebody who asks")
+
+    def market_servers(self) -> int:
+        """Return how many servers each market has."""
+        return round(self.servers_share * self.nodes / len(MARKETS))
+
+
+async def run(bed: Bed) -> None:
+    """Play the scenario: servers publish their market's files, the crowd comes, its taste changes."""
+    params: Params = bed.params
+    each = min(len(bed.content) // len(MARKETS), MOST_FILES)
+    if each < 2:
+        raise ConfigError("--content", f"{len(bed.content)} files", f"at least 2 for each of {len(MARKETS)} markets")
+    old = zipf_shares(each, params.zipf)
+    new = np.roll(old, params.rotate)
+    if params.near >= total_variation(old, new):
+        distance = total_variation(old, new)
+        raise ConfigError(
+            "near", params.near, f"below the distance of old and new shares ({distance:.3g}: see zipf, rotate)"
+        )
+    files = bed.content[: each * len(MARKETS)]
+    bed.facts.update(files=files, old=old, new=new)
+    markets = await _open_markets(bed, files, old)
+    wanted = np.tile(old, len(MARKETS)) / len(MARKETS)
+    with bed.lasting(params.duration_s):  # no show at all after a Ctrl-C during the preparations
+        async with trio.open_nursery() as crowd:
+            crowd.start_soon(_shift, bed, markets, wanted)
+            customers = slice(len(MARKETS) * params.market_servers(), None)
+            await let_crowd_come(bed, wanted, files, customers=customers)
+    bed.emit(CrowdLeft())
+
+
+async def _open_markets(bed: Bed, files: Sequence[Shared], old: np.ndarray) -> list[Sequence[AnyPeer]]:
+    """Start tracker and peers, and let servers publish; catalogue indices follow the order of files. Return servers by market."""
+    params: Params = bed.params
+    terms = Terms(
+        fee_credits=params.fee_credits,
+        endowment_credits=params.endowment_credits,
+        hold_s=min(params.duration_s, LONGEST_HOLD_S) + HOLD_MARGIN_S,
+        board_interval_s=params.board_interval_s,
+    )
+    prior = np.tile(old, len(MARKETS)) if params.beliefs == "given" else ()
+    await bed.start(terms=terms, policy=params.policy, beliefs=params.beliefs, prior=prior)
+    size = params.market_servers()
+    markets = [bed.peers[first : first + size] for first in range(0, size * len(MARKETS), size)]
+    shelves = [files[first : first + len(old)] for first in range(0, len(files), len(old))]
+    with bed.lasting(math.inf):
+        for servers, shelf in zip(markets, shelves, strict=True):  # one server of each first, for the order
+            await _publish_all(servers[0], shelf)
+        async with trio.open_nursery() as publishing:
+            for servers, shelf in zip(markets, shelves, strict=True):
+                for peer in servers[1:]:
+                    publishing.start_soon(_publish_all, peer, shelf)
+    return markets
+
+
+async def _publish_all(peer: AnyPeer, shelf: Sequence[Shared]) -> None:
+    for file in shelf:
+        await publish(peer, file)
+
+
+async def _shift(bed: Bed, markets: Sequence[Sequence[AnyPeer]], wanted: np.ndarray) -> None:
+    """Cut the deaf off from the odds, then change what everybody wants, and what servers with given beliefs believe."""
+    params: Params = bed.params
+    await trio.sleep(params.shift_s - QUIET_S)
+    bed.tracker.withhold_odds(peer.node for peer in markets[MARKETS.index("deaf")])
+    await trio.sleep(QUIET_S)
+    size, lossy = params.market_servers(), MARKETS.index("lossy")
+    if params.odds_loss:
+        names = node_names(params.nodes)[lossy * size : (lossy + 1) * size]
+        bed.network.impair(TRACKER, names, _lossier(params.link(), params.odds_loss))
+    wanted[:] = np.tile(bed.facts["new"], len(MARKETS)) / len(MARKETS)
+    bed.emit(PopularityShifted(wanted.tolist()))
+    if params.beliefs == "given":
+        async with trio.open_nursery() as telling:
+            for servers in markets:
+                for peer in servers:
+                    telling.start_soon(peer.believe, wanted.tolist())
+
+
+def _lossier(link: LinkConfig, loss: float) -> LinkConfig:
+    return LinkConfig((Loss(loss), *link.impairments), rate_bytes_per_s=link.rate_bytes_per_s)
+
+
+def claims(record: Record) -> Sequence[Claim]:
+    """Judge the run: contents, money and network as always, then how the odds of each market followed."""
+    return [*shared_claims(record), *tracking_claims(record)]
