@@ -18,7 +18,7 @@ from node.bidding import HEARTBEAT_NS
 from node.policies.proportional_response import DAMPING, SHARE_FLOOR
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
 from scenarios.events import CrowdLeft
-from scenarios.market_claims import LAST_BOARDS, proven_rate_error
+from scenarios.market_claims import LAST_BOARDS
 from scenarios.solvers.relaxation import Relaxation, ages, crossing, fading, relax
 from scenarios.theory import distance_bound, odds_noise, total_variation
 from tracker.events import BoardPosted
@@ -42,7 +42,7 @@ def tracking_claims(record: Record) -> list[Claim]:
     names = {
         "calm": "odds before the shift, worst market (TV)",
         "back": "odds after the shift, fresh boards (TV)",
-        "spread": "spread of p/π, fresh boards (max |ln p/π|)",
+        "spread": "spread of p/π, fresh boards (rms of ln p/π)",
         "fresh": f"odds back within {record.params.near:g}, fresh boards (s)",
         "lossy": f"odds back within {record.params.near:g}, {record.params.odds_loss:.0%} of boards lost (s)",
         "deaf": "odds after the shift, no boards (TV)",
@@ -105,7 +105,9 @@ class _Show:
 
     @cached_property
     def _error(self) -> float:
-        return proven_rate_error(self.record)
+        """Return the relative error of servers' proven rates: equal servers would all have the same."""
+        proven = np.array(self.record.facts["proven_bytes_per_s"])
+        return float(np.sqrt(np.mean(proven.var(axis=1) / proven.mean(axis=1) ** 2)))
 
     @cached_property
     def _noise(self) -> np.ndarray:
@@ -193,15 +195,20 @@ class _Show:
         )
 
     def spread(self, name: str) -> Claim:
-        """Claim that p/π is the same for all files: no |ln p/π| beyond the noise."""
-        p = self._new
+        """Claim that p/π is the same for all files: ln p/π is 0 on average over requests, up to the noise.
+
+        Its mean square is Σ p_j (e_j/p_j)² for errors e_j, in `odds_noise` a chi-square variable of n - 1 degrees in units of c²/m.
+        """
+        p, files = self._new, len(self._new)
+        unit = self._error / math.sqrt(self._params.market_servers())
+        floor = SHARE_FLOOR / files * math.sqrt(float((1 / p).sum()))
         return compare(
             name,
-            predicted=float(np.abs(np.log(self._predicted("fresh").odds[-LAST_BOARDS:].mean(axis=0) / p)).max()),
-            measured=float(np.abs(np.log(self._last("fresh") / p)).max()),
-            tolerance=float(((DEVIATIONS * self._noise + SHARE_FLOOR) / p).max()),
+            predicted=_uneven(self._predicted("fresh").odds[-LAST_BOARDS:].mean(axis=0), p),
+            measured=_uneven(self._last("fresh"), p),
+            tolerance=unit * (math.sqrt(files - 1) + DEVIATIONS) + floor,
             source=BACK,
-            note=f"0 is a uniform p/π; it was {np.abs(np.log(self._old / p)).max():.2f} at the shift",
+            note=f"0 is a uniform p/π; it was {_uneven(self._old, p):.2f} at the shift",
         )
 
     def time(self, name: str, market: str) -> Claim:
@@ -237,3 +244,8 @@ class _Show:
             source=STILL,
             note=f"mean of the last {LAST_BOARDS} boards",
         )
+
+
+def _uneven(odds: np.ndarray, p: np.ndarray) -> float:
+    """Return the root mean square of ln p/π, over requests."""
+    return float(np.sqrt(p @ np.log(odds / p) ** 2))

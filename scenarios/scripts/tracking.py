@@ -98,6 +98,9 @@ async def run(bed: Bed) -> None:
             crowd.start_soon(_shift, bed, markets, wanted)
             customers = slice(len(MARKETS) * params.market_servers(), None)
             await let_crowd_come(bed, wanted, files, customers=customers)
+    bed.facts["proven_bytes_per_s"] = [
+        [bed.tracker.proven_bytes_per_s(peer.node) for peer in market] for market in markets
+    ]
     bed.emit(CrowdLeft())
 
 
@@ -115,6 +118,8 @@ async def _open_markets(bed: Bed, files: Sequence[Shared], old: np.ndarray) -> l
     size = params.market_servers()
     markets = [bed.peers[first : first + size] for first in range(0, size * len(MARKETS), size)]
     shelves = [files[first : first + len(old)] for first in range(0, len(files), len(old))]
+    # The first boards tell only of those who were first: whoever heard them would bid like nobody else for long.
+    bed.tracker.withhold_odds(peer.node for peer in bed.peers)
     with bed.lasting(math.inf):
         for servers, shelf in zip(markets, shelves, strict=True):  # one server of each first, for the order
             await _publish_all(servers[0], shelf)
@@ -122,6 +127,7 @@ async def _open_markets(bed: Bed, files: Sequence[Shared], old: np.ndarray) -> l
             for servers, shelf in zip(markets, shelves, strict=True):
                 for peer in servers[1:]:
                     publishing.start_soon(_publish_all, peer, shelf)
+    bed.tracker.withhold_odds(())
     return markets
 
 

@@ -29,8 +29,8 @@ _REST = 1e-9  # of the age's law may be left out
 class Relaxation:
     """The odds board by board from the first after the shift on, float64 (boards, files), and what chance does to them.
 
-    `luck` is m times the variance of π_j, with m servers, that comes from who hears which board and when; `spread` the variance of
-    the splits of different servers as the tracker knows them; same shape. `goal` is p, float64 (files,).
+    `luck` is m times the covariance of π, with m servers, that comes from who hears which board and when; `spread` that of the
+    splits of different servers as the tracker knows them; both float64 (boards, files, files). `goal` is p, float64 (files,).
     """
 
     odds: np.ndarray
@@ -43,14 +43,15 @@ class Relaxation:
         return np.array([total_variation(odds, self.goal) for odds in self.odds])
 
     def errors(self, *, servers: int, rate_error: float) -> np.ndarray:
-        """Estimate the standard deviation of those distances, float64 (boards,), from above: as if all files erred together.
+        """Return the standard deviation of those distances while chance does not turn the sign of any π_j - p_j, float64 (boards,).
 
         Args:
             servers: m, by whose number a mean over them errs.
             rate_error: the relative error of a server's weight in that mean, independent of the others'.
         """
-        variance = (self.luck + self.spread * rate_error**2) / servers
-        return np.asarray(np.sqrt(variance).sum(axis=1) / 2)
+        covariance = (self.luck + self.spread * rate_error**2) / servers
+        signs = np.sign(self.odds - self.goal) / 2
+        return np.asarray(np.sqrt(np.maximum(np.einsum("nj,njk,nk->n", signs, covariance, signs), 0.0)))
 
 
 def ages(*, board_s: float, heartbeat_s: float, delay_s: float, loss: float) -> np.ndarray:
@@ -95,15 +96,15 @@ def relax(
     """
     fade = min(fading(heard=heard, ages=ages, damping=damping), 1.0)
     servers = _Servers(old)
-    odds, luck, spread = [old], [np.zeros_like(old)], [np.zeros_like(old)]
-    missed = np.zeros_like(old)
+    missed = np.zeros((len(old), len(old)))
+    odds, luck, spread = [old], [missed], [missed]
     for _ in range(boards - 1):
         # What luck did before, later boards take back as they do any distance.
         missed = fade**2 * missed + servers.answer(damping * np.log(new / odds[-1]), heard)
         mean, square, of_means = servers.known(ages)
         odds.append(mean)
-        luck.append(missed + np.maximum(of_means - mean**2, 0.0))
-        spread.append(np.maximum(square - mean**2, 0.0))
+        luck.append(missed + of_means - np.outer(mean, mean))
+        spread.append(square - np.outer(mean, mean))
     return Relaxation(np.array(odds), np.array(luck), np.array(spread), new)
 
 
@@ -113,12 +114,12 @@ class _Servers:
     def __init__(self, old: np.ndarray) -> None:
         self._old = old
         self._moved, self._weights = np.zeros((1, len(old))), np.ones(1)
-        self._means, self._squares = [old], [old**2]  # of the splits after each board, the first before any
+        self._means, self._squares = [old], [np.outer(old, old)]  # of the splits after each board, the first before any
 
     def answer(self, step: np.ndarray, heard: float) -> np.ndarray:
-        """Let those who hear it answer a board; return the variance of a server's move that is luck."""
+        """Let those who hear it answer a board; return the covariance of a server's move that is luck."""
         moves = self._splits(self._moved + step) - self._splits(self._moved)
-        luck: np.ndarray = heard * (1 - heard) * (self._weights @ moves**2)
+        luck: np.ndarray = heard * (1 - heard) * ((moves.T * self._weights) @ moves)
         if 0 < heard < 1 and len(self._means) <= EXACT_BOARDS:
             self._moved = np.concatenate([self._moved + step, self._moved])
             self._weights = np.concatenate([self._weights * heard, self._weights * (1 - heard)])
@@ -126,15 +127,18 @@ class _Servers:
             self._moved = self._moved + heard * step
         splits = self._splits(self._moved)
         self._means.append(self._weights @ splits)
-        self._squares.append(self._weights @ splits**2)
+        self._squares.append((splits.T * self._weights) @ splits)
         return luck
 
     def known(self, ages: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the means of splits, of their squares, and of the squares of their means, at the ages that the tracker sees."""
+        """Return the means of splits, of their outer squares, and of those of their means, at the ages that the tracker sees."""
         last = len(self._means) - 1
         seen = np.maximum(last - np.arange(len(ages)), 0)  # nobody's split is older than the one before board 0
-        means, squares = np.array(self._means)[seen], np.array(self._squares)[seen]
-        return ages @ means, ages @ squares, ages @ means**2
+        means, squares = (
+            np.array([self._means[board] for board in seen]),
+            np.array([self._squares[board] for board in seen]),
+        )
+        return ages @ means, np.tensordot(ages, squares, axes=1), (means.T * ages) @ means
 
     def _splits(self, moved: np.ndarray) -> np.ndarray:
         splits = self._old * np.exp(moved)
