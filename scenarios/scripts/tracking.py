@@ -81,14 +81,14 @@ async def run(bed: Bed) -> None:
     params: Params = bed.params
     each = min(len(bed.content) // len(MARKETS), MOST_FILES)
     if each < 2:
-        raise ConfigError("--content", f"{len(bed.content)} files", f"at least 2 for each of {len(MARKETS)} markets")
+        raise ConfigError("--content", len(bed.content), f"at least {2 * len(MARKETS)} files: 2 for each market")
     old = zipf_shares(each, params.zipf)
     new = np.roll(old, params.rotate)
-    if params.near >= total_variation(old, new):
-        distance = total_variation(old, new)
-        raise ConfigError(
-            "near", params.near, f"below the distance of old and new shares ({distance:.3g}: see zipf, rotate)"
-        )
+    distance = total_variation(old, new)
+    if not distance:
+        raise ConfigError("rotate", params.rotate, f"no multiple of the {each} files of a market, and zipf above 0")
+    if params.near >= distance:
+        raise ConfigError("near", params.near, f"below {distance:.3g}, how far zipf and rotate move the shares")
     files = bed.content[: each * len(MARKETS)]
     bed.facts.update(files=files, old=old, new=new)
     markets = await _open_markets(bed, files, old)

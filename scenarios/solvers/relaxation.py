@@ -7,7 +7,8 @@ split reaches the tracker with its next heartbeat, so that board n + 1 is made o
 
 with h the probability that a server hears a board and c_k that what the tracker knows of it is k boards old. For many servers
 this is exact. With x = log(π/p), and small x, it is the linear recursion x(n + 1) = x(n) - d h Σ_k c_k x(n - k): its roots are
-0.5 a board for d = 1/2 when every board is answered before the next, and of modulus 0.71 when every answer is a board late.
+0.5 a board for d = 1/2 when every board is answered before the next, and of modulus 0.71 when every answer is a board late. After a
+large shift servers whose luck differed stay different, and answer less together: the end is a little slower than that.
 
 Source: huberman-wu, section 3.3; the policy is `node/policies/proportional_response.py`.
 """
@@ -95,31 +96,44 @@ def relax(
         damping: d, in (0, 1].
     """
     fade = min(fading(heard=heard, ages=ages, damping=damping), 1.0)
-    servers = _Servers(old)
-    missed = np.zeros((len(old), len(old)))
-    odds, luck, spread = [old], [missed], [missed]
+    servers = _Servers(old, fade=fade)
+    nothing = np.zeros((len(old), len(old)))
+    odds, luck, spread = [old], [nothing], [nothing]
     for _ in range(boards - 1):
-        # What luck did before, later boards take back as they do any distance.
-        missed = fade**2 * missed + servers.answer(damping * np.log(new / odds[-1]), heard)
-        mean, square, of_means = servers.known(ages)
-        odds.append(mean)
-        luck.append(missed + of_means - np.outer(mean, mean))
-        spread.append(square - np.outer(mean, mean))
+        servers.answer(damping * np.log(new / odds[-1]), heard)
+        known = servers.known(ages)
+        odds.append(known.mean)
+        luck.append(known.luck)
+        spread.append(known.spread)
     return Relaxation(np.array(odds), np.array(luck), np.array(spread), new)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the tracker knows of a random server's split: mean, (files,), and as in `Relaxation`, (files, files)."""
+
+    mean: np.ndarray
+    luck: np.ndarray
+    spread: np.ndarray
 
 
 class _Servers:
     """All servers, told apart by which boards they heard: log-splits against the old ones, and how frequent each is."""
 
-    def __init__(self, old: np.ndarray) -> None:
+    def __init__(self, old: np.ndarray, *, fade: float) -> None:
         self._old = old
+        self._fade = fade
         self._moved, self._weights = np.zeros((1, len(old))), np.ones(1)
-        self._means, self._squares = [old], [np.outer(old, old)]  # of the splits after each board, the first before any
+        # Of the splits after each board, the first before any.
+        self._means, self._squares = [old], [np.outer(old, old)]
+        self._luck = [np.zeros((len(old), len(old)))]
 
-    def answer(self, step: np.ndarray, heard: float) -> np.ndarray:
-        """Let those who hear it answer a board; return the covariance of a server's move that is luck."""
+    def answer(self, step: np.ndarray, heard: float) -> None:
+        """Let those who hear it answer a board."""
         moves = self._splits(self._moved + step) - self._splits(self._moved)
-        luck: np.ndarray = heard * (1 - heard) * ((moves.T * self._weights) @ moves)
+        luck = heard * (1 - heard) * ((moves.T * self._weights) @ moves)
+        # What luck did before, boards take back as they do any distance.
+        self._luck.append(self._fade**2 * self._luck[-1] + luck)
         if 0 < heard < 1 and len(self._means) <= EXACT_BOARDS:
             self._moved = np.concatenate([self._moved + step, self._moved])
             self._weights = np.concatenate([self._weights * heard, self._weights * (1 - heard)])
@@ -128,17 +142,17 @@ class _Servers:
         splits = self._splits(self._moved)
         self._means.append(self._weights @ splits)
         self._squares.append((splits.T * self._weights) @ splits)
-        return luck
 
-    def known(self, ages: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the means of splits, of their outer squares, and of those of their means, at the ages that the tracker sees."""
+    def known(self, ages: np.ndarray) -> _Known:
+        """Return what the tracker knows of splits so old."""
         last = len(self._means) - 1
         seen = np.maximum(last - np.arange(len(ages)), 0)  # nobody's split is older than the one before board 0
-        means, squares = (
-            np.array([self._means[board] for board in seen]),
-            np.array([self._squares[board] for board in seen]),
-        )
-        return ages @ means, np.tensordot(ages, squares, axes=1), (means.T * ages) @ means
+        means = np.array([self._means[board] for board in seen])
+        mean = ages @ means
+        squares = sum(age * self._squares[board] for age, board in zip(ages, seen, strict=True))
+        luck = sum(age * self._luck[board] for age, board in zip(ages, seen, strict=True))
+        of_mean = np.outer(mean, mean)
+        return _Known(mean, luck + (means.T * ages) @ means - of_mean, squares - of_mean)
 
     def _splits(self, moved: np.ndarray) -> np.ndarray:
         splits = self._old * np.exp(moved)
