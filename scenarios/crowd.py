@@ -102,13 +102,14 @@ async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared]) -> None:
         noise=params.belief_noise,
     )
     with bed.lasting(math.inf):
-        await _publish_all(bed.peers[0], files)  # the first alone, so that indices follow the order
+        await publish_all(bed.peers[0], files)  # the first alone, so that indices follow the order
         async with trio.open_nursery() as publishing:
             for peer in bed.peers[1 : params.initial_servers()]:
-                publishing.start_soon(_publish_all, peer, files)
+                publishing.start_soon(publish_all, peer, files)
 
 
-async def _publish_all(peer: AnyPeer, files: Sequence[Shared]) -> None:
+async def publish_all(peer: AnyPeer, files: Sequence[Shared]) -> None:
+    """Let a node publish files, one after the other; see `publish`."""
     for file in files:
         await publish(peer, file)
 

@@ -1,6 +1,6 @@
 """Pure: claims about odds that follow a shift of popularity, in markets that hear of the odds differently.
 
-Source: huberman-wu, section 3.3; `scenarios/solvers/relaxation.py` for the way and the time it takes.
+Source: huberman-wu, section 3.3; `scenarios/tracking_model.py` for the way and the time it takes.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ import numpy as np
 
 from netem.clock import S
 from netem.events import Event
-from node.bidding import HEARTBEAT_NS
-from node.policies.proportional_response import DAMPING, SHARE_FLOOR
+from node.policies.proportional_response import SHARE_FLOOR
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
 from scenarios.events import CrowdLeft
 from scenarios.market_claims import LAST_BOARDS
-from scenarios.solvers.relaxation import Relaxation, ages, crossing, fading, relax
+from scenarios.solvers.relaxation import Relaxation, crossing
 from scenarios.theory import distance_bound, odds_noise, total_variation
+from scenarios.tracking_model import MARKETS, answered, not_assumed, predicted
 from tracker.events import BoardPosted
-from tracker.limits import FAN_OUT, FAN_OUT_NS, FAN_OUTS
 
-MARKETS = ("fresh", "lossy", "deaf")
 DEVIATIONS = 4.0
 BACK = "huberman-wu, section 3.3 (uniform p/π); noise: scenarios/theory.py"
 TIME = "huberman-wu, section 3.3 (relaxation time), by damped proportional response: scenarios/solvers/relaxation.py"
@@ -49,7 +47,7 @@ def tracking_claims(record: Record) -> list[Claim]:
     }
     sources = {"fresh": TIME, "lossy": TIME, "deaf": STILL}
     show = _Show(record)
-    if why := show.not_assumed():
+    if why := not_assumed(record.params):
         return [assumed(name, why, sources.get(key, BACK)) for key, name in names.items()]
     if why := show.lacks():
         return [unjudged(name, why, sources.get(key, BACK)) for key, name in names.items()]
@@ -65,7 +63,7 @@ def tracking_claims(record: Record) -> list[Claim]:
 
 @dataclass(frozen=True)
 class _Show:
-    """What a run shows of its three markets; see `not_assumed` and `lacks` before anything else."""
+    """What a run shows of its three markets; see `lacks` before anything else."""
 
     record: Record
 
@@ -123,47 +121,9 @@ class _Show:
         # A split keeps SHARE_FLOOR, shared by its files, so that a bid can return: that much is out of place at most.
         return distance_bound(self._noise) + SHARE_FLOOR
 
-    def _ages(self) -> np.ndarray:
-        params, link = self._params, self._params.link()
-        at_once = max(FAN_OUT, -(-params.nodes // FAN_OUTS))
-        fan_out_s = (-(-params.nodes // at_once) - 1) / 2 * FAN_OUT_NS / S  # until an average member's turn
-        return ages(
-            board_s=params.board_interval_s,
-            heartbeat_s=HEARTBEAT_NS / S,
-            delay_s=2 * link.mean_delay_s() + fan_out_s,
-            loss=link.loss_rate(),
-        )
-
-    def _heard(self, market: str) -> float:
-        further = self._params.odds_loss if market == "lossy" else 0.0
-        return float((1 - self._params.link().loss_rate()) * (1 - further))
-
     def _predicted(self, market: str) -> Relaxation:
-        return relax(
-            self._old,
-            self._new,
-            heard=self._heard(market),
-            ages=self._ages(),
-            boards=max(len(self._after), LAST_BOARDS),
-            damping=DAMPING,
-        )
-
-    def not_assumed(self) -> str:
-        """Say what the user switched off that the predictions rest on; "" for nothing."""
-        params = self._params
-        if params.policy not in ("proportional_response", "fixed"):
-            return f"the policy is {params.policy}: the prediction is for proportional response"
-        if params.beliefs == "learned":
-            return "beliefs are learned: nobody tells servers of the shift, and requests from before it count for ever"
-        if params.keep_files:
-            return "nodes keep and serve their downloads: they bid on what they happen to hold, not on all files"
-        if params.topology:
-            return "a topology gives nodes links of their own, and the prediction is for equal ones"
-        fade = fading(heard=self._heard("fresh"), ages=self._ages(), damping=DAMPING)
-        settle_s = math.log(SHARE_FLOOR) / math.log(fade) * params.board_interval_s
-        if params.shift_s < settle_s:
-            return f"odds need some {settle_s:.0f} s from the beginning to settle, and popularity shifts before that"
-        return ""
+        boards = max(len(self._after), LAST_BOARDS)
+        return predicted(self._params, market, old=self._old, new=self._new, boards=boards)
 
     def lacks(self) -> str:
         """Say what a judgement needs and the run has not; "" for nothing."""
@@ -231,7 +191,7 @@ class _Show:
             measured=None if measured is None else first_s + measured * board_s,
             tolerance=DEVIATIONS * error / slope * board_s,
             source=TIME,
-            note=f"{self._heard(market):.0%} of boards are heard; tolerance: which server hears which, and when",
+            note=f"{answered(params, market):.0%} of boards are answered; tolerance: which server hears which, and when",
         )
 
     def still(self, name: str) -> Claim:

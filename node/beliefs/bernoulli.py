@@ -24,7 +24,7 @@ class Bernoulli(Beliefs):
         if not total > 0.0:
             return prior
         believed = self._chance.choice(len(prior), p=prior / total)
-        return np.eye(1, len(prior), believed)[0]
+        return np.asarray(np.eye(1, len(prior), believed)[0])
 
     def observe(self, file: int, download: bytes) -> None:
         """Ignore it."""

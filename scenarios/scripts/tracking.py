@@ -23,14 +23,15 @@ from netem.impairments.loss import Loss
 from netem.link import LinkConfig
 from scenarios.claims import Claim, Record
 from scenarios.content import Shared
-from scenarios.crowd import LONGEST_HOLD_S, CrowdParams, let_crowd_come, publish, zipf_shares
+from scenarios.crowd import LONGEST_HOLD_S, CrowdParams, let_crowd_come, publish_all, zipf_shares
 from scenarios.events import CrowdLeft
 from scenarios.hosts import TRACKER, node_names
 from scenarios.parameters import param
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
 from scenarios.theory import total_variation
-from scenarios.tracking_claims import MARKETS, PopularityShifted, tracking_claims
+from scenarios.tracking_claims import PopularityShifted, tracking_claims
+from scenarios.tracking_model import MARKETS
 from tracker.desk import Terms
 
 MOST_FILES = 40  # of a market: then all odds are on one page, and a server's bids in one heartbeat
@@ -113,8 +114,14 @@ async def _open_markets(bed: Bed, files: Sequence[Shared], old: np.ndarray) -> l
         hold_s=min(params.duration_s, LONGEST_HOLD_S) + HOLD_MARGIN_S,
         board_interval_s=params.board_interval_s,
     )
-    prior = np.tile(old, len(MARKETS)) if params.beliefs == "given" else ()
-    await bed.start(terms=terms, policy=params.policy, beliefs=params.beliefs, prior=prior)
+    await bed.start(
+        terms=terms,
+        policy=params.policy,
+        turns=params.turns,
+        beliefs=params.beliefs,
+        prior=() if params.beliefs == "learned" else np.tile(old, len(MARKETS)),
+        noise=params.belief_noise,
+    )
     size = params.market_servers()
     markets = [bed.peers[first : first + size] for first in range(0, size * len(MARKETS), size)]
     shelves = [files[first : first + len(old)] for first in range(0, len(files), len(old))]
@@ -122,22 +129,17 @@ async def _open_markets(bed: Bed, files: Sequence[Shared], old: np.ndarray) -> l
     bed.tracker.withhold_odds(peer.node for peer in bed.peers)
     with bed.lasting(math.inf):
         for servers, shelf in zip(markets, shelves, strict=True):  # one server of each first, for the order
-            await _publish_all(servers[0], shelf)
+            await publish_all(servers[0], shelf)
         async with trio.open_nursery() as publishing:
             for servers, shelf in zip(markets, shelves, strict=True):
                 for peer in servers[1:]:
-                    publishing.start_soon(_publish_all, peer, shelf)
+                    publishing.start_soon(publish_all, peer, shelf)
     bed.tracker.withhold_odds(())
     return markets
 
 
-async def _publish_all(peer: AnyPeer, shelf: Sequence[Shared]) -> None:
-    for file in shelf:
-        await publish(peer, file)
-
-
 async def _shift(bed: Bed, markets: Sequence[Sequence[AnyPeer]], wanted: np.ndarray) -> None:
-    """Cut the deaf off from the odds, then change what everybody wants, and what servers with given beliefs believe."""
+    """Cut the deaf off from the odds, then change what everybody wants, and what servers believe unless they learn it."""
     params: Params = bed.params
     await trio.sleep(params.shift_s - QUIET_S)
     bed.tracker.withhold_odds(peer.node for peer in markets[MARKETS.index("deaf")])
@@ -148,7 +150,7 @@ async def _shift(bed: Bed, markets: Sequence[Sequence[AnyPeer]], wanted: np.ndar
         bed.network.impair(TRACKER, names, _lossier(params.link(), params.odds_loss))
     wanted[:] = np.tile(bed.facts["new"], len(MARKETS)) / len(MARKETS)
     bed.emit(PopularityShifted(wanted.tolist()))
-    if params.beliefs == "given":
+    if params.beliefs != "learned":
         async with trio.open_nursery() as telling:
             for servers in markets:
                 for peer in servers:
