@@ -92,21 +92,19 @@ async def run(bed: Bed) -> None:
         raise ConfigError("near", params.near, f"below {distance:.3g}, how far zipf and rotate move the shares")
     files = bed.content[: each * len(MARKETS)]
     bed.facts.update(files=files, old=old, new=new)
-    markets = await _open_markets(bed, files, old)
+    await _open_markets(bed, files, old)
     wanted = np.tile(old, len(MARKETS)) / len(MARKETS)
     with bed.lasting(params.duration_s):  # no show at all after a Ctrl-C during the preparations
         async with trio.open_nursery() as crowd:
-            crowd.start_soon(_shift, bed, markets, wanted)
+            crowd.start_soon(_shift, bed, wanted)
             customers = slice(len(MARKETS) * params.market_servers(), None)
             await let_crowd_come(bed, wanted, files, customers=customers)
-    bed.facts["proven_bytes_per_s"] = [
-        [bed.tracker.proven_bytes_per_s(peer.node) for peer in market] for market in markets
-    ]
+    _note_rates(bed)
     bed.emit(CrowdLeft())
 
 
-async def _open_markets(bed: Bed, files: Sequence[Shared], old: np.ndarray) -> list[Sequence[AnyPeer]]:
-    """Start tracker and peers, and let servers publish; catalogue indices follow the order of files. Return servers by market."""
+async def _open_markets(bed: Bed, files: Sequence[Shared], old: np.ndarray) -> None:
+    """Start tracker and peers, and let servers publish; catalogue indices follow the order of files."""
     params: Params = bed.params
     terms = Terms(
         fee_credits=params.fee_credits,
@@ -122,39 +120,48 @@ async def _open_markets(bed: Bed, files: Sequence[Shared], old: np.ndarray) -> l
         prior=() if params.beliefs == "learned" else np.tile(old, len(MARKETS)),
         noise=params.belief_noise,
     )
-    size = params.market_servers()
-    markets = [bed.peers[first : first + size] for first in range(0, size * len(MARKETS), size)]
     shelves = [files[first : first + len(old)] for first in range(0, len(files), len(old))]
     # The first boards tell only of those who were first: whoever heard them would bid like nobody else for long.
     bed.tracker.withhold_odds(peer.node for peer in bed.peers)
     with bed.lasting(math.inf):
-        for servers, shelf in zip(markets, shelves, strict=True):  # one server of each first, for the order
+        for servers, shelf in zip(_markets(bed), shelves, strict=True):  # one server of each first, for the order
             await publish_all(servers[0], shelf)
         async with trio.open_nursery() as publishing:
-            for servers, shelf in zip(markets, shelves, strict=True):
+            for servers, shelf in zip(_markets(bed), shelves, strict=True):
                 for peer in servers[1:]:
                     publishing.start_soon(publish_all, peer, shelf)
     bed.tracker.withhold_odds(())
-    return markets
 
 
-async def _shift(bed: Bed, markets: Sequence[Sequence[AnyPeer]], wanted: np.ndarray) -> None:
+def _markets(bed: Bed) -> list[Sequence[AnyPeer]]:
+    """Return the servers of each market as they are now: a crash brings a new boot."""
+    size = bed.params.market_servers()
+    return [bed.peers[first : first + size] for first in range(0, size * len(MARKETS), size)]
+
+
+async def _shift(bed: Bed, wanted: np.ndarray) -> None:
     """Cut the deaf off from the odds, then change what everybody wants, and what servers believe unless they learn it."""
     params: Params = bed.params
     await trio.sleep(params.shift_s - QUIET_S)
-    bed.tracker.withhold_odds(peer.node for peer in markets[MARKETS.index("deaf")])
+    bed.tracker.withhold_odds(peer.node for peer in _markets(bed)[MARKETS.index("deaf")])
     await trio.sleep(QUIET_S)
     size, lossy = params.market_servers(), MARKETS.index("lossy")
     if params.odds_loss:
         names = node_names(params.nodes)[lossy * size : (lossy + 1) * size]
         bed.network.impair(TRACKER, names, _lossier(params.link(), params.odds_loss))
     wanted[:] = np.tile(bed.facts["new"], len(MARKETS)) / len(MARKETS)
+    _note_rates(bed)
     bed.emit(PopularityShifted(wanted.tolist()))
     if params.beliefs != "learned":
         async with trio.open_nursery() as telling:
-            for servers in markets:
-                for peer in servers:
-                    telling.start_soon(peer.believe, wanted.tolist())
+            for peer in bed.peers[: size * len(MARKETS)]:
+                telling.start_soon(peer.believe, wanted.tolist())
+
+
+def _note_rates(bed: Bed) -> None:
+    """Note what the odds weigh each server with, by market, for the claims."""
+    rates = [[bed.tracker.proven_bytes_per_s(peer.node) for peer in servers] for servers in _markets(bed)]
+    bed.facts["proven_bytes_per_s"] = rates
 
 
 def _lossier(link: LinkConfig, loss: float) -> LinkConfig:
