@@ -47,7 +47,7 @@ def tracking_claims(record: Record) -> list[Claim]:
     }
     sources = {"fresh": TIME, "lossy": TIME, "deaf": STILL}
     show = _Show(record)
-    if why := not_assumed(record.params):
+    if why := not_assumed(record.params, files=len(record.facts["old"])):
         return [assumed(name, why, sources.get(key, BACK)) for key, name in names.items()]
     if why := show.lacks():
         return [unjudged(name, why, sources.get(key, BACK)) for key, name in names.items()]

@@ -49,12 +49,14 @@ def ages(params: Any) -> np.ndarray:
     )
 
 
-def not_assumed(params: Any) -> str:
-    """Say what the user switched off that the prediction rests on; "" for nothing."""
+def not_assumed(params: Any, *, files: int) -> str:
+    """Say what the user switched off that the prediction rests on, with so many files in each market; "" for nothing."""
     turns = make_turns(params.turns or "all")
     # To ignore the odds is not another assumption: it is what the claims are there to find.
     other_policy = params.policy not in ("proportional_response", "fixed")
     checks = (
+        (files < 2, "there is one file in each market, whose popularity cannot shift"),
+        (params.shift_s >= params.duration_s, "popularity shifts only after the run"),
         (other_policy, f"the policy is {params.policy}: the prediction is for proportional response"),
         (
             params.beliefs == "learned",

@@ -41,7 +41,7 @@ QUIET_S = 0.5  # from the last board that deaf servers are sent until the shift
 class Params(CrowdParams, frozen=True, kw_only=True):
     """The crowd's, when and how popularity shifts, and how servers hear of the odds."""
 
-    nodes: Annotated[int, param("nodes beside the tracker", unit="nodes", ge=9, le=5_000)] = 72
+    nodes: Annotated[int, param("nodes beside the tracker", unit="nodes", ge=3, le=5_000)] = 72
     duration_s: Annotated[float, param("how long the crowd keeps coming", gt=0, le=86_400)] = 50.0
     zipf: Annotated[float, param("exponent of the popularity of a market's files", unit="1", ge=0, le=5)] = 2.0
     load: Annotated[float, param("requested bytes/s over the upload of all nodes", unit="1", gt=0, le=5)] = 0.05
@@ -64,32 +64,21 @@ class Params(CrowdParams, frozen=True, kw_only=True):
         float, param("total variation from the new shares at which the odds count as back", unit="1", gt=0, lt=1)
     ] = 0.1
 
-    def __post_init__(self) -> None:
-        """Refuse a shift that never comes, and markets without two servers or a customer."""
-        super().__post_init__()
-        if self.shift_s >= self.duration_s:
-            raise ConfigError("shift_s", self.shift_s, f"below duration_s ({self.duration_s:g})")
-        if not 2 <= self.market_servers() < self.nodes / 3:
-            raise ConfigError("servers_share", self.servers_share, "two servers in each market, and somebody who asks")
-
     def market_servers(self) -> int:
-        """Return how many servers each market has."""
-        return round(self.servers_share * self.nodes / len(MARKETS))
+        """Return how many servers each market has: by their share, but leave somebody to ask."""
+        most = (self.nodes - 1) // len(MARKETS)
+        return max(1, min(round(self.servers_share * self.nodes / len(MARKETS)), most))
 
 
 async def run(bed: Bed) -> None:
     """Play the scenario: servers publish their market's files, the crowd comes, its taste changes."""
     params: Params = bed.params
     each = min(len(bed.content) // len(MARKETS), MOST_FILES)
-    if each < 2:
-        raise ConfigError("--content", len(bed.content), f"at least {2 * len(MARKETS)} files: 2 for each market")
+    if not each:
+        raise ConfigError("--content", len(bed.content), f"at least {len(MARKETS)} files, one for each market")
     old = zipf_shares(each, params.zipf)
     new = np.roll(old, params.rotate)
-    distance = total_variation(old, new)
-    if not distance:
-        raise ConfigError("rotate", params.rotate, f"no multiple of the {each} files of a market, and zipf above 0")
-    if params.near >= distance:
-        raise ConfigError("near", params.near, f"below {distance:.3g}, how far zipf and rotate move the shares")
+    _check_shift(params, old, new)
     files = bed.content[: each * len(MARKETS)]
     bed.facts.update(files=files, old=old, new=new)
     await _open_markets(bed, files, old)
@@ -101,6 +90,15 @@ async def run(bed: Bed) -> None:
             await let_crowd_come(bed, wanted, files, customers=customers)
     _note_rates(bed)
     bed.emit(CrowdLeft())
+
+
+def _check_shift(params: Params, old: np.ndarray, new: np.ndarray) -> None:
+    """Refuse a shift that is none; with one file in each market there can be none, and nothing will be judged."""
+    distance = total_variation(old, new)
+    if len(old) > 1 and not distance:
+        raise ConfigError("rotate", params.rotate, f"no multiple of the {len(old)} files of a market, and zipf above 0")
+    if len(old) > 1 and params.near >= distance:
+        raise ConfigError("near", params.near, f"below {distance:.3g}, how far zipf and rotate move the shares")
 
 
 async def _open_markets(bed: Bed, files: Sequence[Shared], old: np.ndarray) -> None:

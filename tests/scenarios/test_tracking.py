@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from netem.clock import S
-from netem.errors import ConfigError
 from scenarios.claims import Record, Trace
 from scenarios.crowd import zipf_shares
 from scenarios.events import CrowdLeft
@@ -15,6 +14,7 @@ from scenarios.scripts import tracking
 from scenarios.scripts.tracking import Params
 from scenarios.solvers.relaxation import ages, relax
 from scenarios.tracking_claims import PopularityShifted, tracking_claims
+from scenarios.tracking_model import MARKETS, answered, not_assumed
 from tracker.events import BoardPosted
 
 OLD = zipf_shares(2, 2.0)
@@ -114,8 +114,12 @@ def test_a_time_beyond_the_run_is_too_little_data():
     [
         ({"policy": "price_taker"}, "price_taker"),
         ({"beliefs": "learned"}, "learned"),
+        ({"beliefs": "bernoulli"}, "bernoulli"),
+        ({"turns": "once"}, "turns"),
+        ({"turns": "damped:0.5"}, "turns"),
         ({"keep_files": 1}, "downloads"),
         ({"topology": "t.toml"}, "topology"),
+        ({"shift_s": 50.0}, "after the run"),
         ({"shift_s": 2.0}, "settle"),
         ({"board_interval_s": 5.0}, "settle"),
     ],
@@ -127,17 +131,10 @@ def test_what_the_predictions_rest_on_is_named_when_it_is_switched_off(params, w
 
 
 @pytest.mark.parametrize(
-    ("params", "field"),
-    [
-        ({"shift_s": 50.0}, "shift_s"),
-        ({"servers_share": 0.05}, "servers_share"),
-        ({"nodes": 9, "servers_share": 0.99}, "servers_share"),
-    ],
+    ("nodes", "share", "each"), [(72, 5 / 6, 20), (15, 0.8, 4), (9, 0.99, 2), (12, 0.01, 1), (3, 5 / 6, 1)]
 )
-def test_parameters_that_make_no_sense_are_refused(params, field):
-    with pytest.raises(ConfigError) as refused:
-        Params(**params)
-    assert refused.value.field == field
+def test_every_market_has_a_server_and_somebody_asks_if_there_are_nodes_enough(nodes, share, each):
+    assert Params(nodes=nodes, servers_share=share).market_servers() == each
 
 
 @pytest.mark.parametrize(
@@ -150,12 +147,22 @@ def test_a_shift_that_is_none_is_refused_before_anything_runs(swarmbed, setting,
     assert re.match(rf"swarmbed: {field}: .+ is not allowed; allowed: .+", outcome.err)
 
 
-def test_content_for_fewer_than_two_files_in_each_market_is_refused(swarmbed, tmp_path):
-    for number in range(5):
+def test_content_for_less_than_a_file_in_each_market_is_refused(swarmbed, tmp_path):
+    for number in range(2):
         (tmp_path / str(number)).write_bytes(bytes([number]))
     outcome = swarmbed("run", "tracking", "--time", "virtual", "--quiet", "--content", tmp_path)
     assert outcome.status == 2
-    assert outcome.err.startswith("swarmbed: --content: 5 is not allowed; allowed: ")
+    assert outcome.err.startswith("swarmbed: --content: 2 is not allowed; allowed: ")
+
+
+def test_what_is_lost_and_whose_turn_it_is_not_is_not_answered():
+    params = Params(loss=0.1, odds_loss=0.5, turns="random:0.4")
+    assert [answered(params, market) for market in MARKETS] == pytest.approx([0.36, 0.18, 0.0])
+
+
+def test_one_file_in_each_market_cannot_shift():
+    assert "one file" in not_assumed(Params(), files=1)
+    assert not_assumed(Params(), files=2) == ""
 
 
 def test_the_scenario_says_what_it_asks():
