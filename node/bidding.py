@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 
+from netem.clock import S
 from node.beliefs.base import Beliefs
 from node.policies.base import ODDS_FLOOR, Policy
 from node.turns import Turns, make_turns
@@ -14,6 +15,7 @@ from tracker.messages import Heartbeat
 from tracker.odds import OddsView
 
 BIDS_PER_HEARTBEAT = 80  # as many as surely fit a datagram
+HEARTBEAT_NS = S
 CONTROL_RESERVE = 0.08  # of the upload: requests, receipts and heartbeats need room beside the reserved rates
 
 

@@ -21,7 +21,7 @@ from netem.randomness import keyed_bytes, keyed_generator
 from netem.route import Address
 from node.acquaintances import Acquaintances
 from node.beliefs.base import Beliefs
-from node.bidding import CONTROL_RESERVE, Bidding
+from node.bidding import CONTROL_RESERVE, HEARTBEAT_NS, Bidding
 from node.content import make_manifest
 from node.downloader import Downloader
 from node.events import OddsHeard
@@ -38,7 +38,6 @@ from tracker.wire import is_block, peek
 
 __all__ = ["CONTROL_RESERVE", "Peer", "PeerConfig"]
 
-HEARTBEAT_NS = S
 SILENCE_NS = 10 * S  # without odds for so long, the tracker may be another boot that does not know us
 
 
@@ -219,6 +218,14 @@ class Peer:
             dropped.append(min(self._downloaded, key=self.ratio))
             await self.drop(dropped[-1])
         return dropped
+
+    async def believe(self, prior: Sequence[float]) -> None:
+        """Adopt another prior of the beliefs; bids follow with the next board. A later boot begins with the first prior again.
+
+        Raises:
+            ConfigError: see `Beliefs.adopt`.
+        """
+        self._config.beliefs.adopt(prior)
 
     async def catalogue(self) -> list[m.Entry]:
         """Return all files there are, by index."""

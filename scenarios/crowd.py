@@ -118,7 +118,7 @@ async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared], *, roles
 
 
 async def publish_all(peer: AnyPeer, files: Sequence[Shared]) -> None:
-    """Let a node publish files, one after the other."""
+    """Let a node publish files, one after the other; see `publish`."""
     for file in files:
         await publish(peer, file)
 
@@ -140,34 +140,33 @@ async def let_crowd_come(
     files: Sequence[Shared],
     *,
     is_out: Callable[[int], bool] = lambda _: True,
-    members: Sequence[AnyPeer] | None = None,
+    customers: slice = slice(None),
     for_s: float = math.inf,
 ) -> None:
     """Let requests arrive until cancelled, or for so long; each picks a file by p and a random node that lacks it.
 
     Args:
         bed: a started testbed.
-        p: shares of requests, float64 of shape (files,).
+        p: shares of requests, float64 of shape (files,); a change in place counts from the next request on.
         files: what p is about, by catalogue index.
         is_out: tells whether a file can be asked for yet.
-        members: who is in the crowd; by default all peers.
+        customers: which of the peers ask.
         for_s: then no more requests come, and it returns when the last download has ended.
     """
     params: CrowdParams = bed.params
     per_s = params.requests_per_s(float(p @ [file.size_bytes for file in files]))
     chance = bed.chance("crowd")
     fetching: set[tuple[bytes, int]] = set()
-    cumulated = np.cumsum(p)
     next_s = trio.current_time()
     until_s = next_s + for_s
     async with trio.open_nursery() as nursery:
         while (next_s := next_s + float(chance.exponential(1 / per_s))) < until_s:
             await trio.sleep_until(next_s)
-            index = min(int(np.searchsorted(cumulated, chance.random(), side="right")), len(p) - 1)
+            index = min(int(np.searchsorted(np.cumsum(p), chance.random(), side="right")), len(p) - 1)
             pick = chance.random()
             if not is_out(index):
                 continue
-            free = [q for q in members or bed.peers if not q.holds(index) and (q.node, index) not in fetching]
+            free = [q for q in bed.peers[customers] if not q.holds(index) and (q.node, index) not in fetching]
             peer = free[int(pick * len(free))] if free else None
             bed.emit(Arrival(index, peer.node if peer else b""))
             if peer is not None:

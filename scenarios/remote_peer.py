@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,6 +110,10 @@ class RemotePeer:
         """See `Peer.drop`."""
         self._held.discard(index)
         await self._ask(type(None), "drop", index)
+
+    async def believe(self, prior: Sequence[float]) -> None:
+        """See `Peer.believe`."""
+        await self._ask(type(None), "believe", list(prior))
 
     async def balance(self) -> m.Balance:
         """See `Peer.balance`."""

@@ -194,6 +194,7 @@ class Worker:
             "fetch": peer.fetch,
             "make_room": peer.make_room,
             "drop": peer.drop,
+            "believe": peer.believe,
             "balance": peer.balance,
         }
         return methods[call.method]

@@ -10,7 +10,7 @@ Source: DESIGN section 4.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import trio
 
@@ -26,16 +26,13 @@ from tracker.desk import Desk, Terms
 from tracker.doors import Doors, Seat
 from tracker.events import BoardPosted, FileHeld, FramesDropped, NodeJoined, NodeLeft
 from tracker.identity import Identity, node_id
+from tracker.limits import FAN_OUT, FAN_OUT_NS, FAN_OUTS
 from tracker.market import Market
 from tracker.odds import pages
 from tracker.reception import Reception
 from tracker.recovery import first_board, recover
 from tracker.session import Session, seal_broadcast
 from tracker.sessions import Sessions
-
-FAN_OUT = 20  # members that a board goes out to at once ...
-FAN_OUT_NS = 10_000_000  # ... and how long until the next ones ...
-FAN_OUTS = 50  # ... at most so often: then half of a board's second is over
 
 
 class Tracker:
@@ -76,6 +73,7 @@ class Tracker:
         self._settle_soon = trio.Event()
         self._settled = trio.lowlevel.ParkingLot()  # where tasks wait for the next settlement
         self.dropped: Counter[str] = Counter()
+        self._withheld: frozenset[bytes] = frozenset()
         self._reception = Reception(self._desk, self._sessions, clock, emit=emit, dropped=self.dropped)
         self.address: Address = ("", 0)
 
@@ -97,6 +95,10 @@ class Tracker:
     def proven_bytes_per_s(self, node: bytes) -> float:
         """Return B_i of a node that ever joined."""
         return self._desk.market.rates.rate(node, self._clock.now_ns())
+
+    def withhold_odds(self, nodes: Iterable[bytes]) -> None:
+        """Send no odds to these nodes from the next board on, and to all others; boards are made and counted as ever."""
+        self._withheld = frozenset(nodes)
 
     def sizes(self) -> dict[str, int]:
         """Return how many entries the tables have that others can make grow."""
@@ -223,7 +225,7 @@ class Tracker:
         shares, delivered = desk.market.odds(floor=self._terms.floor, now_ns=now_ns)
         desk.board = board
         frames = [seal_broadcast(page, board=board, identity=self._identity) for page in pages(shares, delivered)]
-        targets = [(member.host, member.port) for member in members]
+        targets = [(member.host, member.port) for member in members if member.node not in self._withheld]
         at_once = max(FAN_OUT, -(-len(targets) // FAN_OUTS))
         for number, first in enumerate(range(0, len(targets), at_once)):
             slice_ns = now_ns + number * FAN_OUT_NS

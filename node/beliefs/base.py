@@ -36,11 +36,24 @@ class Beliefs(ABC):
         noise: float = 0.0,
         chance: np.random.Generator | None = None,
     ) -> None:
-        self._prior = np.array(prior, dtype=np.float64)
-        if self._prior.ndim != 1 or not np.all(np.isfinite(self._prior)) or np.any(self._prior < 0.0):
-            raise ConfigError("beliefs", prior, "finite weights >= 0, one per file")
         self._noise = noise
         self._chance = chance or keyed_generator(0, "beliefs")
+        self.adopt(prior)
+
+    def adopt(self, prior: Sequence[float] | np.ndarray) -> None:
+        """Take another prior from now on, with draws of its own; what was learned from requests stays.
+
+        Raises:
+            ConfigError: a weight is negative or not finite; nothing changed.
+        """
+        weights = np.array(prior, dtype=np.float64)
+        if weights.ndim != 1 or not np.all(np.isfinite(weights)) or np.any(weights < 0.0):
+            raise ConfigError("beliefs", prior, "finite weights >= 0, one per file")
+        self._prior = self._own(weights)
+
+    def _own(self, prior: np.ndarray) -> np.ndarray:
+        """Return what this server makes of a prior that it adopts, float64 of the same shape."""
+        return prior
 
     @abstractmethod
     def observe(self, file: int, download: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +10,7 @@ from node.beliefs.base import Beliefs
 
 
 class Bernoulli(Beliefs):
-    """Believe for ever that only one file will be asked for, drawn by this server from the prior.
+    """Believe that only one file will be asked for, drawn by this server from the prior when it adopts that.
 
     A share p_j of servers believes in file j: the mean of their beliefs is the prior. With two files this is the paper's P_t.
 
@@ -20,18 +19,12 @@ class Bernoulli(Beliefs):
 
     name: ClassVar[str] = "bernoulli"
 
-    def __init__(
-        self,
-        prior: Sequence[float] | np.ndarray = (),
-        *,
-        noise: float = 0.0,
-        chance: np.random.Generator | None = None,
-    ) -> None:
-        super().__init__(prior, noise=noise, chance=chance)
-        total = float(self._prior.sum())
-        if total > 0.0:
-            believed = self._chance.choice(len(self._prior), p=self._prior / total)
-            self._prior = np.eye(1, len(self._prior), believed)[0]
+    def _own(self, prior: np.ndarray) -> np.ndarray:
+        total = float(prior.sum())
+        if not total > 0.0:
+            return prior
+        believed = self._chance.choice(len(prior), p=prior / total)
+        return np.asarray(np.eye(1, len(prior), believed)[0])
 
     def observe(self, file: int, download: bytes) -> None:
         """Ignore it."""

@@ -1,4 +1,4 @@
-"""Pure: beliefs that are given and stay."""
+"""Pure: beliefs that are given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from node.beliefs.base import Beliefs
 
 
 class Given(Beliefs):
-    """Believe the prior for ever, renormalised over the files in the catalogue; a file it does not name has probability 0."""
+    """Believe the prior until another is adopted, renormalised over the files in the catalogue; a file it does not name has probability 0."""
 
     name: ClassVar[str] = "given"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +10,7 @@ from node.beliefs.base import Beliefs
 
 
 class Heterogeneous(Beliefs):
-    """Believe p_ij in proportion to p_j exp(σ z_ij): the prior times log-normal noise of this server's own, for ever.
+    """Believe p_ij in proportion to p_j exp(σ z_ij): the prior times log-normal noise of this server's own, drawn when it adopts that.
 
     σ is `noise`, z_ij are standard normal draws. Renormalised over the files in the catalogue; a file that the prior does not name
     has probability 0.
@@ -21,15 +20,8 @@ class Heterogeneous(Beliefs):
 
     name: ClassVar[str] = "heterogeneous"
 
-    def __init__(
-        self,
-        prior: Sequence[float] | np.ndarray = (),
-        *,
-        noise: float = 0.0,
-        chance: np.random.Generator | None = None,
-    ) -> None:
-        super().__init__(prior, noise=noise, chance=chance)
-        self._prior *= np.exp(self._noise * self._chance.standard_normal(len(self._prior)))
+    def _own(self, prior: np.ndarray) -> np.ndarray:
+        return prior * np.exp(self._noise * self._chance.standard_normal(len(prior)))
 
     def observe(self, file: int, download: bytes) -> None:
         """Ignore it."""

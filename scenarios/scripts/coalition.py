@@ -84,7 +84,7 @@ async def run(bed: Bed) -> None:
         async with trio.open_nursery() as show:
             for member in members:
                 show.start_soon(member.act)
-            show.start_soon(partial(let_crowd_come, bed, p, files, members=honest))
+            show.start_soon(partial(let_crowd_come, bed, p, files, customers=slice(params.nodes)))
             while True:
                 await trio.sleep(SAMPLE_S)
                 samples.append(sample(bed, honest, members))

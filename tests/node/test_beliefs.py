@@ -37,6 +37,23 @@ def test_given_beliefs_are_renormalised_over_the_catalogue_and_never_learn():
     assert beliefs.probabilities(4) == pytest.approx([0.5, 0.3, 0.2, 0.0])
 
 
+@pytest.mark.parametrize("name", beliefs_names())
+def test_a_prior_can_be_replaced_by_another_one(name):
+    beliefs = make_beliefs(name, [0.5, 0.3, 0.2])
+    beliefs.adopt([0.0, 1.0, 0.0])
+    assert beliefs.probabilities(3) == pytest.approx([0.0, 1.0, 0.0])
+    with pytest.raises(ConfigError):
+        beliefs.adopt([-0.1, 1.1])
+    assert beliefs.probabilities(3) == pytest.approx([0.0, 1.0, 0.0])
+
+
+def test_learned_beliefs_keep_what_they_learned_under_another_prior():
+    beliefs = make_beliefs("learned", [1.0, 1.0])
+    beliefs.observe(1, b"d" * 16)
+    beliefs.adopt([2.0, 1.0])
+    assert beliefs.probabilities(2) == pytest.approx([0.5, 0.5])
+
+
 def test_learned_beliefs_count_distinct_downloads_only():
     beliefs = make_beliefs("learned")
     for download in (b"a" * 16, b"a" * 16, b"b" * 16):

@@ -305,6 +305,27 @@ def test_the_odds_come_to_the_beliefs_under_proportional_response_and_stay_unifo
     assert np.abs(p - 1 / len(p)).sum() / 2 > 0.2
 
 
+def test_the_odds_follow_beliefs_that_change(play):
+    p = np.array([0.7, 0.2, 0.1])
+
+    async def program(world):
+        paths = [world.file(f"f{number}", 1_000) for number in range(len(p))]
+        peers = [await world.join(f"n{number}", policy="proportional_response", prior=p) for number in range(4)]
+        for peer in peers:
+            for path in paths:
+                await peer.publish(path.name, path)
+        await trio.sleep(12)
+        before = world.of(BoardPosted)[-1].shares
+        for peer in peers:
+            await peer.believe(p[::-1].tolist())
+        await trio.sleep(12)
+        after = world.of(BoardPosted)[-1].shares
+        assert before == pytest.approx(p, abs=0.02)
+        assert after == pytest.approx(p[::-1], abs=0.02)
+
+    play(program, link=CLEAN)
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------
 
 

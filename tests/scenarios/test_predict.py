@@ -17,7 +17,7 @@ from scipy import optimize
 
 from netem.randomness import keyed_generator
 from scenarios.predictions import catalogue
-from scenarios.predictions.market import delay, envy, growth, longshot, utility
+from scenarios.predictions.market import delay, envy, growth, longshot, relaxation, utility
 from scenarios.predictions.reading import fill
 
 NAMES = catalogue.prediction_names()
@@ -29,6 +29,7 @@ EXAMPLES = {
     "market.growth": {"p": 0.3, "start": 0.01},
     "market.imitation": {"alpha": 0.5, "p": 0.7, "start": [1, 1], "arrivals": [10, 100]},
     "market.longshot": {"p": [0.5, 0.3, 0.2], "odds": [0.4, 0.3, 0.3]},
+    "market.relaxation": {"old": [0.8, 0.2], "new": [0.2, 0.8]},
     "market.utility": {"bids": [[1, 2], [3, 0]], "rates": [0.5, 2], "discount": 0.1},
 }
 
@@ -132,6 +133,10 @@ def test_no_equilibrium_is_an_answer_with_status_1(predict, swarmbed):
         ("market.longshot", {"odds": [0.5, 0.5]}, "odds"),
         ("market.longshot", {"odds": [0.5, 0, 0.5]}, "odds[1]"),
         ("market.envy", {"bids": [[1, 2]]}, "bids"),
+        ("market.relaxation", {"new": [1]}, "new"),
+        ("market.relaxation", {"new": [0, 1]}, "new[0]"),
+        ("market.relaxation", {"board_s": 0.1, "heartbeat_s": 10}, "board_s"),
+        ("market.relaxation", {"heard": 1.1}, "heard"),
     ],
     ids=str,
 )
@@ -197,6 +202,27 @@ def test_discounted_income_against_simulated_poisson_requests():
         assert abs(income[:, server].mean() - mean) <= 4 * sd / math.sqrt(runs)
         # Sums of many small incomes are nearly normal: their variance has relative error sqrt(2 / runs).
         assert abs(income[:, server].var() / sd**2 - 1) <= 6 * math.sqrt(2 / runs)
+
+
+# -- relaxation ------------------------------------------------------------------------------------------------------------
+
+
+def test_odds_relax_board_by_board_until_they_are_near():
+    answer = answered(relaxation, old=[4, 1], new=[1, 4], boards=4, board_s=2, near=0.1)
+    # The undisturbed answer takes the square root of what the ratio of the two odds is off: 16, 4, 2, sqrt 2.
+    shares = [4 / 5, 1 / 2, 1 / 3, 1 / (1 + 4 / math.sqrt(2))]
+    assert [odds[0] for odds in answer["odds"]] == pytest.approx(shares)
+    assert answer["distances"] == pytest.approx([share - 1 / 5 for share in shares])
+    assert 2 * 2 < answer["time_s"] < 3 * 2
+    assert answer["fading"] == pytest.approx(0.5)
+    assert "sd" not in answer
+
+
+def test_odds_that_few_hear_need_more_boards_than_there_are_and_err():
+    answer = answered(relaxation, old=[4, 1], new=[1, 4], boards=4, heard=0.1, servers=25)
+    assert answer["time_s"] is None
+    # After one board a share 0.1 of the servers has moved by 0.3.
+    assert answer["sd"][1] == pytest.approx(0.3 * math.sqrt(0.1 * 0.9 / 25))
 
 
 # -- growth ----------------------------------------------------------------------------------------------------------------

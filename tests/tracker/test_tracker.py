@@ -207,6 +207,20 @@ def test_every_member_hears_every_board(play):
     assert [event.servers for event in play(program).of(BoardPosted)] == [2] * 5
 
 
+def test_odds_that_are_withheld_from_a_member_reach_the_others_and_it_again_later(play):
+    async def program(place):
+        a, b = await Client(place, "a").join(), await Client(place, "b").join()
+        await trio.sleep(2.5)
+        place.tracker.withhold_odds([a.node])
+        await trio.sleep(2)
+        place.tracker.withhold_odds([])
+        await trio.sleep(1)
+        assert [number for number, _ in a.odds()] == [1, 2, 5]
+        assert [number for number, _ in b.odds()] == [1, 2, 3, 4, 5]
+
+    assert [event.servers for event in play(program).of(BoardPosted)] == [2] * 5
+
+
 @pytest.mark.parametrize(("at_once", "most", "apart_ms"), [(20, 50, 0), (1, 50, 40), (1, 3, 20), (2, 50, 20)])
 def test_a_large_swarm_hears_a_board_in_turns(play, monkeypatch, *, at_once, most, apart_ms):
     monkeypatch.setattr("tracker.tracker.FAN_OUT", at_once)
