@@ -15,6 +15,8 @@ import trio
 from netem.errors import ConfigError, Rejection
 from node.beliefs import beliefs_names, make_beliefs
 from node.policies import make_policy, policy_names
+from node.shelving import Room
+from node.storage import make_storage, storage_names
 from node.turns import ALLOWED, make_turns
 from scenarios.content import Shared
 from scenarios.events import Arrival
@@ -41,8 +43,9 @@ class CrowdParams(Params, frozen=True, kw_only=True):
     servers_share: Annotated[float, param("share of nodes that hold every file at first", unit="1", ge=0, le=1)] = 0.5
     keep_files: Annotated[
         int,
-        param("downloads a node has room for; the one that earns least makes way", unit="files", ge=1, le=65_536),
+        param("downloads a node has room for; the storage policy says what makes way", unit="files", ge=1, le=65_536),
     ] = 2
+    storage: Annotated[str, param(f"which downloads a full store keeps: {', '.join(storage_names())}")] = "best_earning"
     policy: Annotated[
         str, param(f"how servers split their upload: {', '.join(policy_names())}, or your own FILE.py")
     ] = "proportional_response"
@@ -55,9 +58,10 @@ class CrowdParams(Params, frozen=True, kw_only=True):
     endowment_credits: Annotated[int, param("granted at join, micro-credits", ge=0, le=10**15)] = 10**8
 
     def __post_init__(self) -> None:
-        """Refuse a policy, turns or beliefs that there are not, and a fee that nobody could pay."""
+        """Refuse a policy, turns, beliefs or a storage policy that there are not, and a fee that nobody could pay."""
         make_policy(self.policy)
         make_beliefs(self.beliefs)
+        make_storage(self.storage)
         if self.turns:
             make_turns(self.turns)
         if self.fee_credits > self.endowment_credits:
@@ -100,6 +104,7 @@ async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared]) -> None:
         beliefs=params.beliefs,
         prior=() if params.beliefs == "learned" else p,
         noise=params.belief_noise,
+        storage=params.storage,
     )
     with bed.lasting(math.inf):
         await _publish_all(bed.peers[0], files)  # the first alone, so that indices follow the order
@@ -161,7 +166,7 @@ async def _fetch(peer: AnyPeer, index: int, keep: int, fetching: set[tuple[bytes
     """Fetch a file and serve it, in a finite store: in an endless one a short run would end with everybody holding everything."""
     try:
         await peer.fetch(index)
-        await peer.make_room(keep)
+        await peer.make_room(Room(keep))
     except Rejection:
         pass  # told by the DownloadStopped event
     finally:
