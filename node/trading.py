@@ -5,17 +5,19 @@ Source: huberman-wu, section 2 (a server can only store and serve a small subset
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
+from netem.errors import Rejection
 from netem.events import Event
 from node.bidding import Bidding
 from node.events import LicenceBought
 from node.shelving import Market, Room, shelf_of
 from node.storage.base import Storage
-from node.tracker_link import TrackerLink
+from node.tracker_link import ANSWER_S, TrackerLink
 from tracker import messages as m
 
 if TYPE_CHECKING:
@@ -53,11 +55,14 @@ class Trading:
         """Buy the licence to serve a file and return its price, micro-credits; asked again, it costs nothing.
 
         Raises:
-            Rejection: `insufficient`, `not-for-sale` or `unknown-file`; nothing was paid.
+            Rejection: `insufficient`, `not-for-sale` or `unknown-file`: nothing was paid; `no-answer`: ask again to find out.
         """
-        licensed = await self._link.ask(m.Buy(index), m.Licensed)
-        self._emit(LicenceBought(self._peer.node, index, licensed.price_credits))
-        return licensed.price_credits
+        # Cancelled half-way, it would be paid without this node's knowing: so a purchase is seen through.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + ANSWER_S):
+            licensed = await self._link.ask(m.Buy(index), m.Licensed)
+            self._emit(LicenceBought(self._peer.node, index, licensed.price_credits))
+            return licensed.price_credits
+        raise Rejection("no-answer")
 
     async def offers(self) -> m.Offers:
         """Return all that providers sell."""
@@ -75,25 +80,36 @@ class Trading:
     async def restock(self, room: Room) -> Restocked:
         """Drop what has no room, then make the best purchase there is: buy, fetch, drop what makes way, and serve.
 
+        Others may have got the file meanwhile. What was paid is gone then, and so is the copy if its place earns less than what would
+        have to make way.
+
         Raises:
             Rejection: the purchase or the download failed (see `buy` and `Peer.fetch`); a licence that was bought stays.
         """
         peer = self._peer
         prices, market = await self._survey()
         plan = self._storage.plan(shelf_of(self._bidding, room, stored=peer.stored(), market=market))
-        for index in plan.evict:
-            await peer.drop(index)
+        dropped = await self._drop_all(plan.evict)
         if not plan.purchases:
-            return Restocked([], list(plan.evict))
-        best = plan.purchases[0]
-        if best.file in prices:
-            await self.buy(best.file)
-        if not peer.has(best.file):
-            await peer.fetch(best.file, serve=False)
-        for index in best.evict:
-            await peer.drop(index)
-        await peer.serve(best.file)
-        return Restocked([best.file], [*plan.evict, *best.evict])
+            return Restocked([], dropped)
+        wanted = plan.purchases[0].file
+        if wanted in prices:
+            await self.buy(wanted)
+        if not peer.has(wanted):
+            await peer.fetch(wanted, serve=False)
+        only = msgspec.structs.replace(market, absent={wanted: market.absent[wanted]}, costs={wanted: 0})
+        plan = self._storage.plan(shelf_of(self._bidding, room, stored=peer.stored(), market=only))
+        if not plan.purchases:
+            await peer.drop(wanted)
+            return Restocked([], dropped)
+        dropped += await self._drop_all([*plan.evict, *plan.purchases[0].evict])
+        await peer.serve(wanted)
+        return Restocked([wanted], dropped)
+
+    async def _drop_all(self, files: Sequence[int]) -> list[int]:
+        for index in files:
+            await self._peer.drop(index)
+        return list(files)
 
     async def _survey(self) -> tuple[dict[int, int], Market]:
         """Return the prices of the licences that this node lacks, by file index, and what it can buy."""

@@ -6,7 +6,8 @@ Source: huberman-wu, section 2 (a server's finite store; whoever fetched a file 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from tracker.desk import Terms
 
 SMALLEST_MEAN_BYTES = 64 * 1024  # of what the load is reckoned with: asking costs too
 LONGEST_HOLD_S = 3_600.0
+Fetch = Callable[[AnyPeer, int], Awaitable[None]]  # what a node does for a file that it wants
 AGAIN_S = 0.5  # until a node that crashed is asked again
 
 
@@ -130,7 +132,13 @@ async def publish(peer: AnyPeer, file: Shared) -> int:
 
 
 async def let_crowd_come(
-    bed: Bed, p: np.ndarray, files: Sequence[Shared], *, is_out: Callable[[int], bool] = lambda _: True
+    bed: Bed,
+    p: np.ndarray,
+    files: Sequence[Shared],
+    *,
+    is_out: Callable[[int], bool] = lambda _: True,
+    who: Sequence[int] | None = None,
+    fetch: Fetch | None = None,
 ) -> None:
     """Let requests arrive until cancelled; each picks a file by p and a random node that lacks it.
 
@@ -139,6 +147,8 @@ async def let_crowd_come(
         p: shares of requests, float64 of shape (files,).
         files: what p is about, by catalogue index.
         is_out: tells whether a file can be asked for yet.
+        who: which of the testbed's peers ask; by default all.
+        fetch: what a node does for a file; by default it fetches it and serves it in a finite store.
     """
     params: CrowdParams = bed.params
     per_s = params.requests_per_s(float(p @ [file.size_bytes for file in files]))
@@ -154,19 +164,28 @@ async def let_crowd_come(
             pick = chance.random()
             if not is_out(index):
                 continue
-            free = [q for q in bed.peers if not q.holds(index) and (q.node, index) not in fetching]
+            asking = (
+                bed.peers if who is None else [bed.peers[number] for number in who]
+            )  # as they are now: nodes may restart
+            free = [q for q in asking if not q.holds(index) and (q.node, index) not in fetching]
             peer = free[int(pick * len(free))] if free else None
             bed.emit(Arrival(index, peer.node if peer else b""))
             if peer is not None:
                 fetching.add((peer.node, index))
-                nursery.start_soon(_fetch, peer, index, params.keep_files, fetching)
+                nursery.start_soon(
+                    _fetch, peer, index, fetch or partial(_serve_on, room=Room(params.keep_files)), fetching
+                )
 
 
-async def _fetch(peer: AnyPeer, index: int, keep: int, fetching: set[tuple[bytes, int]]) -> None:
+async def _serve_on(peer: AnyPeer, index: int, *, room: Room) -> None:
     """Fetch a file and serve it, in a finite store: in an endless one a short run would end with everybody holding everything."""
+    await peer.fetch(index)
+    await peer.make_room(room)
+
+
+async def _fetch(peer: AnyPeer, index: int, fetch: Fetch, fetching: set[tuple[bytes, int]]) -> None:
     try:
-        await peer.fetch(index)
-        await peer.make_room(Room(keep))
+        await fetch(peer, index)
     except Rejection:
         pass  # told by the DownloadStopped event
     finally:

@@ -60,6 +60,7 @@ class Bed:
         fleet: the workers that the peers live in; None for all peers in this process.
 
     Attributes:
+        journal: where the bank's journal is.
         show_began_ns: when the first show with an end began; None before.
     """
 
@@ -86,7 +87,8 @@ class Bed:
         self.facts: dict[str, Any] = {"files": content}
         self.peers: Sequence[AnyPeer] = ()
         self.live = Live(network)  # what a person changes, by whichever way
-        self.bank = Bank(directory / "ledger.sqlite", clock)
+        self.journal = directory / "ledger.sqlite"
+        self.bank = Bank(self.journal, clock)
         self.interrupted = False
         self.show_began_ns: int | None = None
         self._directory = directory
