@@ -176,6 +176,8 @@ async def _try_to_serve(bed: Bed, number: int) -> None:
             if way == "fetch" and reason not in {"", "no-licence"}:
                 break  # it did not get the file, and has nothing to serve
             bed.emit(Tried(pirate.node, index, way, reason))
+            if not reason:
+                break  # it serves: there is nothing left to try
 
 
 def claims(record: Record) -> Sequence[Claim]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import trio
 
@@ -11,6 +12,7 @@ from netem.impairments.loss import Loss
 from netem.link import LinkConfig
 from node.events import DownloadFinished, LicenceBought
 from node.shelving import Room
+from node.storage import Storage
 from tracker.desk import Terms
 from tracker.events import FileHeld, LicenceSold
 from tracker.messages import PIECE_BYTES
@@ -31,6 +33,19 @@ async def repertoire(world, *, files=1, prior=()):
 
 def holders(world, index):
     return [world.name_of(node) for node in world.tracker._desk.catalogue.servers(index)]
+
+
+class Fickle(Storage):
+    """Want everything at first, and nothing from the second look on."""
+
+    name = "fickle"
+
+    def __init__(self):
+        self.looks = 0
+
+    def worth(self, shelf):
+        self.looks += 1
+        return np.full(len(shelf.files), 1.0 if self.looks == 1 else -1.0)
 
 
 async def refused(call, *arguments, reason):
@@ -132,3 +147,16 @@ def test_a_store_is_stocked_by_its_policy_and_never_holds_more_than_it_has_room_
     held = {(event.node, event.index) for event in world.of(FileHeld) if event.holds}
     assert {(event.node, event.index) for event in bought} <= held
     assert len(world.of(DownloadFinished)) == 2
+
+
+def test_a_file_that_is_not_worth_its_place_any_more_once_it_is_fetched_is_not_served(play):
+    async def program(world):
+        await repertoire(world)
+        server = await world.join("server")
+        server._trading._storage = Fickle()
+        restocked = await server.restock(Room(files=1, requests=1.0))
+        assert (restocked.got, restocked.dropped, server.has(0)) == ([], [], False)
+        assert holders(world, 0) == ["provider"]
+
+    world = play(program)
+    assert world.balance("server") == -PRICE - FEE  # gone: the licence is the server's all the same
