@@ -17,7 +17,7 @@ from scipy import optimize
 
 from netem.randomness import keyed_generator
 from scenarios.predictions import catalogue
-from scenarios.predictions.market import delay, envy, growth, longshot, utility
+from scenarios.predictions.market import delay, envy, growth, longshot, stores, utility
 from scenarios.predictions.reading import fill
 
 NAMES = catalogue.prediction_names()
@@ -29,6 +29,7 @@ EXAMPLES = {
     "market.growth": {"p": 0.3, "start": 0.01},
     "market.imitation": {"alpha": 0.5, "p": 0.7, "start": [1, 1], "arrivals": [10, 100]},
     "market.longshot": {"p": [0.5, 0.3, 0.2], "odds": [0.4, 0.3, 0.3]},
+    "market.stores": {"p": [0.5, 0.3, 0.2], "servers": 5},
     "market.utility": {"bids": [[1, 2], [3, 0]], "rates": [0.5, 2], "discount": 0.1},
 }
 
@@ -132,6 +133,8 @@ def test_no_equilibrium_is_an_answer_with_status_1(predict, swarmbed):
         ("market.longshot", {"odds": [0.5, 0.5]}, "odds"),
         ("market.longshot", {"odds": [0.5, 0, 0.5]}, "odds[1]"),
         ("market.envy", {"bids": [[1, 2]]}, "bids"),
+        ("market.stores", {"room": 3}, "room"),
+        ("market.stores", {"others": [1]}, "others"),
     ],
     ids=str,
 )
@@ -197,6 +200,16 @@ def test_discounted_income_against_simulated_poisson_requests():
         assert abs(income[:, server].mean() - mean) <= 4 * sd / math.sqrt(runs)
         # Sums of many small incomes are nearly normal: their variance has relative error sqrt(2 / runs).
         assert abs(income[:, server].var() / sd**2 - 1) <= 6 * math.sqrt(2 / runs)
+
+
+# -- stores ------------------------------------------------------------------------------------------------------------------
+
+
+def test_stores_are_seats_and_what_others_serve_counts():
+    plain = answered(stores, p=[34, 28, 16, 6, 1.5], servers=7)
+    assert plain == {"places": [3, 3, 1, 0, 0], "odds": pytest.approx([3 / 7, 3 / 7, 1 / 7, 0, 0])}
+    shared = answered(stores, p=[0.6, 0.4], servers=2, others=[1, 0])
+    assert shared == {"places": [1, 1], "odds": pytest.approx([2 / 3, 1 / 3])}
 
 
 # -- growth ----------------------------------------------------------------------------------------------------------------
