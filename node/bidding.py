@@ -5,7 +5,9 @@ Source: huberman-wu, section 2 (the bids b_ij); DESIGN section 4 (odds).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
+
+import numpy as np
 
 from netem.clock import S
 from node.beliefs.base import Beliefs
@@ -85,12 +87,13 @@ class Bidding:
             self.split = self._turns.settle(self.split, decided) if list(self.split) == files else decided
         return {index: share * self._usable_bytes_per_s for index, share in self.split.items()}
 
-    def ratio(self, index: int) -> float:
-        """Return p_ij / π_j of a file by the newest odds: how much a server's bandwidth would earn on it."""
-        odds = self.odds.shares
-        if index >= len(odds):
-            return float("inf")
-        return float(self._beliefs.probabilities(len(odds))[index] / max(odds[index], ODDS_FLOOR))
+    def prospects(self, files: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return π_j, at least the house floor, and p_ij of some files, float64 (files,) each; p is over all files there are."""
+        odds, places = self.odds.shares, list(files)
+        known = max([len(odds), *(index + 1 for index in files)])
+        heard = np.zeros(known)
+        heard[: len(odds)] = odds
+        return np.maximum(heard[places], ODDS_FLOOR), self._beliefs.probabilities(known)[places]
 
     def heartbeats(self) -> list[Heartbeat]:
         """Return the heartbeat that declares the split, in pages of at most `BIDS_PER_HEARTBEAT` files, at least one."""

@@ -45,6 +45,14 @@ class DownloadStopped(Event, frozen=True):
     blocks: int
 
 
+class LicenceBought(Event, frozen=True):
+    """A node was told that the licence to serve a provider's file is its own, and what it paid."""
+
+    node: bytes
+    index: int
+    price_credits: int
+
+
 class OddsHeard(Event, frozen=True):
     """At its end a node tells how many pages of the odds it heard, and how many were lost on the way since the first."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,8 +26,12 @@ from node.content import make_manifest
 from node.downloader import Downloader
 from node.events import OddsHeard
 from node.policies.base import Policy
+from node.shelving import Room
+from node.storage.base import Storage
+from node.storage.best_earning import BestEarning
 from node.store import Store
 from node.tracker_link import TrackerLink
+from node.trading import Restocked, Trading
 from node.turns import Turns
 from node.uploader import Uploader
 from tracker import messages as m
@@ -52,6 +56,7 @@ class PeerConfig:
     tracker: Address
     tracker_key: bytes
     turns: Turns | None = None
+    storage: Storage = field(default_factory=BestEarning)
 
 
 class Peer:
@@ -64,7 +69,7 @@ class Peer:
 
     A role (`node/roles/`) is a subclass that differs in one of its sides, or does more beside it.
 
-    Invariant: exactly the files in `_roots` are served, and bid on.
+    Invariant: exactly the files in `_roots` are served, and bid on; those in `_unserved` lie in the store for this node alone.
     """
 
     downloader_kind: ClassVar[type[Downloader]] = Downloader
@@ -86,6 +91,7 @@ class Peer:
         self._config = config
         self._emit = emit
         self._roots: dict[int, bytes] = {}
+        self._unserved: dict[int, bytes] = {}
         self._bidding = Bidding(
             config.policy,
             config.beliefs,
@@ -140,6 +146,7 @@ class Peer:
             join=join,
             dropped=self.dropped,
         )
+        self._trading = Trading(self, config.storage, link=self._link, bidding=self._bidding, emit=self._emit)
         self._acquaintances = Acquaintances(identity, tracker_key=config.tracker_key)
         self._uploader = Uploader(
             endpoint,
@@ -180,19 +187,38 @@ class Peer:
         self._rebid()
         return indices
 
-    async def fetch(self, index: int) -> m.Manifest:
-        """Download a file, then serve it.
+    async def sell(self, name: str, source: Path, price_credits: int) -> int:
+        """Offer a file as `publish` does, as its content provider: whoever else is to serve it must buy a licence at that price."""
+        manifest = make_manifest(name, source)
+        self._store.adopt(manifest, source)
+        published = await self._link.ask(m.Sell(manifest, price_credits), m.Published)
+        self._serve(published.index, root=manifest.root, size_bytes=manifest.size_bytes)
+        return published.index
+
+    async def buy(self, index: int) -> int:
+        """Buy the licence to serve a file; see `Trading.buy`."""
+        return await self._trading.buy(index)
+
+    async def restock(self, room: Room) -> Restocked:
+        """Make the best purchase for the store, by its storage policy; see `Trading.restock`."""
+        return await self._trading.restock(room)
+
+    async def fetch(self, index: int, *, serve: bool = True) -> m.Manifest:
+        """Download a file, then serve it, or keep it for this node alone.
 
         Raises:
             LocalProtocolError: it is held or being fetched; nothing was paid.
-            Rejection, RemoteProtocolError: see `Downloader.fetch`; `crashed`: this boot has ended.
+            Rejection, RemoteProtocolError: see `Downloader.fetch`; `no-licence`: it is paid and kept, but may not be served;
+                `crashed`: this boot has ended.
         """
-        if self.holds(index) or index in self._fetching:
+        if self.has(index) or index in self._fetching:
             raise LocalProtocolError(f"file {index} is held or being fetched")
         try:
             with trio.CancelScope() as self._fetching[index]:
                 manifest = await self._downloader.fetch(index)
-                await self._hold(index, root=manifest.root, size_bytes=manifest.size_bytes, fetched=True)
+                self._unserved[index] = manifest.root
+                if serve:
+                    await self.serve(index)
                 return manifest
         finally:
             del self._fetching[index]
@@ -207,16 +233,28 @@ class Peer:
             while self._fetching:
                 await self._fetched.park()
 
-    async def make_room(self, keep: int) -> list[int]:
-        """Keep at most `keep` downloaded files: drop those with the least p/π, and return which.
+    async def serve(self, index: int) -> None:
+        """Serve a file that was fetched and kept.
 
-        Stores are finite, as the paper has it. Dropping what earns least keeps scarce files, without which π could not reach
-        p for want of servers.
+        Raises:
+            Rejection: `no-licence`: it is a provider's, and this node has none; it is kept.
+            LocalProtocolError: it is not kept.
         """
-        dropped = []
-        while len(self._downloaded) > keep:
-            dropped.append(min(self._downloaded, key=self.ratio))
-            await self.drop(dropped[-1])
+        if index not in self._unserved:
+            raise LocalProtocolError(f"file {index} is not kept")
+        root = self._unserved[index]
+        await self._hold(index, root=root, size_bytes=self._store.size_bytes(root), fetched=True)
+        del self._unserved[index]
+
+    async def make_room(self, room: Room) -> list[int]:
+        """Drop downloaded files until the others have room, by the storage policy; return which.
+
+        Stores are finite, as the paper has it.
+        """
+        dropped: list[int] = []
+        while surplus := self._trading.surplus(room, self.stored()):
+            dropped.append(surplus[0])
+            await self.drop(surplus[0])
         return dropped
 
     async def believe(self, prior: Sequence[float]) -> None:
@@ -226,6 +264,10 @@ class Peer:
             ConfigError: see `Beliefs.adopt`.
         """
         self._config.beliefs.adopt(prior)
+
+    def stored(self) -> dict[int, int]:
+        """Return the sizes in bytes of the files that were downloaded and are served, by index, the oldest first."""
+        return {index: self._store.size_bytes(self._roots[index]) for index in self._downloaded}
 
     async def catalogue(self) -> list[m.Entry]:
         """Return all files there are, by index."""
@@ -251,16 +293,23 @@ class Peer:
         """Return how many entries the tables have that others can make grow."""
         return {"sessions": len(self._acquaintances), **self._uploader.sizes()}
 
-    def ratio(self, index: int) -> float:
-        """Return p/π of a file as this node sees it."""
-        return self._bidding.ratio(index)
-
     def holds(self, index: int) -> bool:
         """Tell whether this node holds (and serves) a file."""
         return index in self._roots
 
+    def has(self, index: int) -> bool:
+        """Tell whether this node has a file, served or kept."""
+        return index in self._roots or index in self._unserved
+
+    def may_take(self, index: int) -> bool:
+        """Tell whether this node could serve a file that it does not serve: it is neither being fetched nor its own."""
+        return index not in self._roots and index not in self._fetching
+
     async def drop(self, index: int) -> None:
-        """Stop serving a downloaded file and delete it; downloads it was serving go on elsewhere."""
+        """Delete a downloaded file, and stop serving it if it was; downloads it was serving go on elsewhere."""
+        if index in self._unserved:
+            self._store.discard(self._unserved.pop(index))
+            return
         root = self._roots.pop(index)
         if index in self._downloaded:
             self._downloaded.remove(index)
@@ -291,7 +340,14 @@ class Peer:
         """After a restart, serve the whole files that an earlier boot has left in the store."""
         for file in await self.catalogue():
             if self._store.holds(file.root):
-                await self._hold(file.index, root=file.root, size_bytes=file.size_bytes)
+                self._unserved[file.index] = file.root
+                try:
+                    await self._hold(file.index, root=file.root, size_bytes=file.size_bytes)
+                except Rejection as no:
+                    if no.reason != "no-licence":
+                        raise
+                else:
+                    del self._unserved[file.index]
 
     # -- heartbeats ----------------------------------------------------------------------------------------------------
 

@@ -207,6 +207,10 @@ class Store:
         """Say whether the whole file is held."""
         return root in self._paths
 
+    def size_bytes(self, root: bytes) -> int:
+        """Return the size of a held file."""
+        return self._sizes[root]
+
     def path(self, root: bytes) -> Path:
         """Return where a held file lies.
 

@@ -39,6 +39,7 @@ class Cast(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     beliefs: str = "learned"
     prior: list[float] = []
     noise: float = 0.0
+    storage: str = "best_earning"
     role: str = ""
 
 

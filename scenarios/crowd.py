@@ -6,7 +6,8 @@ Source: huberman-wu, section 2 (a server's finite store; whoever fetched a file 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -15,6 +16,8 @@ import trio
 from netem.errors import ConfigError, Rejection
 from node.beliefs import beliefs_names, make_beliefs
 from node.policies import make_policy, policy_names
+from node.shelving import Room
+from node.storage import make_storage, storage_names
 from node.turns import ALLOWED, make_turns
 from scenarios.content import Shared
 from scenarios.events import Arrival
@@ -24,6 +27,7 @@ from tracker.desk import Terms
 
 SMALLEST_MEAN_BYTES = 64 * 1024  # of what the load is reckoned with: asking costs too
 LONGEST_HOLD_S = 3_600.0
+Fetch = Callable[[AnyPeer, int], Awaitable[None]]  # what a node does for a file that it wants
 AGAIN_S = 0.5  # until a node that crashed is asked again
 
 
@@ -41,8 +45,9 @@ class CrowdParams(Params, frozen=True, kw_only=True):
     servers_share: Annotated[float, param("share of nodes that hold every file at first", unit="1", ge=0, le=1)] = 0.5
     keep_files: Annotated[
         int,
-        param("downloads a node has room for; the one that earns least makes way", unit="files", ge=1, le=65_536),
+        param("downloads a node has room for; the storage policy says what makes way", unit="files", ge=1, le=65_536),
     ] = 2
+    storage: Annotated[str, param(f"which downloads a full store keeps: {', '.join(storage_names())}")] = "best_earning"
     policy: Annotated[
         str, param(f"how servers split their upload: {', '.join(policy_names())}, or your own FILE.py")
     ] = "proportional_response"
@@ -55,9 +60,10 @@ class CrowdParams(Params, frozen=True, kw_only=True):
     endowment_credits: Annotated[int, param("granted at join, micro-credits", ge=0, le=10**15)] = 10**8
 
     def __post_init__(self) -> None:
-        """Refuse a policy, turns or beliefs that there are not, and a fee that nobody could pay."""
+        """Refuse a policy, turns, beliefs or a storage policy that there are not, and a fee that nobody could pay."""
         make_policy(self.policy)
         make_beliefs(self.beliefs)
+        make_storage(self.storage)
         if self.turns:
             make_turns(self.turns)
         if self.fee_credits > self.endowment_credits:
@@ -103,6 +109,7 @@ async def start_market(bed: Bed, p: np.ndarray, *, stays_s: float, roles: Sequen
         prior=() if params.beliefs == "learned" else p,
         noise=params.belief_noise,
         roles=roles,
+        storage=params.storage,
     )
 
 
@@ -141,6 +148,7 @@ async def let_crowd_come(
     *,
     is_out: Callable[[int], bool] = lambda _: True,
     customers: slice = slice(None),
+    fetch: Fetch | None = None,
     for_s: float = math.inf,
 ) -> None:
     """Let requests arrive until cancelled, or for so long; each picks a file by p and a random node that lacks it.
@@ -151,6 +159,7 @@ async def let_crowd_come(
         files: what p is about, by catalogue index.
         is_out: tells whether a file can be asked for yet.
         customers: which of the peers ask.
+        fetch: what a node does for a file; by default it fetches it and serves it in a finite store.
         for_s: then no more requests come, and it returns when the last download has ended.
     """
     params: CrowdParams = bed.params
@@ -171,14 +180,20 @@ async def let_crowd_come(
             bed.emit(Arrival(index, peer.node if peer else b""))
             if peer is not None:
                 fetching.add((peer.node, index))
-                nursery.start_soon(_fetch, peer, index, params.keep_files, fetching)
+                nursery.start_soon(
+                    _fetch, peer, index, fetch or partial(_serve_on, room=Room(params.keep_files)), fetching
+                )
 
 
-async def _fetch(peer: AnyPeer, index: int, keep: int, fetching: set[tuple[bytes, int]]) -> None:
+async def _serve_on(peer: AnyPeer, index: int, *, room: Room) -> None:
     """Fetch a file and serve it, in a finite store: in an endless one a short run would end with everybody holding everything."""
+    await peer.fetch(index)
+    await peer.make_room(room)
+
+
+async def _fetch(peer: AnyPeer, index: int, fetch: Fetch, fetching: set[tuple[bytes, int]]) -> None:
     try:
-        await peer.fetch(index)
-        await peer.make_room(keep)
+        await fetch(peer, index)
     except Rejection:
         pass  # told by the DownloadStopped event
     finally:

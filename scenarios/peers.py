@@ -14,6 +14,7 @@ from node.peer import Peer, PeerConfig
 from node.policies import make_policy
 from node.roles import ordinary_names, ordinary_role
 from node.roles.byzantine import byzantine_role
+from node.storage import make_storage
 from node.store import Store
 from node.turns import make_turns
 from scenarios.control import PeerPlan
@@ -40,7 +41,7 @@ class Workshop:
         """Make the node of a host; its keys and its own randomness follow from the run's seed and the host's name.
 
         Raises:
-            ConfigError: the policy, its turns, the beliefs or the role are unknown.
+            ConfigError: the policy, its turns, the beliefs, the storage policy or the role are unknown.
         """
         store = Store(self._directory / "stores" / host.name, self._descriptors)
         return Boots(host, lambda epoch: self._make(host, plan, store=store, epoch=epoch), on_boot=on_boot)
@@ -53,6 +54,7 @@ class Workshop:
             policy=make_policy(cast.policy),
             turns=make_turns(cast.turns) if cast.turns else None,
             beliefs=make_beliefs(cast.beliefs, cast.prior, noise=cast.noise, chance=chance),
+            storage=make_storage(cast.storage),
             run_seed=plan.run_seed,
             tracker=plan.tracker,
             tracker_key=plan.tracker_key,

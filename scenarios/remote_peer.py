@@ -13,6 +13,8 @@ import trio
 
 from netem import errors
 from netem.errors import RunVoid
+from node.shelving import Room
+from node.trading import Restocked
 from scenarios import control
 from tracker import messages as m
 
@@ -94,15 +96,38 @@ class RemotePeer:
         self._held.add(index)
         return index
 
-    async def fetch(self, index: int) -> m.Manifest:
-        """See `Peer.fetch`."""
-        manifest = await self._ask(m.Manifest, "fetch", index)
+    async def sell(self, name: str, source: Path, price_credits: int) -> int:
+        """See `Peer.sell`."""
+        index = await self._ask(int, "sell", name, os.fsencode(source), price_credits)
         self._held.add(index)
+        return index
+
+    async def buy(self, index: int) -> int:
+        """See `Peer.buy`."""
+        return await self._ask(int, "buy", index)
+
+    async def restock(self, room: Room) -> Restocked:
+        """See `Peer.restock`."""
+        restocked = await self._ask(Restocked, "restock", room)
+        self._held.difference_update(restocked.dropped)
+        self._held.update(restocked.got)
+        return restocked
+
+    async def fetch(self, index: int, *, serve: bool = True) -> m.Manifest:
+        """See `Peer.fetch`."""
+        manifest = await self._ask(m.Manifest, "fetch", index, serve)
+        if serve:
+            self._held.add(index)
         return manifest
 
-    async def make_room(self, keep: int) -> list[int]:
+    async def serve(self, index: int) -> None:
+        """See `Peer.serve`."""
+        await self._ask(type(None), "serve", index)
+        self._held.add(index)
+
+    async def make_room(self, room: Room) -> list[int]:
         """See `Peer.make_room`."""
-        dropped = await self._ask(list[int], "make_room", keep)
+        dropped = await self._ask(list[int], "make_room", room)
         self._held.difference_update(dropped)
         return dropped
 

@@ -42,6 +42,7 @@ from tracker.tracker import Tracker
 
 AnyPeer = Peer | RemotePeer
 POLICY = "proportional_response"
+STORAGE = "best_earning"
 HOLD_MARGIN_S = 60.0  # a download that began at the end must still be paid for
 
 
@@ -59,6 +60,7 @@ class Bed:
         fleet: the workers that the peers live in; None for all peers in this process.
 
     Attributes:
+        journal: where the bank's journal is.
         show_began_ns: when the first show with an end began; None before.
     """
 
@@ -85,7 +87,8 @@ class Bed:
         self.facts: dict[str, Any] = {"files": content}
         self.peers: Sequence[AnyPeer] = ()
         self.live = Live(network)  # what a person changes, by whichever way
-        self.bank = Bank(directory / "ledger.sqlite", clock)
+        self.journal = directory / "ledger.sqlite"
+        self.bank = Bank(self.journal, clock)
         self.interrupted = False
         self.show_began_ns: int | None = None
         self._directory = directory
@@ -101,7 +104,7 @@ class Bed:
         assert self._tracker is not None
         return self._tracker
 
-    async def start(
+    async def start(  # noqa: PLR0913 - a cast's parts, one by one: most scenarios name one or two
         self,
         *,
         terms: Terms | None = None,
@@ -110,6 +113,7 @@ class Bed:
         prior: Sequence[float] | np.ndarray = (),
         turns: str = "",
         noise: float = 0.0,
+        storage: str = STORAGE,
         casts: Sequence[Cast] = (),
         roles: Sequence[str] = (),
     ) -> None:
@@ -122,6 +126,7 @@ class Bed:
             prior: see `node.beliefs.make_beliefs`.
             turns: when every server decides anew (see `make_turns`); "" leaves that to the policy.
             noise: how far beliefs scatter among servers; see `node.beliefs.Beliefs`.
+            storage: what every server's store keeps, by name (see `make_storage`).
             casts: what the first peers play, in order, instead of all that.
             roles: hostile roles, by name, of further peers; they join like any other, and act when they are told to.
 
@@ -145,7 +150,7 @@ class Bed:
         )
         await self._launch(self._tracker.run)
         prior = [float(share) for share in prior]
-        default = Cast(policy=policy, turns=turns, beliefs=beliefs, prior=prior, noise=noise)
+        default = Cast(policy=policy, turns=turns, beliefs=beliefs, prior=prior, noise=noise, storage=storage)
         names = node_names(self.params.nodes + len(roles))
         hostile = [msgspec.structs.replace(default, role=role) for role in roles]
         plan = PeerPlan(

@@ -28,6 +28,7 @@ from netem.parts import PLAIN, captured
 from netem.plain_link import from_plain
 from netem.reading import Reader
 from netem.real_time import RealTime
+from node.shelving import Room
 from scenarios import control
 from scenarios.peers import Workshop
 from scenarios.pool import LAST, read
@@ -191,8 +192,12 @@ class Worker:
         methods: dict[str, Callable[..., Awaitable[Any]]] = {
             # Paths travel as bytes: not every path is text.
             "publish": lambda name, path: peer.publish(name, Path(os.fsdecode(path))),
-            "fetch": peer.fetch,
-            "make_room": peer.make_room,
+            "sell": lambda name, path, price_credits: peer.sell(name, Path(os.fsdecode(path)), price_credits),
+            "buy": peer.buy,
+            "restock": lambda room: peer.restock(Room(*room)),
+            "fetch": lambda index, serve: peer.fetch(index, serve=serve),
+            "serve": peer.serve,
+            "make_room": lambda room: peer.make_room(Room(*room)),
             "drop": peer.drop,
             "believe": peer.believe,
             "balance": peer.balance,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from netem.errors import Rejection
 from tracker.manifest import check_manifest
 from tracker.messages import MAX_FILES, Entry, Manifest
+from tracker.repertoire import Repertoire
 
 ENTRIES_PER_ANSWER = 240
 """Files per answer: with the longest names, at 4 bytes a letter, they still fit a frame of 1 MiB."""
@@ -16,18 +17,23 @@ ENTRIES_PER_ANSWER = 240
 class Catalogue:
     """The files published so far and their holders.
 
-    Invariant: an index, once given, means the same root for ever; only known files have holders. A file that is reserved and
-    not yet published is unknown to everybody.
+    Attributes:
+        repertoire: who may hold which of them.
+
+    Invariant: an index, once given, means the same root for ever; only known files have holders, and only holders that may
+    serve them. A file that is reserved and not yet published is unknown to everybody.
     """
 
-    __slots__ = ("_files", "_holders", "_index", "_manifests", "_published")
+    __slots__ = ("_announced", "_files", "_holders", "_index", "_manifests", "_published", "repertoire")
 
     def __init__(self) -> None:
         self._manifests: list[Manifest] = []
         self._published = 0
+        self._announced: set[int] = set()
         self._index: dict[bytes, int] = {}
         self._holders: list[set[bytes]] = []
         self._files: dict[bytes, set[int]] = {}
+        self.repertoire = Repertoire()
 
     def __len__(self) -> int:
         return self._published
@@ -57,6 +63,16 @@ class Catalogue:
         self._published = max(self._published, index + 1)
         return index
 
+    def has(self, root: bytes) -> bool:
+        """Say whether a root has an index, known or reserved."""
+        return root in self._index
+
+    def announce(self, index: int) -> bool:
+        """Say, once for each file, that nobody has been told of it yet."""
+        news = index not in self._announced
+        self._announced.add(index)
+        return news
+
     def entries(self, first: int) -> list[Entry]:
         """Return the next files from index `first` on, at most `ENTRIES_PER_ANSWER`; none past the end."""
         part = self._manifests[first : min(first + ENTRIES_PER_ANSWER, self._published)]
@@ -69,12 +85,17 @@ class Catalogue:
         return self._manifests[index]
 
     def hold(self, node: bytes, index: int, *, holds: bool) -> bool:
-        """Note whether a node holds a file; say whether that is news. Raise `Rejection` (`unknown-file`) if there is none."""
+        """Note whether a node holds a file; say whether that is news.
+
+        Raises:
+            Rejection: `unknown-file`, or `no-licence` (a provider's file that this node has no licence for); nothing changed.
+        """
         self.manifest(index)
         holders = self._holders[index]
         if holds == (node in holders):
             return False
         if holds:
+            self.repertoire.check(index, node)
             holders.add(node)
             self._files.setdefault(node, set()).add(index)
         else:

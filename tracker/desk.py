@@ -19,6 +19,7 @@ from tracker.bank.transactions import HoldMemo, close, hold, publish, settle, us
 from tracker.catalogue import Catalogue
 from tracker.events import DownloadSettled, EquivocationSeen, FeeHeld, FileHeld, FilePublished
 from tracker.identity import Identity
+from tracker.licensing import Licensing
 from tracker.market import Market, OpenDownload, Settlement
 from tracker.membership import Member, Membership
 from tracker.settlement import split_fee
@@ -55,11 +56,11 @@ class Desk:
         self._bank = bank
         self._emit = emit
         self._orders = 0
-        self._publishing: dict[int, bytes] = {}  # by whom, of files that are not known yet
         self.board = 0
         self.catalogue = Catalogue()
         self.membership = Membership()
         self.market = Market(self.catalogue)
+        self._licensing = Licensing(self.market, clock, bank=bank, fee_credits=terms.fee_credits, emit=emit)
         self._handlers: dict[type[m.Message], Callable[[Member, Any], Awaitable[m.Message]]] = {
             m.Publish: self._publish,
             m.GetCatalogue: self._get_catalogue,
@@ -69,6 +70,9 @@ class Desk:
             m.GetServers: self._get_servers,
             m.Close: self._close,
             m.GetBalance: self._get_balance,
+            m.Sell: self._sell,
+            m.Buy: self._buy,
+            m.GetOffers: self._get_offers,
         }
 
     async def answer(self, member: Member, message: m.Message) -> m.Message:
@@ -111,20 +115,26 @@ class Desk:
     async def _publish(self, member: Member, message: m.Publish) -> m.Message:
         manifest = message.manifest
         index = self.catalogue.reserve(manifest)
-        if index >= len(
-            self.catalogue
-        ):  # also when another is publishing it right now: an index is told once it is durable
-            self._publishing.setdefault(index, member.node)
+        self.catalogue.repertoire.check(index, member.node)
+        # Also when another is publishing it right now: an index is told once it is durable.
+        if index >= len(self.catalogue):
             await self._bank.apply(publish(manifest, index=index, board=self.board, time_ns=self._clock.now_ns()))
-        known = len(self.catalogue)
         self.catalogue.publish(manifest)
-        for new in range(
-            known, index + 1
-        ):  # those before it are durable too, but their tasks may not have come to it yet
-            file = self.catalogue.manifest(new)
-            self._emit(FilePublished(new, file.name, file.size_bytes, file.root, self._publishing.pop(new)))
+        if self.catalogue.announce(index):
+            self._emit(FilePublished(index, manifest.name, manifest.size_bytes, manifest.root, member.node))
         self._note_holding(member, index, holds=True)
         return m.Published(index)
+
+    async def _sell(self, member: Member, message: m.Sell) -> m.Message:
+        index = await self._licensing.sell(member, message, board=self.board)
+        self._note_holding(member, index, holds=True)
+        return m.Published(index)
+
+    async def _buy(self, member: Member, message: m.Buy) -> m.Message:
+        return await self._licensing.buy(member, message, board=self.board)
+
+    async def _get_offers(self, member: Member, message: m.GetOffers) -> m.Message:
+        return self._licensing.offers(member, message)
 
     async def _get_catalogue(self, _member: Member, message: m.GetCatalogue) -> m.Message:
         return m.Catalogue(self.catalogue.entries(message.first))

@@ -32,6 +32,23 @@ class FilePublished(Event, frozen=True):
     by: bytes
 
 
+class FileOffered(Event, frozen=True):
+    """A content provider sells licences to serve a file at a fixed price."""
+
+    index: int
+    provider: bytes
+    price_credits: int
+
+
+class LicenceSold(Event, frozen=True):
+    """A node may serve a provider's file from now on, and has paid for it."""
+
+    node: bytes
+    index: int
+    provider: bytes
+    price_credits: int
+
+
 class FileHeld(Event, frozen=True):
     """A node started or stopped to hold a file."""
 

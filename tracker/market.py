@@ -179,6 +179,13 @@ class Market:
         """Return B_i/Σ_k B_k of a server on the board last computed, in [0, 1]; 0 if it had no bid there."""
         return self._bidders.get(node, 0.0) / self._proven if self._proven > 0 else 0.0
 
+    def prospect(self, node: bytes, *, now_ns: int) -> float:
+        """Return the share B_i/Σ_k B_k, in [0, 1], that an admitted node has among those that bid, itself counted if it did not."""
+        bidders = sorted({node, *(server for server, split in self.splits.items() if split)})
+        rates = [self.rates.rate(server, now_ns) for server in bidders]
+        own = self.rates.rate(node, now_ns)
+        return own / math.fsum(rates) if own > 0 else 0.0
+
     def _settlement(self, download: OpenDownload) -> Settlement:
         download.settling = True
         totals = dict(self.receipts.totals(download.download))

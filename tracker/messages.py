@@ -134,6 +134,58 @@ class Hold(Message, frozen=True):
     holds: bool
 
 
+# -- repertoires (TCP) ------------------------------------------------------------------------------------------------
+
+
+class Sell(Message, frozen=True):
+    """A content provider offers and holds a file of its repertoire: whoever else is to serve it must buy a licence.
+
+    Answered by `Published`. The first who publishes a file, free or for sale, fixes its terms.
+    """
+
+    manifest: Manifest
+    price_credits: Credits
+
+
+class Buy(Message, frozen=True):
+    """A server buys the licence to serve a file. Bought again, it costs nothing."""
+
+    index: FileIndex
+
+
+class Licensed(Message, frozen=True):
+    """The licence is the sender's, and paid."""
+
+    index: FileIndex
+    price_credits: Credits
+
+
+class GetOffers(Message, frozen=True):
+    """Ask for what providers sell, from file `first` on."""
+
+    first: FileIndex = 0
+
+
+class Offer(Message, frozen=True):
+    """A file of a repertoire, its fixed price, and whether the asking node may serve it already."""
+
+    index: FileIndex
+    provider: NodeId
+    price_credits: Credits
+    licensed: bool
+
+
+class Offers(Message, frozen=True):
+    """Files for sale in order of index, and what a server weighs a price against.
+
+    That is the flat fee, and the share B_i/Σ_k B_k of all bandwidth that the asking node has, or would have if it served.
+    """
+
+    files: list[Offer]
+    fee_credits: Credits
+    share: Share
+
+
 # -- a download (TCP) -------------------------------------------------------------------------------------------------
 
 
@@ -335,6 +387,11 @@ TYPES: tuple[type[Message], ...] = (
     Queued,
     GetStanding,
     Standing,
+    Sell,
+    Buy,
+    Licensed,
+    GetOffers,
+    Offers,
 )
 """Message types by number. Append only: a number is part of the wire format."""
 

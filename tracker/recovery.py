@@ -1,4 +1,4 @@
-"""Pure: what a tracker takes up from the journal of its earlier boots: files, closes, open downloads and the board's number.
+"""Pure: what a tracker takes up from the journal of its earlier boots: files, licences, closes, open downloads, the board's number.
 
 Receipts are not in the journal: servers keep them, and deposit them again when they meet a new boot.
 
@@ -13,6 +13,7 @@ from tracker.bank.ledger import Ledger
 from tracker.bank.transactions import USER
 from tracker.market import Market, OpenDownload
 from tracker.messages import Close
+from tracker.repertoire import Terms
 
 
 def first_board(ledger: Ledger, *, interval_ns: int, now_ns: int) -> int:
@@ -39,12 +40,17 @@ def first_board(ledger: Ledger, *, interval_ns: int, now_ns: int) -> int:
 
 
 def recover(ledger: Ledger, market: Market, *, now_ns: int, return_ns: int) -> None:
-    """Take up files, closes and open downloads into an empty market.
+    """Take up files, licences, closes and open downloads into an empty market.
 
     A download settles no sooner than `return_ns` from now, when its servers and its downloader had time to come back.
     """
     for manifest in ledger.files:
-        market.catalogue.publish(manifest)
+        market.catalogue.announce(market.catalogue.publish(manifest))
+    repertoire = market.catalogue.repertoire
+    for index, offer in ledger.licences.offers.items():
+        repertoire.add(index, Terms(offer.provider, offer.price_credits))
+    for index, account in ledger.licences.sold:
+        repertoire.grant(index, _node(account))
     market.former = frozenset(ledger.users())
     for closed in ledger.closes.values():
         market.closes[closed.download] = (_node(closed.account), Close(closed.download, list(closed.totals)))

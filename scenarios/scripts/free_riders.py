@@ -20,6 +20,7 @@ import trio
 
 from netem.errors import ConfigError, Rejection
 from node.policies import make_policy, policy_names
+from node.shelving import Room
 from scenarios.claims import Claim, Record
 from scenarios.content import STANDARD_LIBRARY_BYTES, Shared
 from scenarios.control import Cast
@@ -169,7 +170,7 @@ async def _fetch(bed: Bed, number: int, index: int, fetching: set[int]) -> None:
     peer = bed.peers[number]
     try:
         await peer.fetch(index)
-        await peer.make_room(bed.params.keep_files)
+        await peer.make_room(Room(bed.params.keep_files))
     except Rejection as no:
         bed.emit(Declined(peer.node, index, no.reason))
     finally:

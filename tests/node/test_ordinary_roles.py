@@ -6,6 +6,7 @@ import trio
 from netem.errors import ConfigError, LocalProtocolError, Rejection
 from node.roles import Ordinary, ordinary_names, ordinary_role
 from node.roles.byzantine import byzantine_names
+from node.shelving import Room
 from tracker.desk import Terms
 from tracker.events import FileHeld
 from tracker.messages import PIECE_BYTES
@@ -43,7 +44,7 @@ def test_every_role_fetches_and_pays_and_publishes_nothing(play, name):
                 await role.fetch(index)
             await world.tracker.wait_settled()
             assert (world.balance("role"), world.balance("seeder")) == (-paid * FEE, paid * FEE)
-            assert await role.make_room(0) == [index]
+            assert await role.make_room(Room(0)) == [index]
             assert not role.holds(index)
 
     world = play(program, terms=TWO_FILES)

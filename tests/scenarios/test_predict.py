@@ -17,7 +17,7 @@ from scipy import optimize
 
 from netem.randomness import keyed_generator
 from scenarios.predictions import catalogue
-from scenarios.predictions.market import delay, envy, growth, longshot, relaxation, utility
+from scenarios.predictions.market import delay, envy, growth, longshot, relaxation, stores, utility
 from scenarios.predictions.reading import fill
 
 NAMES = catalogue.prediction_names()
@@ -30,6 +30,7 @@ EXAMPLES = {
     "market.imitation": {"alpha": 0.5, "p": 0.7, "start": [1, 1], "arrivals": [10, 100]},
     "market.longshot": {"p": [0.5, 0.3, 0.2], "odds": [0.4, 0.3, 0.3]},
     "market.relaxation": {"old": [0.8, 0.2], "new": [0.2, 0.8]},
+    "market.stores": {"p": [0.5, 0.3, 0.2], "servers": 5},
     "market.utility": {"bids": [[1, 2], [3, 0]], "rates": [0.5, 2], "discount": 0.1},
 }
 
@@ -137,6 +138,8 @@ def test_no_equilibrium_is_an_answer_with_status_1(predict, swarmbed):
         ("market.relaxation", {"new": [0, 1]}, "new[0]"),
         ("market.relaxation", {"board_s": 0.1, "heartbeat_s": 10}, "board_s"),
         ("market.relaxation", {"heard": 1.1}, "heard"),
+        ("market.stores", {"room": 3}, "room"),
+        ("market.stores", {"others": [1]}, "others"),
     ],
     ids=str,
 )
@@ -223,6 +226,16 @@ def test_odds_that_few_hear_need_more_boards_than_there_are_and_err():
     assert answer["time_s"] is None
     # After one board a share 0.1 of the servers has moved by 0.3.
     assert answer["sd"][1] == pytest.approx(0.3 * math.sqrt(0.1 * 0.9 / 25))
+
+
+# -- stores ------------------------------------------------------------------------------------------------------------------
+
+
+def test_stores_are_seats_and_what_others_serve_counts():
+    plain = answered(stores, p=[34, 28, 16, 6, 1.5], servers=7)
+    assert plain == {"places": [3, 3, 1, 0, 0], "odds": pytest.approx([3 / 7, 3 / 7, 1 / 7, 0, 0])}
+    shared = answered(stores, p=[0.6, 0.4], servers=2, others=[1, 0])
+    assert shared == {"places": [1, 1], "odds": pytest.approx([2 / 3, 1 / 3])}
 
 
 # -- growth ----------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Kill a bank at every point of a 200-transaction workload, and see what is left; run by `test_kills.py` in its own process.
+"""Kill a bank at every point of a workload of about 200 transactions, and see what is left; run by `test_kills.py` in its own process.
 
 A point is the start of an SQL statement (each row of a batch is one) or the return of a call to SQLite. For each, a forked
 child runs the workload and kills itself there by SIGKILL, telling every acknowledgement through a pipe as it comes. Then the
@@ -27,13 +27,25 @@ from netem.virtual_time import VirtualTime, schedule_deterministically
 from tracker.bank.audit import audit
 from tracker.bank.bank import Bank
 from tracker.bank.journal import read_journal
-from tracker.bank.transactions import HoldMemo, close, hold, mint, publish, settle, tariff, user_account
+from tracker.bank.transactions import (
+    HoldMemo,
+    close,
+    hold,
+    licence,
+    mint,
+    offer,
+    publish,
+    settle,
+    tariff,
+    user_account,
+)
 from tracker.manifest import manifest_root
 from tracker.messages import Manifest
 
 CLIENTS, DOWNLOADS, FILES = 8, 7, 7
-TRANSACTIONS = 1 + FILES + CLIENTS * (1 + 3 * DOWNLOADS + 2)
-FEE, SIZE_BYTES, ID_BYTES = 1_000, 300, 16
+TRANSACTIONS = 1 + FILES + 1 + CLIENTS * (2 + 3 * DOWNLOADS + 2)
+FEE, PRICE, SIZE_BYTES, ID_BYTES = 1_000, 250, 300, 16
+PROVIDER = bytes([200]) * 8
 NODES = [bytes([n + 1]) * 8 for n in range(CLIENTS)]
 CLOCK = (
     VirtualTime()
@@ -97,6 +109,8 @@ async def workload(bank: Bank, acknowledge) -> None:
     async def client(number: int) -> None:
         me = user_account(NODES[number])
         await apply(mint(me, 100 * FEE, board=0, time_ns=next(now)))
+        to = user_account(PROVIDER)
+        await apply(licence(FILES, buyer=me, provider=to, price_credits=PRICE, board=0, time_ns=next(now)))
         for n in range(DOWNLOADS + 1):
             download = bytes([number, n]) * 8
             terms = HoldMemo(10**6, n % FILES, SIZE_BYTES, bytes(32))
@@ -119,6 +133,7 @@ async def workload(bank: Bank, acknowledge) -> None:
     await apply(tariff(FEE, board=0, time_ns=next(now)))
     for index in range(FILES):
         await apply(publish(manifest(index), index=index, board=0, time_ns=next(now)))
+    await apply(offer(manifest(FILES), index=FILES, provider=PROVIDER, price_credits=PRICE, board=0, time_ns=next(now)))
     async with trio.open_nursery() as clients:
         for number in range(CLIENTS):
             clients.start_soon(client, number)

@@ -9,10 +9,10 @@ import trio.testing
 from netem.clock import S
 from netem.errors import InvariantViolation, Rejection
 from tracker import messages as m
-from tracker.bank.transactions import HoldMemo, SettleMemo
+from tracker.bank.transactions import HoldMemo, LicenceMemo, OfferMemo, SettleMemo, user_account
 from tracker.catalogue import ENTRIES_PER_ANSWER
 from tracker.desk import Desk, Terms
-from tracker.events import DownloadSettled, FeeHeld, FileHeld, FilePublished
+from tracker.events import DownloadSettled, FeeHeld, FileHeld, FileOffered, FilePublished, LicenceSold
 from tracker.identity import Identity
 from tracker.manifest import manifest_root, piece_count
 from tracker.wire import open_signed
@@ -20,6 +20,7 @@ from tracker.wire import open_signed
 TRACKER = Identity(bytes([9]) * 32, epoch=1)
 D = b"d" * 16
 FEE = 100
+PRICE = 250
 
 
 class FakeBank:
@@ -211,3 +212,105 @@ async def test_a_close_and_a_file_are_told_when_the_bank_has_them_and_not_before
     assert (await scene.desk.answer(seller, m.Publish(manifest(1)))).reason == "out-of-order"
     assert len((await scene.desk.answer(buyer, m.GetCatalogue())).files) == 1
     assert (await scene.desk.answer(buyer, m.GetManifest(1))).reason == "unknown-file"
+
+
+# -- repertoires -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scene():
+    return Scene()
+
+
+async def provider_of(scene, *numbers, who=9):
+    member = scene.member(who)
+    for number in numbers:
+        await scene.desk.answer(member, m.Sell(manifest(number), PRICE))
+    return member
+
+
+def holders(scene, index=0):
+    return scene.desk.catalogue.servers(index)
+
+
+async def test_a_provider_offers_and_holds_a_file_on_terms_that_never_change(scene):
+    provider, other = await provider_of(scene, 0), scene.member(1)
+    assert scene.bank.applied[-1].memo == OfferMemo(0, manifest(), provider.node, PRICE)
+    assert [type(event) for event in scene.events] == [FilePublished, FileOffered, FileHeld]
+    assert await scene.desk.answer(provider, m.Sell(manifest(), PRICE)) == m.Published(0)  # its answer was lost
+    for who, price in ((provider, PRICE + 1), (other, PRICE)):
+        assert (await scene.desk.answer(who, m.Sell(manifest(), price))).reason == "other-terms"
+    assert len(scene.bank.applied) == 1
+    await scene.desk.answer(other, m.Publish(manifest(1)))
+    assert (await scene.desk.answer(provider, m.Sell(manifest(1), PRICE))).reason == "other-terms"
+
+
+async def test_a_server_without_a_licence_holds_nothing_bids_nothing_and_is_named_to_nobody(scene):
+    provider, pirate, buyer = await provider_of(scene, 0), scene.member(1), scene.member(2)
+    pirate.split = {0: 1.0}
+    assert (await scene.desk.answer(pirate, m.Hold(0, holds=True))).reason == "no-licence"
+    assert (await scene.desk.answer(pirate, m.Publish(manifest()))).reason == "no-licence"
+    scene.desk.market.declare(pirate.node, {0: 1.0}, now_ns=scene.clock.ns)
+    assert scene.desk.market.splits[pirate.node] == {}
+    assert holders(scene) == [provider.node]
+    opened = await scene.desk.answer(buyer, m.Open(D, 0))  # a downloader needs no licence
+    assert [server.node for server in opened.servers] == [provider.node]
+    assert [event.node for event in scene.events if isinstance(event, FileHeld)] == [provider.node]
+
+
+async def test_who_has_paid_may_hold_and_pays_once(scene):
+    provider, server = await provider_of(scene, 0), scene.member(1)
+    for _ in range(2):
+        assert await scene.desk.answer(server, m.Buy(0)) == m.Licensed(0, PRICE)
+    payment = scene.bank.applied[1]
+    assert payment.memo == LicenceMemo(0)
+    accounts = [user_account(node) for node in (server.node, provider.node)]
+    assert [(leg.account, leg.amount_credits) for leg in payment.postings] == [
+        (accounts[0], -PRICE),
+        (accounts[1], PRICE),
+    ]
+    assert {transaction.id for transaction in scene.bank.applied[1:]} == {payment.id}  # the bank takes it once
+    sold = [event for event in scene.events if isinstance(event, LicenceSold)]
+    assert sold == [LicenceSold(server.node, 0, provider.node, PRICE)]
+    assert await scene.desk.answer(server, m.Hold(0, holds=True)) == m.Ok()
+    assert holders(scene) == sorted([provider.node, server.node])
+
+
+async def test_a_licence_that_the_bank_refuses_is_not_granted(scene):
+    await provider_of(scene, 0)
+    server = scene.member(1)
+    scene.bank.refusal = "insufficient"
+    assert (await scene.desk.answer(server, m.Buy(0))).reason == "insufficient"
+    assert (await scene.desk.answer(server, m.Hold(0, holds=True))).reason == "no-licence"
+    assert not [event for event in scene.events if isinstance(event, LicenceSold)]
+
+
+async def test_what_needs_no_licence_is_not_for_sale(scene):
+    provider = await provider_of(scene, 0)
+    await scene.holding(1, manifest(1))
+    assert (await scene.desk.answer(provider, m.Buy(0))).reason == "not-for-sale"
+    assert (await scene.desk.answer(provider, m.Buy(1))).reason == "not-for-sale"
+    assert (await scene.desk.answer(provider, m.Buy(5))).reason == "unknown-file"
+
+
+async def test_offers_say_the_price_who_sells_and_whether_it_is_licensed_and_what_a_price_is_weighed_against(scene):
+    provider, server = await provider_of(scene, 0, 1), scene.member(1)
+    await scene.holding(2, manifest(2))
+    await scene.desk.answer(server, m.Buy(1))
+    answer = await scene.desk.answer(server, m.GetOffers())
+    assert answer.files == [m.Offer(0, provider.node, PRICE, False), m.Offer(1, provider.node, PRICE, True)]
+    assert answer.fee_credits == 100
+    assert answer.share == 1.0  # nobody bids yet
+    assert [offer.index for offer in (await scene.desk.answer(server, m.GetOffers(1))).files] == [1]
+    assert all(offer.licensed for offer in (await scene.desk.answer(provider, m.GetOffers())).files)
+    provider.split = {0: 0.5, 1: 0.5}
+    scene.desk.market.declare(provider.node, provider.split, now_ns=scene.clock.ns)
+    assert (await scene.desk.answer(server, m.GetOffers())).share == 0.5
+
+
+async def test_an_offer_that_is_not_durable_is_unknown(scene):
+    provider = scene.member(1)
+    scene.bank.refusal = "out-of-order"
+    assert (await scene.desk.answer(provider, m.Sell(manifest(), PRICE))).reason == "out-of-order"
+    assert (await scene.desk.answer(provider, m.GetOffers())).files == []
+    assert (await scene.desk.answer(provider, m.Hold(0, holds=True))).reason == "unknown-file"

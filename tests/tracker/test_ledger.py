@@ -22,7 +22,9 @@ from tracker.bank.transactions import (
     encode,
     hold,
     hold_account,
+    licence,
     mint,
+    offer,
     publish,
     settle,
     tariff,
@@ -51,7 +53,8 @@ def post(ledger, transaction):
 
 
 def state(ledger):
-    notes = (list(ledger.files), dict(ledger.closes), ledger.tariffs)
+    sales = (dict(ledger.licences.offers), list(ledger.licences.sold))
+    notes = (list(ledger.files), dict(ledger.closes), ledger.tariffs, sales)
     return (ledger.head, ledger.count, ledger.balances(), ledger.open_holds(), ledger.board, ledger.time_ns, notes)
 
 
@@ -238,6 +241,61 @@ def test_files_get_their_indices_in_order_and_once(ledger):
     assert [file.name for file in ledger.files] == ["file 0", "file 1"]
 
 
+PRICE = FEE // 4
+PROVIDER = NODES[3]
+
+
+def an_offer(index=0, number=0, *, provider=PROVIDER, price=PRICE, board=1, time_ns=20):
+    name = f"file {number}"
+    manifest = Manifest(name, 5, [bytes(32)], manifest_root(name, 5, [bytes(32)]))
+    return offer(manifest, index=index, provider=provider, price_credits=price, board=board, time_ns=time_ns)
+
+
+def a_licence(index=0, account=ANN, *, provider=PROVIDER, price=PRICE, board=1, time_ns=25):
+    to = user_account(provider)
+    return licence(index, buyer=account, provider=to, price_credits=price, board=board, time_ns=time_ns)
+
+
+def test_a_licence_moves_the_price_to_the_provider_once_for_each_server_and_file(ledger):
+    post(ledger, an_offer())
+    assert [file.name for file in ledger.files] == ["file 0"]
+    assert post(ledger, a_licence())
+    assert (ledger.balance(ANN), ledger.balance(user_account(PROVIDER))) == (2 * FEE - PRICE, PRICE)
+    assert not post(ledger, a_licence(board=9, time_ns=90))  # asked for again, later
+    refused(ledger, msgspec.structs.replace(a_licence(), id=bytes(16)), "id-reused")
+    assert (ledger.balance(ANN), list(ledger.licences.sold)) == (2 * FEE - PRICE, [(0, ANN)])
+
+
+def test_a_licence_is_refused_that_cannot_be_paid_or_is_not_for_sale_or_has_another_price(ledger):
+    refused(ledger, a_licence(), "not-for-sale")
+    post(ledger, a_file(0))
+    refused(ledger, a_licence(), "not-for-sale")
+    post(ledger, an_offer(1, 1))
+    refused(ledger, a_licence(1, BOB), "insufficient")
+    refused(ledger, a_licence(1, price=PRICE - 1), "wrong-price")
+    refused(ledger, a_licence(1, provider=NODES[2]), "malformed")
+    refused(ledger, a_licence(1, user_account(PROVIDER)), "malformed")
+    refused(ledger, a_licence(1, MINT), "malformed")
+    refused(ledger, msgspec.structs.replace(a_licence(1), ref="file/0/" + ANN), "malformed")
+    refused(ledger, msgspec.structs.replace(a_licence(1), postings=a_licence(1).postings[:1]), "unbalanced")
+
+
+def test_a_price_of_nothing_is_a_price(ledger):
+    post(ledger, an_offer(price=0))
+    assert post(ledger, a_licence(account=BOB, price=0))
+    assert list(ledger.licences.sold) == [(0, BOB)]
+
+
+def test_a_file_has_one_set_of_terms(ledger):
+    post(ledger, an_offer())
+    assert not post(ledger, an_offer(time_ns=30))
+    refused(ledger, an_offer(price=PRICE + 1, time_ns=30), "other-terms")
+    refused(ledger, an_offer(provider=NODES[2], time_ns=30), "other-terms")
+    refused(ledger, a_file(0), "id-reused")
+    post(ledger, a_file(1, 1))
+    refused(ledger, an_offer(1, 1), "other-terms")
+
+
 def a_close(totals, download=D, time_ns=25):
     return close(download, totals, board=1, time_ns=time_ns)
 
@@ -329,6 +387,8 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("settle"), st.sampled_from(DOWNLOADS), st.sampled_from(USERS), FEES, TOTALS, st.integers(0, 300)),
     st.tuples(st.just("close"), st.sampled_from(DOWNLOADS), TOTALS),
     st.tuples(st.just("file"), st.integers(0, 3), st.integers(0, 3)),
+    st.tuples(st.just("offer"), st.integers(0, 3), st.integers(0, 3), st.sampled_from(NODES), FEES),
+    st.tuples(st.just("licence"), st.integers(0, 3), st.sampled_from(USERS), st.sampled_from(NODES), FEES),
     st.tuples(st.just("retry"), st.integers(0, 50)),
 )
 
@@ -347,6 +407,10 @@ def build(operation, *, board, time_ns, done):  # noqa: PLR0911 - one return per
             return close(download, totals, board=board, time_ns=time_ns)
         case ("file", index, number):
             return a_file(index, number, board=board, time_ns=time_ns)
+        case ("offer", index, number, provider, price):
+            return an_offer(index, number, provider=provider, price=price, board=board, time_ns=time_ns)
+        case ("licence", index, account, provider, price):
+            return a_licence(index, account, provider=provider, price=price, board=board, time_ns=time_ns)
         case ("retry", place):
             return done[place % len(done)]
 
@@ -375,6 +439,35 @@ def test_whatever_is_tried_the_invariants_hold_and_a_replay_gives_the_same_state
     assert state(replayed) == state(ledger)
     assert fold.verdict(ledger) == dict.fromkeys(INVARIANTS, True)
     assert fold.violations == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    prices=st.lists(st.integers(0, FEE), min_size=1, max_size=3),
+    purchases=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(USERS[:3])), max_size=20),
+    purse=st.integers(0, 2 * FEE),
+)
+def test_a_providers_revenue_is_its_price_times_its_sales_and_no_credit_is_made_or_lost(prices, purchases, purse):
+    ledger = Ledger()
+    post(ledger, tariff(FEE, board=0, time_ns=0))
+    for account in USERS[:3] if purse else ():
+        post(ledger, mint(account, purse, board=0, time_ns=0))
+    for index, price in enumerate(prices):
+        post(ledger, an_offer(index, index, price=price, time_ns=1))
+    sold, spent = set(), dict.fromkeys(USERS, 0)
+    for index, account in purchases:
+        price = prices[index] if index < len(prices) else None
+        try:
+            new = post(ledger, a_licence(index, account, price=price or 0, time_ns=2))
+        except Rejection:
+            assert price is None or purse - spent[account] < price
+            continue
+        assert new is ((index, account) not in sold)
+        sold.add((index, account))
+        spent[account] += price if new else 0
+    assert set(ledger.licences.sold) == sold
+    assert ledger.balance(user_account(PROVIDER)) == sum(prices[index] for index, _ in sold)
+    assert sum(ledger.balances().values()) == 0
 
 
 def broken(transactions, *, live=None):
@@ -413,6 +506,12 @@ LEGS = a_settlement({SERVER: 75}).postings
         ("I8", [*START, a_settlement({}, time_ns=19)]),
         ("I8", [*START, a_settlement({}, board=0)]),
         ("I8", [*START, tariff(5, board=1, time_ns=40)]),
+        ("I3", [*START, an_offer(), a_licence(), change(a_licence(), id=bytes(16))]),
+        ("I8", [*START, an_offer(), a_licence(price=PRICE - 1)]),
+        ("I8", [*START, an_offer(), a_licence(provider=NODES[2])]),
+        ("I8", [*START, an_offer(), change(a_licence(), postings=())]),
+        ("I8", [*START, a_licence()]),
+        ("I2", [*START, an_offer(), a_licence(account=BOB)]),
     ],
 )  # fmt: skip
 def test_each_invariant_is_seen_broken(name, transactions):

@@ -40,6 +40,11 @@ NUMBERED = [
     "Queued",
     "GetStanding",
     "Standing",
+    "Sell",
+    "Buy",
+    "Licensed",
+    "GetOffers",
+    "Offers",
 ]
 
 
@@ -52,7 +57,7 @@ def test_numbers_of_types_are_never_reused():
 
 
 def test_every_message_type_of_the_module_has_a_number():
-    assert set(m.Message.__subclasses__()) == set(m.TYPES) | {m.Entry, m.Server}
+    assert set(m.Message.__subclasses__()) == set(m.TYPES) | {m.Entry, m.Server, m.Offer}
 
 
 def test_money_receipts_offers_odds_and_introductions_are_signed():
@@ -82,6 +87,9 @@ def test_money_receipts_offers_odds_and_introductions_are_signed():
         (m.Reject, ("r" * 65,)),
         (m.Reject, (b"bytes",)),
         (m.Open, (bytes(16),)),
+        (m.Buy, (-1,)),
+        (m.Sell, (["f", 0, [], bytes(32)], -1)),
+        (m.Offers, ([], 0, 1.5)),
     ],
 )
 def test_a_value_out_of_range_does_not_decode(message_type, fields):

@@ -7,7 +7,18 @@ import pytest
 from netem.clock import S
 from netem.errors import LedgerError, Rejection
 from tracker.bank.ledger import Ledger
-from tracker.bank.transactions import HoldMemo, close, hold, mint, publish, settle, tariff, user_account
+from tracker.bank.transactions import (
+    HoldMemo,
+    close,
+    hold,
+    licence,
+    mint,
+    offer,
+    publish,
+    settle,
+    tariff,
+    user_account,
+)
 from tracker.catalogue import Catalogue
 from tracker.manifest import manifest_root
 from tracker.market import Market
@@ -17,7 +28,8 @@ from tracker.recovery import first_board, recover
 FEE = 100
 BUYER, SERVER, STRANGER = (bytes([n]) * 8 for n in (1, 2, 3))
 OPEN, CLOSED, SETTLED, EXPIRED = (bytes([n]) * 16 for n in range(4))
-FILES = [Manifest(f"f{n}", 10, [bytes(32)], manifest_root(f"f{n}", 10, [bytes(32)])) for n in range(2)]
+FILES = [Manifest(f"f{n}", 10, [bytes(32)], manifest_root(f"f{n}", 10, [bytes(32)])) for n in range(3)]
+PROVIDER = bytes([4]) * 8
 NOW_NS = 50 * S
 RETURN_NS = 15 * S
 
@@ -30,7 +42,9 @@ def ledger():
     transactions = [
         tariff(FEE, **at),
         *(mint(user_account(node), 10 * FEE, **at) for node in (BUYER, SERVER)),
-        *(publish(file, index=index, **at) for index, file in enumerate(FILES)),
+        *(publish(file, index=index, **at) for index, file in enumerate(FILES[:2])),
+        offer(FILES[2], index=2, provider=PROVIDER, price_credits=3, **at),
+        licence(2, buyer=user_account(SERVER), provider=user_account(PROVIDER), price_credits=3, **at),
         *(
             hold(download, account, FEE, terms=HoldMemo(expires_s * S, 1, 10, bytes(32)), **at)
             for download, expires_s in ((OPEN, 600), (CLOSED, 600), (SETTLED, 600), (EXPIRED, 20))
@@ -53,6 +67,16 @@ def market(ledger):
 def test_files_keep_their_indices(market):
     assert [market.catalogue.manifest(index) for index in range(len(market.catalogue))] == FILES
     assert market.catalogue.reserve(FILES[1]) == 1
+
+
+def test_who_bought_a_licence_may_serve_and_nobody_else(market):
+    held = [market.catalogue.hold(node, 2, holds=True) for node in (PROVIDER, SERVER)]
+    assert held == [True, True]
+    with pytest.raises(Rejection, match="no-licence"):
+        market.catalogue.hold(STRANGER, 2, holds=True)
+    assert market.catalogue.servers(2) == [SERVER, PROVIDER]
+    assert market.catalogue.hold(STRANGER, 1, holds=True)
+    assert [market.catalogue.announce(index) for index in range(3)] == [False] * 3
 
 
 def test_open_downloads_go_on_and_wait_for_those_who_come_back(market):

@@ -4,8 +4,10 @@ import pytest
 
 from netem.errors import ConfigError, LedgerError
 from tracker.bank.journal import Journal
-from tracker.bank.transactions import HoldMemo, hold, hold_account, mint, settle, tariff, user_account
+from tracker.bank.transactions import HoldMemo, hold, hold_account, licence, mint, offer, settle, tariff, user_account
 from tracker.bank.why import Basis, render_why, why
+from tracker.manifest import manifest_root
+from tracker.messages import Manifest
 
 FEE = 1_000_000
 NODES = [bytes.fromhex(text) for text in ("ab12000000000000", "ab34000000000000", "cd00000000000000")]
@@ -54,6 +56,28 @@ def test_a_server_sees_whose_fee_it_got_and_for_how_many_bytes(path):
     assert move.basis == Basis(FEE, 300, 1000)
     assert move.basis.share == 0.3
     assert ANN in move.counterparties
+
+
+def test_a_licence_is_explained_to_both_sides(path):
+    journal = Journal(path)
+    ledger = journal.replay()
+    manifest = Manifest("f", 0, [], manifest_root("f", 0, []))
+    at = {"board": 6, "time_ns": T0 + 6 * 10**9}
+    for transaction in (
+        offer(manifest, index=0, provider=NODES[2], price_credits=FEE // 4, **at),
+        licence(0, buyer=BOB, provider=CAT, price_credits=FEE // 4, **at),
+    ):
+        entry = ledger.admit(transaction)
+        ledger.post(entry)
+        journal.append([entry])
+    journal.close()
+    bought, sold = why(path, BOB)[-1], why(path, CAT)[-1]
+    assert [(m.kind, m.ref, m.amount_credits) for m in (bought, sold)] == [
+        ("licence", f"file/0/{BOB}", -FEE // 4),
+        ("licence", f"file/0/{BOB}", FEE // 4),
+    ]
+    assert (bought.counterparties, sold.counterparties) == ((CAT,), (BOB,))
+    assert render_why([sold])[-1].endswith(f"licence file/0/{BOB} with {BOB}")
 
 
 def test_a_hold_account_is_filled_and_emptied(path):

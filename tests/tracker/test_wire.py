@@ -57,6 +57,11 @@ SAMPLES = (
     m.Queued(DOWNLOAD, 3_000_000_000),
     m.GetStanding(),
     m.Standing(0.125),
+    m.Sell(MANIFEST, 2_500_000),
+    m.Buy(1),
+    m.Licensed(1, 2_500_000),
+    m.GetOffers(5),
+    m.Offers([m.Offer(1, TO, 2_500_000, True)], 1_000_000, 0.25),
 )
 
 

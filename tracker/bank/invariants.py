@@ -14,6 +14,8 @@ from tracker.bank.transactions import (
     USER,
     CloseMemo,
     HoldMemo,
+    LicenceMemo,
+    OfferMemo,
     Posting,
     SettleMemo,
     TariffMemo,
@@ -25,12 +27,12 @@ from tracker.settlement import split_fee
 INVARIANTS = {
     "I1": "the balances sum to zero",
     "I2": "no account is below its floor",
-    "I3": "a transaction is applied once",
+    "I3": "a transaction is applied once, and a licence sold once",
     "I4": "a download settles once",
     "I5": "paid out + refunded = held, and open holds are whole",
     "I6": "replaying the journal gives the live state",
     "I7": "payouts + refund = fee, split by the accepted bytes, of a close none less than it said",
-    "I8": "fees are the tariff of their board; boards and times never step back",
+    "I8": "fees are the tariff of their board, licences the price of their file; boards and times never step back",
 }
 
 
@@ -64,6 +66,8 @@ class Invariants:
         self._held: dict[str, _Fee] = {}
         self._settled: set[str] = set()
         self._closed: dict[str, CloseMemo] = {}
+        self._offers: dict[int, OfferMemo] = {}
+        self._licensed: set[tuple[int, str]] = set()
 
     def add(self, transaction: Transaction) -> None:
         """Take the next transaction."""
@@ -80,6 +84,10 @@ class Invariants:
             self._take_settlement(transaction, memo)
         elif isinstance(memo, CloseMemo):
             self._take_close(transaction, memo)
+        elif isinstance(memo, OfferMemo):
+            self._offers[memo.index] = memo
+        elif isinstance(memo, LicenceMemo):
+            self._take_licence(transaction, memo)
         elif isinstance(memo, TariffMemo):
             if transaction.board == self._board:
                 self._flag("I8", f"a tariff after board {self._board} began")
@@ -125,6 +133,17 @@ class Invariants:
             self._flag("I8", f"{held_credits} held, the tariff is {self._fee_credits}")
         payer = transaction.postings[0].account if transaction.postings else ""
         self._held[account] = (payer, held_credits)
+
+    def _take_licence(self, transaction: Transaction, memo: LicenceMemo) -> None:
+        offer = self._offers.get(memo.index)
+        buyer = transaction.postings[0].account if transaction.postings else ""
+        due = [(buyer, -offer.price_credits), (USER + offer.provider.hex(), offer.price_credits)] if offer else []
+        moved = [(leg.account, leg.amount_credits) for leg in transaction.postings]
+        if not due or moved != due:
+            self._flag("I8", f"moved {moved} for a licence of file {memo.index}, due were {due}")
+        if (memo.index, buyer) in self._licensed:
+            self._flag("I3", f"{buyer} buys file {memo.index} again")
+        self._licensed.add((memo.index, buyer))
 
     def _take_close(self, transaction: Transaction, memo: CloseMemo) -> None:
         account = HOLD + transaction.ref

@@ -12,6 +12,7 @@ import re
 
 from netem.errors import Rejection
 from tracker.bank.entries import GENESIS, Closed, Entry, OpenHold, link
+from tracker.bank.licences import Licences
 from tracker.bank.transactions import (
     HOLD,
     MINT,
@@ -19,7 +20,9 @@ from tracker.bank.transactions import (
     CloseMemo,
     FileMemo,
     HoldMemo,
+    LicenceMemo,
     MintMemo,
+    OfferMemo,
     SettleMemo,
     TariffMemo,
     Transaction,
@@ -30,7 +33,7 @@ from tracker.bank.transactions import (
 from tracker.messages import Manifest
 
 _DOWNLOAD = re.compile("[0-9a-f]{32}")
-_SAID_BEFORE = {"settle": "already-settled", "close": "equivocation"}
+_SAID_BEFORE = {"settle": "already-settled", "close": "equivocation", "offer": "other-terms"}
 
 
 class Ledger:
@@ -41,6 +44,7 @@ class Ledger:
         board, time_ns: those of the newest transaction (-1 and 0 before the first).
         fee_credits: the tariff in force, None before the first; `tariffs`: how many there were.
         files: the manifests of the catalogue by index; `closes`: every close there was, in order.
+        licences: what providers sell, and whom they sold it.
 
     Invariants: balances sum to zero; none is below zero but the mint's; a hold account has the fee while its download
     is open, and nothing after.
@@ -55,6 +59,7 @@ class Ledger:
         self.tariffs = 0
         self.files: list[Manifest] = []
         self.closes: dict[str, Closed] = {}
+        self.licences = Licences()
         self._balances: dict[str, int] = {}
         self._held: dict[str, int] = {}
         self._holds: dict[str, OpenHold] = {}
@@ -67,6 +72,7 @@ class Ledger:
         copy.__dict__.update(self.__dict__)
         copy.files = self.files.copy()
         copy.closes = self.closes.copy()
+        copy.licences = self.licences.copy()
         copy._balances = self._balances.copy()
         copy._held = self._held.copy()
         copy._holds = self._holds.copy()
@@ -122,7 +128,7 @@ class Ledger:
         Raises:
             Rejection: `id-reused` (this id did something else), `out-of-order` (board or time steps back),
                 `unbalanced`, `malformed` (postings that its kind does not have), `insufficient`, `no-tariff`,
-                `wrong-fee`, `expired`, `unknown-hold`, `already-settled` (a different settlement), `equivocation` (a
+                `wrong-fee`, `wrong-price`, `not-for-sale`, `other-terms` (the file is there, on other terms), `expired`, `unknown-hold`, `already-settled` (a different settlement), `equivocation` (a
                 different close), `below-close` (a settlement for less than the close said).
         """
         applied = self._terms.get(transaction.id)
@@ -156,8 +162,13 @@ class Ledger:
         elif isinstance(memo, CloseMemo):
             hold = self._holds[transaction.ref]
             self.closes[transaction.ref] = Closed(hold.download, hold.account, memo.totals, transaction.time_ns)
+        elif isinstance(memo, LicenceMemo):
+            self.licences.post(transaction, memo)
         elif isinstance(memo, FileMemo):
             self.files.append(memo.manifest)
+        elif isinstance(memo, OfferMemo):
+            self.files.append(memo.manifest)
+            self.licences.offers[memo.index] = memo
         elif isinstance(memo, TariffMemo):
             self.fee_credits = memo.fee_credits
             self.tariffs += 1
@@ -174,16 +185,18 @@ class Ledger:
             self._check_hold(transaction, memo)
         elif isinstance(memo, MintMemo):
             self._check_mint(transaction)
+        elif isinstance(memo, LicenceMemo):
+            self.licences.check(transaction, memo, balance=self.balance)
         elif transaction.postings:
             raise Rejection("malformed", f"a {transaction.kind} moves nothing")
         elif isinstance(memo, CloseMemo):
             self._open_hold(transaction.ref)
-        elif isinstance(memo, FileMemo):
+        elif isinstance(memo, FileMemo | OfferMemo):
             self._check_file(transaction, memo)
         elif transaction.board == self.board:
             raise Rejection("out-of-order", "a tariff is the first transaction of its board")
 
-    def _check_file(self, transaction: Transaction, memo: FileMemo) -> None:
+    def _check_file(self, transaction: Transaction, memo: FileMemo | OfferMemo) -> None:
         if transaction.ref != memo.manifest.root.hex() or memo.index != len(self.files):
             raise Rejection("malformed", f"file {memo.index} of {len(self.files)}, filed under {transaction.ref}")
 

@@ -2,7 +2,7 @@
 
 A transaction moves integer micro-credits between accounts; its postings sum to zero. Its memo says what it is for and
 carries the numbers the postings were computed from, so that anyone can compute them again. What a tracker must still know
-after a crash is a transaction too, of no postings: its files and the closes of downloads. Accounts are text:
+after a crash is a transaction too, of no postings: its files, free or offered for sale, and the closes of downloads. Accounts are text:
 `user/<hex of node id>`, `hold/<hex of download id>` and `mint`, where all credits come from.
 
 Ids are derived from the kind and the ref, so a retry is the same transaction and two runs have the same journal.
@@ -56,6 +56,21 @@ class FileMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="file
     manifest: Manifest
 
 
+class OfferMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="offer"):
+    """A file enters the catalogue as a provider's, who sells licences to serve it at a fixed price; moves nothing."""
+
+    index: FileIndex
+    manifest: Manifest
+    provider: NodeId
+    price_credits: Credits
+
+
+class LicenceMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="licence"):
+    """A server pays a provider its price, and may serve the file from now on."""
+
+    index: FileIndex
+
+
 class HoldMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="hold"):
     """The fee for a download of a file is set aside until it settles; after `expires_ns` the tracker settles it unasked.
 
@@ -82,14 +97,15 @@ class SettleMemo(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="se
     totals: tuple[tuple[NodeId, Bytes], ...]
 
 
-Memo = TariffMemo | MintMemo | FileMemo | HoldMemo | CloseMemo | SettleMemo
+Memo = TariffMemo | MintMemo | FileMemo | OfferMemo | LicenceMemo | HoldMemo | CloseMemo | SettleMemo
 
 
 class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One balanced movement of credits.
 
-    `ref` is `board/<n>` for a tariff, `<reason>/<account>` for a mint, the hex of the root for a file and of the download
-    id for a hold, its close and its settlement. `board` is the number of the odds board, `time_ns` Unix nanoseconds.
+    `ref` is `board/<n>` for a tariff, `<reason>/<account>` for a mint, the hex of the root for a file or an offer,
+    `file/<index>/<account>` for a licence, and the hex of the download id for a hold, its close and its settlement. `board` is
+    the number of the odds board, `time_ns` Unix nanoseconds.
     """
 
     id: TransactionId
@@ -101,7 +117,7 @@ class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def kind(self) -> str:
-        """Return `tariff`, `mint`, `file`, `hold`, `close` or `settle`."""
+        """Return `tariff`, `mint`, `file`, `offer`, `licence`, `hold`, `close` or `settle`."""
         return str(self.memo.__struct_config__.tag)
 
 
@@ -176,6 +192,27 @@ def publish(manifest: Manifest, *, index: int, board: int, time_ns: int) -> Tran
     """Enter a file into the catalogue."""
     ref = manifest.root.hex()
     return Transaction(transaction_id("file", ref), board, time_ns, ref, (), FileMemo(index, manifest))
+
+
+def offer(
+    manifest: Manifest, *, index: int, provider: bytes, price_credits: int, board: int, time_ns: int
+) -> Transaction:
+    """Enter a provider's file into the catalogue, for sale; its id is that of a free file: a file has one set of terms."""
+    ref = manifest.root.hex()
+    memo = OfferMemo(index, manifest, provider, price_credits)
+    return Transaction(transaction_id("file", ref), board, time_ns, ref, (), memo)
+
+
+def licence_ref(index: int, buyer: str) -> str:
+    """Return what a licence is filed under: its file and the account that pays."""
+    return f"file/{index}/{buyer}"
+
+
+def licence(index: int, *, buyer: str, provider: str, price_credits: int, board: int, time_ns: int) -> Transaction:
+    """Sell a licence to serve a file, once per account and file."""
+    ref = licence_ref(index, buyer)
+    postings = (Posting(buyer, -price_credits), Posting(provider, price_credits))
+    return Transaction(transaction_id("licence", ref), board, time_ns, ref, postings, LicenceMemo(index))
 
 
 def hold(download: bytes, account: str, fee_credits: int, *, terms: HoldMemo, board: int, time_ns: int) -> Transaction:
