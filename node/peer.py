@@ -242,8 +242,12 @@ class Peer:
         """
         if index not in self._unserved:
             raise LocalProtocolError(f"file {index} is not kept")
+        await self._serve_kept(index, fetched=True)
+
+    async def _serve_kept(self, index: int, *, fetched: bool) -> None:
+        """Serve a file of the store; `fetched` just now, or before a restart."""
         root = self._unserved[index]
-        await self._hold(index, root=root, size_bytes=self._store.size_bytes(root), fetched=True)
+        await self._hold(index, root=root, size_bytes=self._store.size_bytes(root), fetched=fetched)
         del self._unserved[index]
 
     async def make_room(self, room: Room) -> list[int]:
@@ -342,12 +346,10 @@ class Peer:
             if self._store.holds(file.root):
                 self._unserved[file.index] = file.root
                 try:
-                    await self._hold(file.index, root=file.root, size_bytes=file.size_bytes)
+                    await self._serve_kept(file.index, fetched=False)
                 except Rejection as no:
                     if no.reason != "no-licence":
                         raise
-                else:
-                    del self._unserved[file.index]
 
     # -- heartbeats ----------------------------------------------------------------------------------------------------
 

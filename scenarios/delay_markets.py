@@ -8,15 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenarios.content import Shared
 from scenarios.parameters import Params
 from scenarios.predictions.market.delay import Input, predict
 from scenarios.waiting import line_times, mean_slowdown
 from scenarios.waiting_claims import DEVIATIONS, Mean, Times, extra_s, loss_error, mean_of
 from tracker.messages import BLOCK_BYTES
+
+if TYPE_CHECKING:
+    from scenarios.content import Shared
 
 
 @dataclass(frozen=True, slots=True)

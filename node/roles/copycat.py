@@ -41,5 +41,5 @@ class Copycat(Ordinary):
         config = dataclasses.replace(config, policy=Fixed())
         super().__init__(host, clock, identity, store=store, config=config, emit=emit)
 
-    async def _hold(self, index: int, *, root: bytes, size_bytes: int, fetched: bool = False) -> None:
-        await Peer._hold(self, index, root=root, size_bytes=size_bytes, fetched=fetched)  # noqa: SLF001 - of the base
+    async def _serve_kept(self, index: int, *, fetched: bool) -> None:
+        await Peer._serve_kept(self, index, fetched=fetched)  # noqa: SLF001 - of the base

@@ -23,15 +23,5 @@ class FreeRider(Ordinary):
         """Return the sizes in bytes of the files that it keeps, by index, the oldest first."""
         return {index: self._store.size_bytes(root) for index, root in self._unserved.items()}
 
-    async def serve(self, index: int) -> None:
-        """Do nothing: it keeps the file."""
-
-    async def _hold(
-        self,
-        index: int,
-        *,
-        root: bytes,
-        size_bytes: int,  # noqa: ARG002 - the role's signature
-        fetched: bool = False,  # noqa: ARG002 - the role's signature
-    ) -> None:
-        self._unserved[index] = root
+    async def _serve_kept(self, index: int, *, fetched: bool) -> None:
+        """Do not: it stays kept."""

@@ -32,5 +32,5 @@ class Ordinary(Peer, ABC):
         raise LocalProtocolError(f"a {self.name} publishes nothing: {', '.join(name for name, _ in files)}")
 
     @abstractmethod
-    async def _hold(self, index: int, *, root: bytes, size_bytes: int, fetched: bool = False) -> None:
+    async def _serve_kept(self, index: int, *, fetched: bool) -> None:
         """Do what this role does with a file that is whole in its store: `fetched` just now, or before a restart."""
