@@ -44,10 +44,10 @@ def longshot_claims(
         off: why there is nothing to judge.
     """
     names = ["tail's bandwidth over its requests", "favourite-longshot bias"]
-    if off:
+    if off := off or ("no file is more popular than another" if p[0] == p[-1] else ""):
         return [assumed(name, off, ODDS) for name in names]
-    if not boards or p[0] == p[-1]:
-        return [unjudged(name, "no boards, or no file more popular than another", ODDS) for name in names]
+    if not boards:
+        return [unjudged(name, "no boards", ODDS) for name in names]
     tail = slice(len(p) // 2 + len(p) % 2, None)
     measured = predict(Input(p=p.tolist(), odds=np.mean(boards, axis=0).tolist()))
     x = np.log(p) - np.log(p).mean()

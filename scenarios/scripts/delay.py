@@ -54,14 +54,6 @@ class Params(CommonParams, frozen=True, kw_only=True):
     load: Annotated[float, param("requested bytes/s over what single servers upload", unit="1", gt=0, lt=1)] = 0.6
     rounds: Annotated[int, param("how often each pooled file is fetched", unit="downloads", ge=1, le=1_000)] = 2
 
-    def __post_init__(self) -> None:
-        """Refuse more titles than single servers, and a load under which a queue would grow without end."""
-        if self.titles > self.single_servers():
-            raise ConfigError("titles", self.titles, f"2 to {self.single_servers()} with {self.nodes} nodes")
-        most = MOST_LOAD / max(float(max(market.p / market.shares)) for market in self.markets([])[2:])
-        if self.load > most:
-            raise ConfigError("load", self.load, f"at most {most:.3g} with zipf={self.zipf:g}, or a queue has no end")
-
     def clients(self) -> int:
         """Return how many nodes download."""
         return self.nodes // 3
@@ -87,6 +79,20 @@ class Params(CommonParams, frozen=True, kw_only=True):
         return split_files(files, zipf_shares(self.titles, self.zipf), servers=self.single_servers())
 
 
+def check(params: Params, *, files: int) -> None:
+    """Refuse more titles than single servers, a load under which a queue would grow without end, and too few files.
+
+    Not in the parameters themselves, which are also asked how many nodes would fit this host.
+    """
+    if params.titles > params.single_servers():
+        raise ConfigError("titles", params.titles, f"2 to {params.single_servers()} with {params.nodes} nodes")
+    most = MOST_LOAD / max(float(max(market.p / market.shares)) for market in params.markets([])[2:])
+    if params.load > most:
+        raise ConfigError("load", params.load, f"at most {most:.3g} with zipf={params.zipf:g}, or a queue has no end")
+    if files < params.standard_files():
+        raise ConfigError("--content", f"{files} files", f"a directory with at least {params.standard_files()} files")
+
+
 def slowest_s(params: Params, market: Market) -> float:
     """Return how long the slowest file of a pooled market takes."""
     units_s = [file.size_bytes / (params.pooled_servers() * params.goodput_bytes_per_s()) for file in market.files]
@@ -96,10 +102,9 @@ def slowest_s(params: Params, market: Market) -> float:
 async def run(bed: Bed) -> None:
     """Play the scenario: publish, then fetch each pooled file in rounds while requests for single ones come."""
     params: Params = bed.params
-    needed = params.standard_files()
-    if len(bed.content) < needed:
-        raise ConfigError("--content", f"{len(bed.content)} files", f"a directory with at least {needed} files")
-    files = in_pairs(sorted(bed.content, key=lambda file: (-file.size_bytes, file.name))[:needed], params.titles)
+    check(params, files=len(bed.content))
+    by_size = sorted(bed.content, key=lambda file: (-file.size_bytes, file.name))
+    files = in_pairs(by_size[: params.standard_files()], params.titles)
     markets = params.markets(files)
     bed.facts.update(files=files)
     # Whoever holds a file believes in it as much as its market does; a server of one file has no choice.

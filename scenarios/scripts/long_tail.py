@@ -35,7 +35,8 @@ from scenarios.waiting_claims import answered_claim, other_bottleneck
 from tracker.events import BoardPosted, FeeHeld
 
 SETTLE_S = 20.0  # as many boards: shares that were 80 times too large have come within a few percent
-PATIENCE_S = 600.0  # for what is under way when the last request has come
+PATIENCE_S = 60.0  # for what is under way when the last request has come, besides ...
+LINE = 5  # ... so many downloads of the slowest file in a line
 UNEVEN = 0.05  # a shelf wanted so much more than the mean has too little bandwidth for π = p
 
 
@@ -56,26 +57,30 @@ class Params(CrowdParams, frozen=True, kw_only=True):
         int, param("servers that hold a file at first; more if it is popular", unit="servers", ge=2, le=64)
     ] = 3
 
-    def __post_init__(self) -> None:
-        """Refuse more copies than servers, besides what the crowd's parameters refuse."""
-        super().__post_init__()
-        if self.copies > self.initial_servers():
-            raise ConfigError("copies", self.copies, f"2 to {self.initial_servers()}, as many as there are servers")
-
     def standard_files(self) -> int:
         """Return how many files of the standard library are shared when the user names no directory."""
         return self.files
 
 
+def check(params: Params) -> None:
+    """Refuse more copies than servers; not in the parameters themselves, which are also asked how many nodes would fit this host."""
+    if params.copies > params.initial_servers():
+        raise ConfigError("copies", params.copies, f"2 to {params.initial_servers()}, as many as there are servers")
+
+
 async def run(bed: Bed) -> None:
     """Play the scenario: fill the shelves, let the odds settle, let the crowd come and get everything it asked for."""
     params: Params = bed.params
+    check(params)
     # Chance ranks the files, so that size and popularity have nothing to do with each other.
     files = [bed.content[place] for place in bed.chance("ranks").permutation(len(bed.content))][: params.files]
     p = zipf_shares(len(files), params.zipf)
     shelves = fill_shelves(p, servers=params.initial_servers(), copies=params.copies)
     bed.facts.update(files=files, popularity=p)
-    await start_market(bed, p, stays_s=params.duration_s + PATIENCE_S)
+    bandwidth = params.initial_servers() * params.goodput_bytes_per_s()
+    slowest_s = max(file.size_bytes / (share * bandwidth) for file, share in zip(files, p.tolist(), strict=True))
+    stays_s = params.duration_s + LINE * slowest_s + PATIENCE_S
+    await start_market(bed, p, stays_s=stays_s)
     with bed.lasting(math.inf):
         for file, holders in zip(files, shelves.holders, strict=True):  # one by one, so that indices follow the order
             await publish(bed.peers[holders[0]], file)
@@ -85,7 +90,7 @@ async def run(bed: Bed) -> None:
                 publishing.start_soon(publish_all, bed.peers[number], more)
         await trio.sleep(SETTLE_S)
     bed.facts["began_ns"] = bed.clock.now_ns()
-    with bed.lasting(params.duration_s + PATIENCE_S):
+    with bed.lasting(stays_s):
         await let_crowd_come(bed, p, files, for_s=params.duration_s)
     bed.emit(CrowdLeft())
 

@@ -3,9 +3,11 @@
 import pytest
 
 from netem.errors import ConfigError
+from scenarios.calibration import quick_calibration
+from scenarios.capacity import most_nodes, processes_needed
 from scenarios.content import Shared
 from scenarios.scripts import delay
-from scenarios.scripts.delay import Params, compared, in_pairs
+from scenarios.scripts.delay import Params, check, compared, in_pairs
 from scenarios.waiting_claims import Mean
 
 GOOD = [Mean(4.0, 4.1, 0.3), Mean(3.0, 3.1, 0.25)]
@@ -24,11 +26,20 @@ def test_the_nodes_are_enough_for_all_roles_and_each_market_has_its_own_files():
     assert Params().standard_files() == 2 * (4 + 12)
 
 
-def test_more_titles_than_servers_and_a_load_without_an_end_to_its_queue_are_refused():
+def test_more_titles_than_servers_a_queue_without_end_and_too_few_files_are_refused():
+    check(Params(), files=32)
     with pytest.raises(ConfigError, match="titles: 8 is not allowed; allowed: 2 to 6"):
-        Params(nodes=24, titles=8)
+        check(Params(nodes=24, titles=8), files=32)
     with pytest.raises(ConfigError, match=r"load: 0.8 is not allowed; allowed: at most 0.6\d+ with zipf=2"):
-        Params(load=0.8)
+        check(Params(load=0.8), files=32)
+    with pytest.raises(ConfigError, match=r"--content: .*31 files.* is not allowed; allowed: .* 32 files"):
+        check(Params(), files=31)
+
+
+def test_a_host_of_any_size_can_be_fitted():
+    calibration = quick_calibration()
+    assert most_nodes(Params(), calibration) > 0
+    assert processes_needed(Params(), calibration) > 0
 
 
 def test_files_are_dealt_by_size_so_that_both_markets_of_a_pair_have_like_ones(tmp_path):

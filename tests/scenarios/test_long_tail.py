@@ -9,7 +9,7 @@ from scenarios.crowd import zipf_shares
 from scenarios.options import Options
 from scenarios.runner import run_scenario
 from scenarios.scripts import long_tail
-from scenarios.scripts.long_tail import Params, other_odds
+from scenarios.scripts.long_tail import Params, check, other_odds
 from scenarios.shelves import fill_shelves
 
 
@@ -24,8 +24,9 @@ def test_the_scenario_shares_as_many_files_as_its_catalogue_has():
 
 
 def test_more_copies_than_servers_are_refused():
+    check(Params())
     with pytest.raises(ConfigError, match="copies: 5 is not allowed; allowed: 2 to 4"):
-        Params(nodes=8, servers_share=0.5, copies=5)
+        check(Params(nodes=8, servers_share=0.5, copies=5))
 
 
 def test_what_keeps_the_odds_from_the_requests_leaves_them_unjudged():

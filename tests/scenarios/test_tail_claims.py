@@ -76,6 +76,8 @@ def test_the_bandwidth_of_the_tail_is_judged_as_finely_as_its_noise_allows():
 def test_without_boards_or_with_other_policies_the_odds_are_not_judged():
     assert [claim.ok for claim in longshot(P, boards=0)] == [False, False]
     assert [claim.ok for claim in longshot(P, off="the policy is sticky")] == [None, None]
+    even = np.full(FILES, 1 / FILES)
+    assert [claim.ok for claim in longshot_claims(even, [even], shelves=SHELVES, error=0.1, off="")] == [None, None]
 
 
 def test_the_tail_gets_the_bytes_and_credits_of_its_requests(tmp_path):
