@@ -82,6 +82,14 @@ def test_every_panel_of_the_dashboards_is_drawn_with_data(finished, report):
     assert "no data" not in report
 
 
+def test_a_panel_that_is_a_table_has_a_row_for_each_label_and_a_column_for_each_query(report):
+    table = re.search(r"Waiting time by popularity rank.*?</table>", report, re.DOTALL)[0]
+    assert re.findall(r"<th(?: [^>]*)?>(.*?)</th>", table) == ["rank", "waited (s)", "theory: alone (s)", "downloads"]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", table)]
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+    assert all(float(waited) > 0 and float(alone) >= 0 and int(downloads) > 0 for _, waited, alone, downloads in rows)
+
+
 def test_made_again_it_is_the_same(copied, report):
     (copied / "report.html").unlink()
     assert write_report(copied).read_text(encoding="utf-8") == report.replace("finished</code>", "run</code>")
