@@ -174,11 +174,12 @@ def _tile(drawing: Drawing) -> str:
 
 
 def _figures(drawings: Sequence[Drawing], marks: Sequence[Mark]) -> str:
-    figures = [_figure(drawing, marks) for drawing in drawings if drawing.panel.look != "stat"]
+    figures = [figure(drawing, marks) for drawing in drawings if drawing.panel.look != "stat"]
     return f'<div class="figures">{"".join(figures)}</div>' if figures else ""
 
 
-def _figure(drawing: Drawing, marks: Sequence[Mark]) -> str:
+def figure(drawing: Drawing, marks: Sequence[Mark]) -> str:
+    """Return a panel as a figure: its lines over time, or its table at the end."""
     panel = drawing.panel
     caption = f"<figcaption><strong>{escape(panel.title)}.</strong> {_prose(panel.description)}</figcaption>"
     if not any(not math.isnan(line.last) for line in drawing.lines):
@@ -190,11 +191,12 @@ def _figure(drawing: Drawing, marks: Sequence[Mark]) -> str:
 
 
 def _cells(drawing: Drawing) -> str:
-    """Return the last values as a table: a row for each set of labels that tell lines apart, a column for each query."""
+    """Return the values at the end as a table: a row for each set of labels that tell lines apart, a column for each query."""
     rows: dict[Labels, dict[int, str]] = {}
     for line in drawing.lines:
         told = tuple((name, value) for name, value in line.labels if name not in SCRAPED_LABELS)
-        rows.setdefault(told, {})[line.query] = escape(digits(line.last))
+        if not math.isnan(end := float(line.values[-1])):  # what ended before has no place in it
+            rows.setdefault(told, {})[line.query] = escape(digits(end))
     queries = range(len(drawing.panel.queries))
     names = sorted({name for labels in rows for name, _ in labels})
     head = [*names, *(escape(query.legend) for query in drawing.panel.queries)]
