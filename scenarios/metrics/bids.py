@@ -16,8 +16,8 @@ from tracker.metrics.odds import MOST_FILES
 if TYPE_CHECKING:
     from scenarios.testbed import Bed
 
-MOST_BIDDERS = 12
-"""The first servers to bid have their splits shown; more lines cannot be told apart."""
+MOST_BIDDERS = 10
+"""The first servers to bid have their splits shown; there are no more colours to tell lines apart."""
 
 PROVEN = "swarmbed_proven_bytes_per_second"
 _PREDICTED, _SPLIT = "swarmbed_proven_predicted_bytes_per_second", "swarmbed_bid_ratio"
@@ -54,6 +54,7 @@ class Bids(Family):
             "Dashed: the share of requests, which equal servers that hold every file bid on the average. Those that lack the "
             "file are at 0.",
             unit="percentunit",
+            height=9,
             queries=(
                 Query(
                     expr=f"{_SPLIT}{{@}} and on (instance, file) topk by (instance) (1, {SHARE}{{@}})",
@@ -69,6 +70,7 @@ class Bids(Family):
             description="B_i: receipted bytes over busy time. Dashed: what theory allows at most, its upload less the "
             "reserve for control, headers and what loss takes. Nearer is better: below it servers wait, for requests or behind older orders.",
             unit="Bps",
+            height=9,
             queries=(
                 Query(expr=f"avg({PROVEN}{{@}} > 0)", legend="mean"),
                 Query(expr=f"max({PROVEN}{{@}} > 0)", legend="highest"),
@@ -87,7 +89,7 @@ class Bids(Family):
         bed: Bed | None = self.source
         if bed is None or not bed.peers or len(bed.peers) > MOST_NODES:
             return
-        if not bed.params.topology:
+        if not self._names and not bed.params.topology:  # it does not change, and takes a while
             self.set(_PREDICTED, bed.params.goodput_bytes_per_s())
         bids = {node: (rate, split) for node, rate, split in bed.tracker.market.bids()}
         yield

@@ -64,6 +64,7 @@ class Staleness(Family):
     def __init__(self) -> None:
         super().__init__()
         self._newest = -1
+        self._pages = 0  # of a board that the prediction was made for
 
     def folds(self) -> Mapping[type[Event], Handler]:
         """Return how to follow the boards."""
@@ -79,8 +80,9 @@ class Staleness(Family):
         behind = [max(0, before - board) for board in boards]
         self.set(_BEHIND, sum(behind) / len(behind))
         self.set(_WORST, max(behind))
-        if not bed.params.topology:
-            pages = max(1, -(-len(event.shares) // FILES_PER_PAGE))
+        pages = max(1, -(-len(event.shares) // FILES_PER_PAGE))
+        if pages != self._pages and not bed.params.topology:
+            self._pages = pages
             self.set(_PREDICTED, boards_lost(bed.params.link().loss_rate(), pages=pages))
 
 

@@ -75,7 +75,9 @@ class Waits(Family):
         self._sizes_bytes: dict[int, int] = {}
         self._shares: list[float] = []
         self._ranks: list[int] = []
-        self._bandwidth_bytes_per_s = 0.0
+        self._goodput_bytes_per_s = self._bandwidth_bytes_per_s = (
+            0.0  # of one server, and of all that may work on one file
+        )
 
     def folds(self) -> Mapping[type[Event], Handler]:
         """Return how to follow requests."""
@@ -114,10 +116,11 @@ class Waits(Family):
             return
         p = np.asarray(bed.facts.get("popularity", ()), dtype=np.float64)
         if len(p) != len(self._shares):
+            self._goodput_bytes_per_s = bed.params.goodput_bytes_per_s()
             self._shares = p.tolist()
             self._ranks = np.argsort(np.argsort(-p, kind="stable"), kind="stable").tolist()
         servers = sum(1 for _ in bed.tracker.market.bids())
-        self._bandwidth_bytes_per_s = min(servers, MAX_SERVERS) * bed.params.goodput_bytes_per_s()
+        self._bandwidth_bytes_per_s = min(servers, MAX_SERVERS) * self._goodput_bytes_per_s
         yield
 
 

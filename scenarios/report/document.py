@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from scenarios.promql.labels import Labels
 from scenarios.report import sections
 from scenarios.report.certificate import fidelity_section
 from scenarios.report.charts import COLUMNS, MOST_IN_LEGEND, chart, coloured
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MOST_REASONS = 3  # of a void run at its top; all are in the certificate
 MOST_FAULTS = 60  # told one by one
 MANY = 3  # numbers take two columns
+SCRAPED_LABELS = ("instance", "job")  # of every series, and no row of a table
 MOST_IN_TILE = 6  # numbers; of more only those that are not 0
 
 
@@ -172,17 +174,37 @@ def _tile(drawing: Drawing) -> str:
 
 
 def _figures(drawings: Sequence[Drawing], marks: Sequence[Mark]) -> str:
-    figures = [_figure(drawing, marks) for drawing in drawings if drawing.panel.look != "stat"]
+    figures = [figure(drawing, marks) for drawing in drawings if drawing.panel.look != "stat"]
     return f'<div class="figures">{"".join(figures)}</div>' if figures else ""
 
 
-def _figure(drawing: Drawing, marks: Sequence[Mark]) -> str:
+def figure(drawing: Drawing, marks: Sequence[Mark]) -> str:
+    """Return a panel as a figure: its lines over time, or its table at the end."""
     panel = drawing.panel
     caption = f"<figcaption><strong>{escape(panel.title)}.</strong> {_prose(panel.description)}</figcaption>"
     if not any(not math.isnan(line.last) for line in drawing.lines):
         return f'<figure>{caption}<p class="empty">{escape(drawing.trouble or "No data in this run.")}</p></figure>'
+    if panel.look == "table":
+        return f"<figure>{caption}{_cells(drawing)}</figure>"
     wide = ' class="broad"' if panel.width == COLUMNS else ""
     return f"<figure{wide}>{caption}{chart(drawing, marks)}{_legend(drawing)}</figure>"
+
+
+def _cells(drawing: Drawing) -> str:
+    """Return the values at the end as a table: a row for each set of labels that tell lines apart, a column for each query."""
+    rows: dict[Labels, dict[int, str]] = {}
+    for line in drawing.lines:
+        told = tuple((name, value) for name, value in line.labels if name not in SCRAPED_LABELS)
+        if not math.isnan(end := float(line.values[-1])):  # what ended before has no place in it
+            rows.setdefault(told, {})[line.query] = escape(digits(end))
+    queries = range(len(drawing.panel.queries))
+    names = sorted({name for labels in rows for name, _ in labels})
+    head = [*names, *(escape(query.legend) for query in drawing.panel.queries)]
+    lines = [
+        [*(escape(dict(labels).get(name, "")) for name in names), *(values.get(query, "–") for query in queries)]
+        for labels, values in rows.items()
+    ]
+    return sections.table(head, lines, texts=len(names))
 
 
 def _legend(drawing: Drawing) -> str:

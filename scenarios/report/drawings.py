@@ -24,7 +24,7 @@ TITLES = {
     "health": "Testbed health",
 }
 MOST_STEPS = 240
-_JUDGED = "$claim"
+_JUDGED, _CLAIM = "$claim", "swarmbed_claim_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ def boards() -> dict[str, list[Panel]]:
 
 
 def _about_claims(panel: Panel) -> bool:
-    return panel.look == "table" or any(_JUDGED in query.promql for query in panel.queries)
+    about = _CLAIM if panel.look == "table" else _JUDGED
+    return any(about in query.promql for query in panel.queries)
 
 
 def drawing_of(store: SampleStore, panel: Panel, window: Window) -> Drawing:

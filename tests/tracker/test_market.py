@@ -104,9 +104,14 @@ def test_a_server_stands_for_its_share_of_the_proven_bandwidth_on_the_last_board
     market.odds(floor=1e-3, now_ns=0)
     assert market.standing(A) + market.standing(B) == pytest.approx(1.0)
     assert market.standing(A) == market.rates.rate(A, 0) / (market.rates.rate(A, 0) + market.rates.rate(B, 0))
+    assert sorted(market.bids()) == [
+        (A, market.rates.rate(A, 0), {0: 1.0}),
+        (B, market.rates.rate(B, 0), market.splits[B]),
+    ]
     market.declare(B, {}, now_ns=0)
     market.odds(floor=1e-3, now_ns=0)
     assert (market.standing(A), market.standing(B)) == (1.0, 0.0)
+    assert [node for node, _, _ in market.bids()] == [A]
 
 
 def test_a_download_that_expires_ends_the_busy_time_of_its_servers_and_one_that_was_closed_did_so_before():

@@ -7,9 +7,11 @@ import re
 import shutil
 from html import unescape
 
+import numpy as np
 import pytest
 
-from scenarios.report.drawings import boards, drawing_of
+from scenarios.report.document import figure
+from scenarios.report.drawings import Drawing, Line, boards, drawing_of
 from scenarios.report.making import opened, window_of, write_report
 from scenarios.report.replay import replay
 
@@ -80,6 +82,22 @@ def test_every_panel_of_the_dashboards_is_drawn_with_data(finished, report):
         assert unescape(report).count(panel.title) >= 1
     assert "No data in this run" not in report
     assert "no data" not in report
+
+
+def test_a_panel_that_is_a_table_has_a_row_for_each_label_and_a_column_for_each_query(report):
+    table = re.search(r"Waiting time by popularity rank.*?</table>", report, re.DOTALL)[0]
+    assert re.findall(r"<th(?: [^>]*)?>(.*?)</th>", table) == ["rank", "waited (s)", "theory: alone (s)", "downloads"]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", table)]
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+    assert all(float(waited) > 0 and float(alone) >= 0 and int(downloads) > 0 for _, waited, alone, downloads in rows)
+
+
+def test_a_table_has_nothing_of_what_ended_before_the_run():
+    panel = next(panel for board in boards().values() for panel in board if panel.look == "table")
+    ended, lasting = (((("rank", rank),), np.array([1.0, value])) for rank, value in (("01", np.nan), ("02", 2.0)))
+    lines = [Line("", labels, 0, theory=False, values=values) for labels, values in (ended, lasting)]
+    table = figure(Drawing(panel, np.array([0.0, 1.0]), lines), [])
+    assert re.findall(r'<td class="text">(\d+)</td>', table) == ["02"]
 
 
 def test_made_again_it_is_the_same(copied, report):
