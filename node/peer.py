@@ -106,7 +106,7 @@ class Peer:
         self._announced = 0
         self._fetching: dict[int, trio.CancelScope] = {}
         self._fetched = trio.lowlevel.ParkingLot()  # where the end of a crashed boot waits for its downloads
-        self._downloaded: list[int] = []  # in order, so that ties go to the oldest
+        self._downloaded: list[int] = []  # in order, so that ties go to the oldest; those of an earlier boot by index
         self.node = identity.node
         self.dropped: Counter[str] = Counter()
 
@@ -204,7 +204,7 @@ class Peer:
         return await self._trading.restock(room)
 
     async def fetch(self, index: int, *, serve: bool = True) -> m.Manifest:
-        """Download a file, then serve it, or keep it for this node alone.
+        """Download a file, then serve it, or keep it for this node alone (until its next boot, if it may serve it).
 
         Raises:
             LocalProtocolError: it is held or being fetched; nothing was paid.
@@ -346,7 +346,7 @@ class Peer:
             if self._store.holds(file.root):
                 self._unserved[file.index] = file.root
                 try:
-                    await self._serve_kept(file.index, fetched=False)
+                    await self._serve_kept(file.index, fetched=self._store.owns(file.root))
                 except Rejection as no:
                     if no.reason != "no-licence":
                         raise

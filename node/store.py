@@ -193,11 +193,11 @@ class Store:
             LocalProtocolError: it is not held.
             StoreError: it cannot be deleted.
         """
-        path = self._path(root)
+        path, owned = self._path(root), self.owns(root)
         self.descriptors.close(path)
         self._ahead.pop(root, None)
         del self._paths[root], self._sizes[root]
-        if Path(path).parent == self.directory:
+        if owned:
             try:
                 Path(path).unlink()
             except OSError as error:
@@ -206,6 +206,10 @@ class Store:
     def holds(self, root: bytes) -> bool:
         """Say whether the whole file is held."""
         return root in self._paths
+
+    def owns(self, root: bytes) -> bool:
+        """Say whether a held file lies in this store; a published one lies where it was published from."""
+        return Path(self._path(root)).parent == self.directory
 
     def size_bytes(self, root: bytes) -> int:
         """Return the size of a held file."""

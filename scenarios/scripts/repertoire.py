@@ -30,6 +30,7 @@ from scenarios.events import CrowdLeft
 from scenarios.parameters import param
 from scenarios.repertoire_claims import Tried, repertoire_claims
 from scenarios.shared_claims import shared_claims
+from scenarios.store_claims import store_claims
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
 from tracker.bank.transactions import user_account
 from tracker.bank.why import why
@@ -182,4 +183,4 @@ async def _try_to_serve(bed: Bed, number: int) -> None:
 
 def claims(record: Record) -> Sequence[Claim]:
     """Judge the run: contents, money and network as always, then sales, licences and what came on offer."""
-    return [*shared_claims(record), *repertoire_claims(record)]
+    return [*shared_claims(record), *repertoire_claims(record), *store_claims(record)]

@@ -6,9 +6,9 @@ import pytest
 
 from scenarios.catalogue import scenario_named
 from scenarios.options import Options
-from scenarios.repertoire_claims import FILES_NAME, PLACES_NAME
 from scenarios.result import EXIT_CLAIM, EXIT_OK
 from scenarios.runner import run_scenario
+from scenarios.store_claims import FILES_NAME, PLACES_NAME
 from tracker.repertoire import Repertoire
 
 SMALL = {
