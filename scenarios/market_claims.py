@@ -59,12 +59,7 @@ def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to
     p = p[:settled] / p[:settled].sum()
     last = boards[-LAST_BOARDS:]
     servers = last[-1].servers
-    error = rate_error(
-        lump_bytes=_mean_lump_bytes(record),
-        rate_bytes_per_s=params.upload_bytes_per_s * (1 - CONTROL_RESERVE) * (1 - params.link().loss_rate()),
-        half_life_s=HALF_LIFE_S,
-    )
-    noise = odds_noise(p, servers=servers, relative_error=error)
+    noise = odds_noise(p, servers=servers, relative_error=proven_rate_error(record))
     # A split keeps SHARE_FLOOR, shared by its files, so that a bid can return: that much is out of place at most.
     tolerance = distance_bound(noise) + SHARE_FLOOR
     if params.beliefs == "learned":
@@ -80,6 +75,16 @@ def odds_claim(record: Record, p: np.ndarray, *, requests: int, from_ns: int, to
         tolerance=tolerance,
         source=ODDS,
         note="; ".join(filter(None, [note, growing])),
+    )
+
+
+def proven_rate_error(record: Record) -> float:
+    """Return the relative error of a proven rate in this run, by the lumps in which bytes were proven (see `rate_error`)."""
+    params = record.params
+    return rate_error(
+        lump_bytes=_mean_lump_bytes(record),
+        rate_bytes_per_s=params.upload_bytes_per_s * (1 - CONTROL_RESERVE) * (1 - params.link().loss_rate()),
+        half_life_s=HALF_LIFE_S,
     )
 
 
