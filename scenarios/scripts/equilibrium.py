@@ -13,12 +13,16 @@ Source: huberman-wu, sections 2 and 3.1, eq. (1) to (6); Zhang (ICALP'05) for en
 
 from __future__ import annotations
 
+import math
+from bisect import bisect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
 from netem.clock import S
+from node.best_response import shares
 from node.policies import make_policy, policy_names
 from node.turns import ALLOWED, make_turns
 from scenarios.bid_claims import (
@@ -30,19 +34,22 @@ from scenarios.bid_claims import (
     quiet_gap_claim,
     too_short,
 )
-from scenarios.claims import Claim, Record, compare, unjudged
+from scenarios.claims import Claim, Record, assumed, compare, unjudged
 from scenarios.parameters import param
 from scenarios.predictions.market import envy, utility
 from scenarios.shared_claims import shared_claims
-from scenarios.submarkets import SubMarket, SubMarketParams, divide, open_markets, trade
+from scenarios.submarkets import Bids, SubMarket, SubMarketParams, divide, open_markets, trade
 from scenarios.testbed import Bed
 from tracker.events import DownloadSettled, FeeHeld
 
-ENVY_FREE = 2 * np.sqrt(2) - 2
+ENVY_FREE = 2 * math.sqrt(2) - 2
 ENVY_NAME = "quiet: least envy ratio, equal budgets"
 ENVY = "huberman-wu, section 3.1; Zhang (ICALP'05): 2 sqrt(2) - 2 in every equilibrium"
 INCOME_NAME = "discounted income, worst server (deviations)"
 INCOME = "huberman-wu, eq. (1) to (4), over a finite time: `swarmbed predict market.utility`"
+SHARE_NAME = "paid shares on b_ij / π_j, slope"
+SHARE = "huberman-wu, eq. (1), for each request at its time"
+FEWEST_WHOLE = 20  # downloads, for the spread of their shares to be known
 FEWEST = 5.0  # requests, discounted, for sums of Poisson payments to be near normal
 
 
@@ -104,7 +111,7 @@ def claims(record: Record) -> Sequence[Claim]:
         envy_claim(record),
         crowd_distance_claim(record),
         crowd_gap_claim(record),
-        income_claim(record),
+        *income_claims(record),
     ]
 
 
@@ -130,10 +137,19 @@ def envy_claim(record: Record) -> Claim:
         predicted=ENVY_FREE,
         measured=least,
         tolerance=0.0,
-        ok=least >= ENVY_FREE and unequal < 1e-9,
+        ok=bool(least >= ENVY_FREE and unequal < 1e-9),
         source=ENVY,
         note="at least; 1 is no envy at all" if unequal < 1e-9 else f"budgets differ by {unequal:.1%}",
     )
+
+
+def income_claims(record: Record) -> list[Claim]:
+    """Judge incomes, unless a topology gives servers uploads that the shares b_ij / π_j are not known for."""
+    if record.params.topology:
+        return [
+            assumed(name, "a topology gives nodes links of their own", INCOME) for name in (INCOME_NAME, SHARE_NAME)
+        ]
+    return [income_claim(record), share_claim(record)]
 
 
 def income_claim(record: Record) -> Claim:
@@ -143,19 +159,16 @@ def income_claim(record: Record) -> Claim:
         return too_short(INCOME_NAME, INCOME)
     params: Params = record.params
     delta, length_s = params.discount, (record.facts["left_ns"] - record.facts["crowd_ns"]) / S
-    earned = discounted_income(record)
+    earned = np.array([payment.factor * payment.paid for payment in payments(record)]).sum(axis=0)
     seen, seen_variance = 1 - np.exp(-delta * length_s), 1 - np.exp(-2 * delta * length_s)
-    worst, servers, fewest = 0.0, 0, np.inf
+    worst, fewest = 0.0, np.inf
     for phase in found:
         rates_per_s = record.facts["rates_per_s"][phase.market.files]
-        bids = (phase.splits * phase.rates[:, :, None]).mean(axis=0)
-        given = utility.Input(bids=bids.tolist(), rates=rates_per_s.tolist(), discount=delta)
-        told = utility.predict(given)
+        bids = phase.splits.mean(axis=0)  # times the upload, which is the same for all
+        told = utility.predict(utility.Input(bids=bids.tolist(), rates=rates_per_s.tolist(), discount=delta))
         mean, sd = np.array(told["utilities"]) * seen, np.array(told["sd"]) * np.sqrt(seen_variance)
-        measured = np.array([earned[server] for server in phase.market.servers])
-        worst = max(worst, float(np.abs((measured - mean) / sd).max()))
+        worst = max(worst, float(np.abs((earned[phase.market.servers] - mean) / sd).max()))
         fewest = min(fewest, float(rates_per_s.sum() * seen / delta))
-        servers += len(measured)
     if fewest < FEWEST:
         return unjudged(INCOME_NAME, f"{fewest:.1f} discounted requests in a market", INCOME)
     return compare(
@@ -164,20 +177,63 @@ def income_claim(record: Record) -> Claim:
         measured=worst,
         tolerance=DEVIATIONS,
         source=INCOME,
-        note=f"of {servers} servers; income in fees, δ = {delta:g}/s, from the request on, over {length_s:.0f} s",
+        note=f"of {params.server_count()} servers; income in fees, δ = {delta:g}/s, from the request on, over {length_s:.0f} s",
     )
 
 
-def discounted_income(record: Record) -> np.ndarray:
-    """Return what each server was paid for requests since the customers came, in fees, discounted to then, float64 (servers,)."""
-    nodes: Sequence[bytes] = record.facts["servers"]
-    place = {node: number for number, node in enumerate(nodes)}
-    asked = {held.download: (time_ns, held.fee_credits) for time_ns, held in record.trace.of(FeeHeld)}
-    income = np.zeros(len(nodes))
+def share_claim(record: Record) -> Claim:
+    """Claim that what each server was paid of a fee follows its share of the bids one to one: the slope of the one on the other.
+
+    Whole downloads only. Shares of a download depend on each other, downloads do not: their scatter around the line gives the error.
+    """
+    whole = [payment for payment in payments(record) if payment.whole]
+    if len(whole) < FEWEST_WHOLE:
+        return unjudged(SHARE_NAME, f"{len(whole)} whole downloads", SHARE)
+    paid, due = np.array([payment.paid for payment in whole]), np.array([payment.due for payment in whole])
+    apart = due - due.mean()
+    spread = float((apart * due).sum())
+    slope = float((apart * paid).sum()) / spread
+    error = float(np.sqrt(((apart * (paid - slope * due)).sum(axis=1) ** 2).sum())) / spread
+    return compare(
+        SHARE_NAME,
+        predicted=1.0,
+        measured=slope,
+        tolerance=DEVIATIONS * error,
+        source=SHARE,
+        note=f"{len(whole)} downloads; a share is {float(np.sqrt(((paid - due)[due > 0] ** 2).mean())):.3f} off in the mean square",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What one download paid each server, and what eq. (1) says it should, in fees, float64 (servers,).
+
+    `factor` discounts it to when the customers came, from the request on; `whole` says whether all of it was delivered before the run ended.
+    """
+
+    paid: np.ndarray
+    due: np.ndarray
+    factor: float
+    whole: bool
+
+
+def payments(record: Record) -> list[Payment]:
+    """Return what every download paid, in the order of settlement; a share is due by the splits of the last board before the request."""
+    place = {node: number for number, node in enumerate(record.facts["servers"])}
+    bids: Sequence[Bids] = record.facts["bids"]
+    posted = [bid.time_ns for bid in bids]
+    asked = {held.download: (time_ns, held) for time_ns, held in record.trace.of(FeeHeld)}
+    found = []
     for _, settled in record.trace.of(DownloadSettled):
-        time_ns, fee_credits = asked[settled.download]
-        factor = np.exp(-record.params.discount * (time_ns - record.facts["crowd_ns"]) / S) / fee_credits
-        for node, paid_credits in settled.payouts:
+        time_ns, held = asked[settled.download]
+        factor = float(np.exp(-record.params.discount * (time_ns - record.facts["crowd_ns"]) / S))
+        paid, due = np.zeros(len(place)), np.zeros(len(place))
+        for node, credits_paid in settled.payouts:
             if node in place:
-                income[place[node]] += paid_credits * factor
-    return income
+                paid[place[node]] = credits_paid / held.fee_credits
+        splits = bids[max(0, bisect(posted, time_ns) - 1)].splits
+        for market, split in zip(record.facts["markets"], splits, strict=True):
+            if held.index in market.files:
+                due[market.servers] = shares(split)[:, held.index - market.files.start]
+        found.append(Payment(paid, due, factor=factor, whole=not settled.refund_credits))
+    return found
