@@ -57,10 +57,11 @@ def best_responses(beliefs: np.ndarray, bids: np.ndarray, budgets: np.ndarray) -
     Returns:
         Bids as of `best_response`, float64 (servers, files).
     """
-    return _replies(beliefs, others(bids), budgets)
+    return replies(beliefs, others(bids), budgets)
 
 
-def _replies(beliefs: np.ndarray, against: np.ndarray, budgets: np.ndarray) -> np.ndarray:
+def replies(beliefs: np.ndarray, against: np.ndarray, budgets: np.ndarray) -> np.ndarray:
+    """Return what `best_response` does for each row: beliefs p_ij, the others' bids y_ij and budgets B_i, shaped (rows, files) and (rows,)."""
     best = np.empty_like(beliefs)
     rows = max(1, _ENTRIES_AT_ONCE // beliefs.shape[1])
     for first in range(0, len(beliefs), rows):
@@ -111,8 +112,8 @@ def regrets(beliefs: np.ndarray, bids: np.ndarray, budgets: np.ndarray) -> np.nd
     """
     now = (beliefs * shares(bids)).sum(axis=1)
     against = others(bids)
-    replies = _replies(beliefs, against, budgets)
+    best_bids = replies(beliefs, against, budgets)
     # Of a file on which nobody else bids, the smallest bid takes all: the supremum, though no bid attains it.
-    taken = np.divide(replies, replies + against, out=np.ones_like(bids), where=against > 0.0)
+    taken = np.divide(best_bids, best_bids + against, out=np.ones_like(bids), where=against > 0.0)
     best = (beliefs * taken).sum(axis=1)
     return np.asarray(np.maximum(best - now, 0.0) / best)

@@ -162,13 +162,15 @@ class UploadQueues:
                 self.pending += 1
 
     def wait_ns(self, file: int, download: bytes) -> int:
-        """Return how long what is queued of older downloads will take before this one's turn, in ns; 0 when it is next."""
+        """Return how long what is queued of older downloads will take before this one's turn, in ns up to 2**62; 0 when it is next."""
         state = self._files.get(file)
         entry = state.downloads.get(download) if state is not None else None
         if state is None or entry is None or not state.spacing_ns or state.find_first() is entry:
             return 0
         ahead = sum(len(other.pending) for other in state.downloads.values() if other.order < entry.order)
-        return ahead * state.spacing_ns
+        return min(
+            ahead * state.spacing_ns, LONGEST_NS
+        )  # next to nothing may be reserved, and the answer must fit a frame
 
     def next_ns(self, file: int) -> int | None:
         """Return when the file's next block may leave, possibly in the past; None if nothing is queued or the rate is 0."""

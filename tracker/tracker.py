@@ -100,6 +100,10 @@ class Tracker:
         """Send no odds to these nodes from the next board on, and to all others; boards are made and counted as ever."""
         self._withheld = frozenset(nodes)
 
+    def split(self, node: bytes) -> dict[int, float]:
+        """Return the split f_ij that a node last declared, by file index; empty for one that bids nothing."""
+        return dict(self._desk.market.splits.get(node, {}))
+
     def sizes(self) -> dict[str, int]:
         """Return how many entries the tables have that others can make grow."""
         return {

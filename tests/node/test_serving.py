@@ -186,3 +186,10 @@ def test_a_download_that_asks_again_at_a_later_place_lets_others_pass():
     while queues.pending:
         served.append(queues.due(0, queues.next_ns(0))[0])
     assert served == [B, A, A, A]
+
+
+def test_a_wait_behind_next_to_no_rate_is_long_but_fits_a_frame():
+    queues = queues_at(rate=1e-30)
+    queues.enqueue(0, A, [(0, 0, 100)], place=PLACES[A], now_ns=0)
+    queues.enqueue(0, B, [(0, 0, 100)], place=PLACES[B], now_ns=0)
+    assert 100 * 365 * 86_400 * S < queues.wait_ns(0, B) < 2**63
