@@ -1,6 +1,6 @@
 """trio: which real files a run shares: the user's directory, or the interpreter's own standard library. Blocking, before a run.
 
-Nothing is shipped and nothing is made up: by default the largest files of the standard library are used, up to 16 MiB.
+Nothing is shipped and nothing is made up: by default large files of the standard library are used, up to 16 MiB.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from netem.errors import ConfigError
 from node.content import scan
 
 STANDARD_LIBRARY_BYTES = 16 * 1024 * 1024
-LARGEST_FILE_BYTES = 800 * 1024  # one server needs seconds, not minutes, to upload a copy; and sizes are alike
-STANDARD_FILES = 8
+LARGEST_FILE_BYTES = 800 * 1024  # one server needs seconds, not minutes, to upload a copy
 _NOT_CONTENT = {"site-packages", "dist-packages", "__pycache__"}
 
 
@@ -40,20 +39,19 @@ def user_content(directory: Path) -> list[Shared]:
     return files
 
 
-def standard_library(count: int = STANDARD_FILES) -> list[Shared]:
-    """Return the `count` largest files of the standard library that fit into 16 MiB together, by name."""
+def standard_library(count: int) -> list[Shared]:
+    """Return the `count` largest files of the standard library below their even share of 16 MiB, and 800 KiB, by name.
+
+    So they fit into 16 MiB together, and their sizes are alike.
+    """
+    largest_bytes = min(LARGEST_FILE_BYTES, STANDARD_LIBRARY_BYTES // count)
     root = Path(sysconfig.get_path("stdlib"))
     found = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _NOT_CONTENT)
         for name in sorted(names):
             path = Path(folder) / name
-            if path.is_file() and not path.is_symlink() and path.stat().st_size <= LARGEST_FILE_BYTES:
+            if path.is_file() and not path.is_symlink() and path.stat().st_size <= largest_bytes:
                 found.append(Shared(path.relative_to(root).as_posix(), path, path.stat().st_size))
-    chosen: list[Shared] = []
-    room = STANDARD_LIBRARY_BYTES
-    for file in sorted(found, key=lambda file: (-file.size_bytes, file.name)):
-        if len(chosen) < count and file.size_bytes <= room:
-            chosen.append(file)
-            room -= file.size_bytes
+    chosen = sorted(found, key=lambda file: (-file.size_bytes, file.name))[:count]
     return sorted(chosen, key=lambda file: file.name)

@@ -27,6 +27,7 @@ from tracker.wire import BLOCK_OVERHEAD_BYTES, NETEM_HEADER_BYTES
 LARGEST_LOSS = 0.5  # beyond it, eight losses in a row, at which emulated TCP gives up, are nothing unusual
 LONGEST_DELAY_S = 1.0  # beyond it, reconnecting and asking does not fit into the time a node waits for an answer
 LOWEST_RATE_BYTES_PER_S = 1_000.0  # below it, heartbeats alone fill the line
+STANDARD_FILES = 8
 HIGHEST_UPLOAD_BYTES_PER_S = 1e9  # upload is the scarce good: shares of an endless one mean nothing
 
 UNITS = {"_bytes_per_s": "bytes/s", "_bytes": "bytes", "_credits": "micro-credits", "_ns": "ns", "_s": "s"}
@@ -111,6 +112,10 @@ class Params(LinkParams, frozen=True, kw_only=True):
         str, param("a TOML file with regions, latencies, links and access links; see netem/TOPOLOGY_AND_FAULTS.md")
     ] = ""
     port: Annotated[int, param("the tracker's TCP and UDP port; 0 picks a free one", unit="1", ge=0, le=65_535)] = 0
+
+    def standard_files(self) -> int:
+        """Return how many files of the standard library are shared when the user names no directory."""
+        return STANDARD_FILES
 
     def wanted_bytes_per_s(self) -> float:
         """Return how many bytes/s all nodes together want to move: by default as many as they can upload."""

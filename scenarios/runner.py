@@ -83,7 +83,7 @@ def run_scenario(
     if options.procs is None:
         fitted = fit(params, options, given=values)
         options, params = fitted.options, fill(scenario.params, {**values, **fitted.values})
-    content = user_content(options.content) if options.content else standard_library()
+    content = user_content(options.content) if options.content else standard_library(params.standard_files())
     directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
     write_run_json(directory, scenario=scenario, params=params, options=options, content=content)
     if topology:
