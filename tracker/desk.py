@@ -55,6 +55,7 @@ class Desk:
         self._bank = bank
         self._emit = emit
         self._orders = 0
+        self._publishing: dict[int, bytes] = {}  # by whom, of files that are not known yet
         self.board = 0
         self.catalogue = Catalogue()
         self.membership = Membership()
@@ -113,11 +114,15 @@ class Desk:
         if index >= len(
             self.catalogue
         ):  # also when another is publishing it right now: an index is told once it is durable
+            self._publishing.setdefault(index, member.node)
             await self._bank.apply(publish(manifest, index=index, board=self.board, time_ns=self._clock.now_ns()))
         known = len(self.catalogue)
         self.catalogue.publish(manifest)
-        if index >= known:
-            self._emit(FilePublished(index, manifest.name, manifest.size_bytes, manifest.root, member.node))
+        for new in range(
+            known, index + 1
+        ):  # those before it are durable too, but their tasks may not have come to it yet
+            file = self.catalogue.manifest(new)
+            self._emit(FilePublished(new, file.name, file.size_bytes, file.root, self._publishing.pop(new)))
         self._note_holding(member, index, holds=True)
         return m.Published(index)
 

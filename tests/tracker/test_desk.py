@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import trio
+import trio.testing
 
 from netem.clock import S
 from netem.errors import InvariantViolation, Rejection
@@ -73,6 +75,25 @@ async def test_a_file_is_published_once_and_keeps_its_index():
     held = [(e.index, e.node) for e in scene.events if isinstance(e, FileHeld)]
     assert held == [(0, a.node), (1, b.node), (0, b.node)]
     assert await scene.desk.answer(a, m.GetManifest(1)) == manifest(1)
+
+
+async def test_files_published_at_the_same_time_are_all_told_whoever_goes_on_first():
+    scene = Scene()
+    a, b = scene.member(1), scene.member(2)
+    durable = [trio.Event(), trio.Event()]
+    calls = iter(durable)
+    scene.bank.apply = lambda _: next(calls).wait()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.desk.answer, a, m.Publish(manifest(0)))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(scene.desk.answer, b, m.Publish(manifest(1)))
+        await trio.testing.wait_all_tasks_blocked()
+        durable[1].set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(scene.desk.catalogue) == 2
+        durable[0].set()
+    published = sorted((e.index, e.name, e.by) for e in scene.events if isinstance(e, FilePublished))
+    assert published == [(0, "f0", a.node), (1, "f1", b.node)]
 
 
 @pytest.mark.parametrize(
