@@ -92,6 +92,10 @@ class Tracker:
         """Return B_i of a node that ever joined."""
         return self._desk.market.rates.rate(node, self._clock.now_ns())
 
+    def split(self, node: bytes) -> dict[int, float]:
+        """Return f_ij by file index as a node last declared it; empty before it bids."""
+        return dict(self._desk.market.splits.get(node, {}))
+
     def sizes(self) -> dict[str, int]:
         """Return how many entries the tables have that others can make grow."""
         return {
