@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import trio
 
 from netem.clock import Clock, S
@@ -104,6 +105,7 @@ class Peer:
         self._heard_ns = 0
         self._lost_touch = trio.Event()
         self._announced = 0
+        self._publishing = 0  # batches that are not all there yet: a board heard meanwhile is answered after them
         self._fetching: dict[int, trio.CancelScope] = {}
         self._fetched = trio.lowlevel.ParkingLot()  # where the end of a crashed boot waits for its downloads
         self._downloaded: list[int] = []  # in order, so that ties go to the oldest; those of an earlier boot by index
@@ -178,12 +180,16 @@ class Peer:
     async def publish_all(self, files: Sequence[tuple[str, Path]]) -> list[int]:
         """Offer files as `publish` does, and bid only once all are there. Return their catalogue indices, in order."""
         indices = []
-        for name, source in files:
-            manifest = make_manifest(name, source)
-            self._store.adopt(manifest, source)
-            published = await self._link.ask(m.Publish(manifest), m.Published)
-            self._offer(published.index, root=manifest.root, size_bytes=manifest.size_bytes)
-            indices.append(published.index)
+        self._publishing += 1
+        try:
+            for name, source in files:
+                manifest = make_manifest(name, source)
+                self._store.adopt(manifest, source)
+                published = await self._link.ask(m.Publish(manifest), m.Published)
+                self._offer(published.index, root=manifest.root, size_bytes=manifest.size_bytes)
+                indices.append(published.index)
+        finally:
+            self._publishing -= 1
         self._rebid()
         return indices
 
@@ -288,6 +294,11 @@ class Peer:
     def board(self) -> int:
         """Return the number of the newest board this node believes in."""
         return self._link.board
+
+    @property
+    def odds(self) -> np.ndarray:
+        """Return π_j by file index as last heard, float64 (files,); empty before the first board."""
+        return self._bidding.odds.shares
 
     def served_bytes(self) -> dict[bytes, int]:
         """Return what this node ever sent to each downloader, in bytes of blocks."""
@@ -400,6 +411,8 @@ class Peer:
 
     def _rebid(self) -> None:
         """Split the upload anew: on a new board, and when the set of held files changes."""
+        if self._publishing:
+            return
         self._uploader.set_rates(self._bidding.rebid(self._roots, fetched=self._downloaded))
 
     # -- datagrams --------------------------------------------------------------------------------------------------

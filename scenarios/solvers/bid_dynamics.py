@@ -15,7 +15,7 @@ import numpy as np
 
 from netem.clock import S
 from node.best_response import regrets, replies
-from node.peer import HEARTBEAT_NS
+from node.bidding import HEARTBEAT_NS
 from node.policies.base import ODDS_FLOOR
 from node.turns import Turns
 from scenarios.theory import total_variation

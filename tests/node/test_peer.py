@@ -326,6 +326,27 @@ def test_the_odds_follow_beliefs_that_change(play):
     play(program, link=CLEAN)
 
 
+def test_files_published_together_are_bid_on_together_whatever_is_heard_meanwhile(play):
+    """Who decides once must know all that it chooses from, though boards come while it publishes."""
+
+    async def program(world):
+        paths = [world.file(f"f{number}", 1_000) for number in range(20)]
+        first = await world.join("first", policy="fixed")
+        for path in paths:
+            await first.publish(path.name, path)
+        late = await world.join("late", policy="fixed")
+        await trio.sleep(2)
+        np.testing.assert_allclose(late.odds, 1 / len(paths), rtol=1e-6)
+        seen = len(world.of(BoardPosted))
+        await late.publish_all([(path.name, path) for path in paths])
+        assert len(world.of(BoardPosted)) > seen
+        assert world.tracker.split(late.node) == {}
+        await trio.sleep(3)
+        assert len(world.tracker.split(late.node)) == len(paths)
+
+    play(program, link=LOSSY)
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------
 
 
