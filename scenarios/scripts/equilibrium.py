@@ -66,7 +66,7 @@ class Params(SubMarketParams, frozen=True, kw_only=True):
         str, param(f"how servers split their upload: {', '.join(policy_names())}, or your own FILE.py")
     ] = "best_response"
     turns: Annotated[str, param(f"when servers decide anew: {ALLOWED}")] = "damped:0.3"
-    discount: Annotated[float, param("δ, per second, at which income is discounted", unit="1", gt=0, le=10)] = 0.03
+    discount: Annotated[float, param("delta, per second, at which income is discounted", unit="1", gt=0, le=10)] = 0.03
 
     def __post_init__(self) -> None:
         """Refuse a policy or turns that there are not."""
