@@ -54,7 +54,7 @@ class CrowdParams(Params, frozen=True, kw_only=True):
     turns: Annotated[str, param(f"when servers decide anew: {ALLOWED}; else as the policy does")] = ""
     beliefs: Annotated[str, param(f"what servers believe of p: {', '.join(beliefs_names())}")] = "given"
     belief_noise: Annotated[
-        float, param("sigma of the log-normal noise of heterogeneous beliefs", unit="1", ge=0, le=5)
+        float, param("standard deviation of the log-normal noise of heterogeneous beliefs", unit="1", ge=0, le=5)
     ] = 0.5
     fee_credits: Annotated[int, param("flat fee per download, micro-credits", ge=1, le=10**12)] = 1_000_000
     endowment_credits: Annotated[int, param("granted at join, micro-credits", ge=0, le=10**15)] = 10**8
