@@ -73,6 +73,7 @@ class Waits(Family):
         super().__init__()
         self._asked_ns: dict[tuple[bytes, int], int] = {}
         self._sizes_bytes: dict[int, int] = {}
+        self._popularity: object = ()  # p as the scenario has it, which may come to have another
         self._shares: list[float] = []
         self._ranks: list[int] = []
         self._goodput_bytes_per_s = self._bandwidth_bytes_per_s = (
@@ -114,11 +115,13 @@ class Waits(Family):
         bed: Bed | None = self.source
         if bed is None or not bed.peers:
             return
-        p = np.asarray(bed.facts.get("popularity", ()), dtype=np.float64)
-        if len(p) != len(self._shares):
-            self._goodput_bytes_per_s = bed.params.goodput_bytes_per_s()
+        popularity = bed.facts.get("popularity", ())
+        if popularity is not self._popularity:
+            self._popularity = popularity
+            p = np.asarray(popularity, dtype=np.float64)
             self._shares = p.tolist()
             self._ranks = np.argsort(np.argsort(-p, kind="stable"), kind="stable").tolist()
+            self._goodput_bytes_per_s = bed.params.goodput_bytes_per_s()
         servers = sum(1 for _ in bed.tracker.market.bids())
         self._bandwidth_bytes_per_s = min(servers, MAX_SERVERS) * self._goodput_bytes_per_s
         yield

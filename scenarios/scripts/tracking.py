@@ -83,6 +83,7 @@ async def run(bed: Bed) -> None:
     bed.facts.update(files=files, old=old, new=new)
     await _open_markets(bed, files, old)
     wanted = np.tile(old, len(MARKETS)) / len(MARKETS)
+    bed.facts["popularity"] = wanted.copy()  # for who watches
     with bed.lasting(params.duration_s):  # no show at all after a Ctrl-C during the preparations
         async with trio.open_nursery() as crowd:
             crowd.start_soon(_shift, bed, wanted)
@@ -148,6 +149,7 @@ async def _shift(bed: Bed, wanted: np.ndarray) -> None:
         names = node_names(params.nodes)[lossy * size : (lossy + 1) * size]
         bed.network.impair(TRACKER, names, _lossier(params.link(), params.odds_loss))
     wanted[:] = np.tile(bed.facts["new"], len(MARKETS)) / len(MARKETS)
+    bed.facts["popularity"] = wanted.copy()
     _note_rates(bed)
     bed.emit(PopularityShifted(wanted.tolist()))
     if params.beliefs != "learned":

@@ -174,6 +174,17 @@ def test_waiting_runs_from_the_request_to_the_file_by_rank_beside_a_file_alone()
     assert alone == pytest.approx(10**6 / (0.5 * 2 * PARAMS.goodput_bytes_per_s()))
 
 
+def test_when_requests_shift_ranks_do():
+    bed = FakeBed(THREE, FakeMarket(a=(1.0, {0: 1.0})), popularity=np.array([0.8, 0.2]))
+    family = made("waits", bed)
+    bed.facts["popularity"] = np.array([0.2, 0.8])
+    list(family.gather(0))
+    folds = family.folds()
+    folds[Arrival](S, Arrival(0, C))
+    folds[DownloadFinished](3 * S, DownloadFinished(C, b"1", 0, b"", 4, 0))
+    assert family.value("swarmbed_ranked_waiting_seconds_total", "02") == 2.0
+
+
 def test_at_most_so_many_servers_work_on_a_file():
     market = FakeMarket()
     market.bids = lambda: ((bytes([number]) * 8, 1.0, {0: 1.0}) for number in range(3 * MAX_SERVERS))
