@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netem.randomness import keyed_generator
-from node.policies import make_policy
 from node.turns import make_turns
 from scenarios.claims import Claim, Record, compare, unjudged
 from scenarios.market_claims import proven_error
@@ -35,6 +34,9 @@ CANTELLI = 10.0  # standard deviations above the mean: a chance of at most 1 in 
 ROUNDING = 1e-6  # of shares that are broadcast as float32, over some operations
 EQUILIBRIUM = "huberman-wu, eq. (5) and (6), solved for the tracker's rates: scenarios/solvers/equilibrium.py"
 CERTIFICATE = "huberman-wu, section 3.1: nobody gains by another split; node/best_response.py"
+
+PRICE_TAKERS = ("price_taker", "sticky")
+OPENING = 5  # boards until every server has heard the odds with its own bid in them, however many were lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,11 @@ class Phase:
         return np.asarray(solve(self.market.beliefs, rates).bids / rates[:, None])
 
     def rule(self, record: Record) -> Rule:
-        """Return the dynamics that the market's policy and the run's network make."""
-        link, policy = record.params.link(), make_policy(self.market.policy)
+        """Return the dynamics of price takers if the market's are that, else of best responses, with its turns on the run's network."""
+        link = record.params.link()
         return Rule(
             turns=make_turns(self.market.turns),
-            anticipates=policy.anticipates,
+            anticipates=self.market.policy not in PRICE_TAKERS,
             loss=link.loss_rate(),
             late=late_share(link.mean_delay_s()),
         )
@@ -110,12 +112,8 @@ def quiet_distance_claim(record: Record) -> Claim:
         aim = phase.equilibrium(phase.mean_rates())
         measured.append(split_distance(phase.mean_splits(), aim))
         left.append([split_distance(splits, aim) for splits in simulated_ends(record, phase)])
-    return _no_more_than(
-        name,
-        measured=float(np.mean(measured)),
-        expected=np.mean(left, axis=0),
-        source=EQUILIBRIUM,
-        note=f"{_markets(found)}; servers that split as they believe would be {_believed(found):.3f} away",
+    return _judge_distance(
+        name, found, measured=float(np.mean(measured)), tolerance=unsettled_bound(np.mean(left, axis=0))
     )
 
 
@@ -130,8 +128,13 @@ def quiet_gap_claim(record: Record) -> Claim:
         beliefs, rates = phase.market.beliefs, phase.mean_rates()
         measured.append(largest_gap(beliefs, phase.mean_splits(), rates))
         left.append([largest_gap(beliefs, splits, rates) for splits in simulated_ends(record, phase)])
-    return _no_more_than(
-        name, measured=max(measured), expected=np.max(left, axis=0), source=CERTIFICATE, note=_markets(found)
+    return compare(
+        name,
+        predicted=0.0,
+        measured=max(measured),
+        tolerance=unsettled_bound(np.max(left, axis=0)),
+        source=CERTIFICATE,
+        note=_markets(found),
     )
 
 
@@ -147,16 +150,12 @@ def crowd_distance_claim(record: Record) -> Claim:
         measured.append(split_distance(phase.mean_splits(), aim))
         spread.append([split_distance(splits, aim) for splits in resampled(record, phase)])
         left.append([split_distance(splits, aim) for splits in simulated_ends(record, phase)])
-    tolerance = normal_bound(np.mean(spread, axis=0)) + unsettled_bound(np.mean(left, axis=0))
-    if tolerance >= _believed(found):
-        return unjudged(name, f"noise up to {tolerance:.2f} would hide even splits as believed", EQUILIBRIUM)
-    return compare(
+    return _judge_distance(
         name,
-        predicted=0.0,
+        found,
         measured=float(np.mean(measured)),
-        tolerance=tolerance,
-        source=EQUILIBRIUM,
-        note=f"{_markets(found)}; rates err by {proven_error(record):.2f}; splits as believed would be {_believed(found):.3f} away",
+        tolerance=normal_bound(np.mean(spread, axis=0)) + unsettled_bound(np.mean(left, axis=0)),
+        note=f"; rates err by {proven_error(record):.2f}",
     )
 
 
@@ -183,12 +182,12 @@ def crowd_gap_claim(record: Record) -> Claim:
 
 
 def simulated(record: Record, phase: Phase) -> Plays:
-    """Return simulations of the phase, from its first board on and at its rates."""
+    """Return simulations of the phase at its rates, from the splits that it opened with."""
     return play(
         phase.rule(record),
         phase.market.beliefs,
-        rates=phase.rates,
-        start=_whole(phase.splits[0]),
+        rates=phase.rates[OPENING:],
+        start=_whole(phase.splits[OPENING]),
         plays=PLAYS,
         chance=keyed_generator(0, "bid-dynamics", phase.market.name),
     )
@@ -220,9 +219,19 @@ def unsettled_bound(values: np.ndarray) -> float:
     return max(float(values.mean() + CANTELLI * values.std(ddof=1)), ROUNDING)
 
 
-def _no_more_than(name: str, *, measured: float, expected: np.ndarray, source: str, note: str) -> Claim:
+def _judge_distance(name: str, found: Sequence[Phase], *, measured: float, tolerance: float, note: str = "") -> Claim:
+    believed = float(
+        np.mean([split_distance(each.market.beliefs, each.equilibrium(each.mean_rates())) for each in found])
+    )
+    if tolerance >= believed:
+        return unjudged(name, f"chance, up to {tolerance:.2f}, would hide even splits as believed", EQUILIBRIUM)
     return compare(
-        name, predicted=0.0, measured=measured, tolerance=unsettled_bound(expected), source=source, note=note
+        name,
+        predicted=0.0,
+        measured=measured,
+        tolerance=tolerance,
+        source=EQUILIBRIUM,
+        note=f"{_markets(found)}; splits as believed would be {believed:.3f} away{note}",
     )
 
 
@@ -231,11 +240,6 @@ def _whole(splits: np.ndarray) -> np.ndarray:
     totals = splits.sum(axis=1, keepdims=True)
     even = np.full_like(splits, 1 / splits.shape[1])
     return np.asarray(np.divide(splits, totals, out=even, where=totals > 0.0))
-
-
-def _believed(found: Sequence[Phase]) -> float:
-    """Return how far splits f_ij = p_ij would be from the equilibrium."""
-    return float(np.mean([split_distance(each.market.beliefs, each.equilibrium(each.mean_rates())) for each in found]))
 
 
 def _markets(found: Sequence[Phase]) -> str:

@@ -19,7 +19,7 @@ from typing import Annotated
 
 import numpy as np
 
-from scenarios.bid_claims import DEVIATIONS, Phase, phases, simulated, too_short, unsettled_bound
+from scenarios.bid_claims import DEVIATIONS, OPENING, Phase, phases, simulated, too_short, unsettled_bound
 from scenarios.claims import Claim, Record, compare
 from scenarios.crowd import zipf_shares
 from scenarios.parameters import Duration, Nodes, param
@@ -81,7 +81,7 @@ async def run(bed: Bed) -> None:
 def claims(record: Record) -> Sequence[Claim]:
     """Judge the run: contents, money and network as always, then how far each market comes to rest."""
     quiet, crowd = phases(record, crowd=False), phases(record, crowd=True)
-    if not (quiet and crowd and min(len(quiet[0].rates), len(crowd[0].rates)) > BOARDS):
+    if not (quiet and crowd and min(len(quiet[0].rates), len(crowd[0].rates)) > BOARDS + OPENING):
         return [*shared_claims(record), too_short("movement of the odds per board (TV)", DYNAMICS)]
     return [
         *shared_claims(record),
