@@ -227,7 +227,7 @@ def _unpaid_bytes(record: Record) -> float | None:
 
 def _too_large(record: Record, sample: Mapping[str, Any]) -> int:
     """Return how many tables have more entries than there are nodes and open downloads to have them for."""
-    nodes = _nodes(record)
+    nodes = _nodes(record) + len(sample["colluders"])  # each of which has a second identity
     orders = len(record.trace.of(FeeHeld))
     tables = [(sample["tracker"]["connections"], nodes), (sample["tracker"]["budgets"], nodes)]
     for sizes in sample["nodes"]:
