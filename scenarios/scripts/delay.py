@@ -29,7 +29,7 @@ from scenarios.crowd import publish, zipf_shares
 from scenarios.delay_markets import Market, pooled_mean, single_long_run, single_mean, split_files
 from scenarios.events import Arrival
 from scenarios.parameters import Params as CommonParams
-from scenarios.parameters import param
+from scenarios.parameters import Upload, param
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
 from scenarios.waiting_claims import Mean, answered_claim, other_bottleneck, times_by_file
@@ -48,7 +48,8 @@ class Params(CommonParams, frozen=True, kw_only=True):
     nodes: Annotated[
         int, param("nodes beside the tracker: a third download, a sixth serve pooled, half single", unit="nodes", ge=24)
     ] = 48
-    duration_s: Annotated[float, param("how long requests of single servers keep coming", gt=0, le=3600)] = 40.0
+    duration_s: Annotated[float, param("how long requests of single servers keep coming", gt=0, le=3600)] = 80.0
+    upload_bytes_per_s: Upload = 62_500.0  # a block every 18 ms: a pause of the host costs no bandwidth
     titles: Annotated[int, param("files that each market offers", unit="files", ge=2, le=16)] = 4
     zipf: Annotated[float, param("exponent of the titles' popularity", unit="1", ge=0, le=5)] = 2.0
     load: Annotated[float, param("requested bytes/s over what single servers upload", unit="1", gt=0, lt=1)] = 0.6
