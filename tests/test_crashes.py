@@ -119,21 +119,35 @@ FEE = 1_000
 
 
 class TrackerProcess:
-    """A tracker in a process of its own; its boots share a directory and an address."""
+    """A tracker in a process of its own; its boots share a directory and an address, and die at points of their bank's work.
 
-    def __init__(self, directory, address="127.0.0.1:0"):
-        self.directory, self.address, self.line = directory, address, ""
+    The process of the next boot waits: how long a slow host takes to start one is nothing that nodes have to bear.
+    """
+
+    def __init__(self, directory, points=(-1,)):
+        self.directory, self.address, self.line = directory, "127.0.0.1:0", ""
         self.acknowledged = directory.with_suffix(".acknowledged")
+        self._points = iter(points)
+        self._next = self._start()
 
-    def boot(self, point):
-        """Start a boot that dies at a point of its bank's work (-1: never)."""
-        options = ["--listen", self.address, "--dir", str(self.directory), "--set", f"fee_credits={FEE}"]
-        self.process = subprocess.Popen(
-            [sys.executable, str(KILLER), str(point), str(self.acknowledged), *options],
+    def _start(self):
+        """Start a process that dies at the next point (-1: never) once it is told to boot; None if there is none."""
+        if (point := next(self._points, None)) is None:
+            return None
+        return subprocess.Popen(
+            [sys.executable, str(KILLER), str(point), str(self.acknowledged)],
             env={"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+
+    def boot(self):
+        """Start the next boot, and wait until it says its address."""
+        self.process, self._next = self._next, self._start()
+        options = ["--listen", self.address, "--dir", str(self.directory), "--set", f"fee_credits={FEE}"]
+        self.process.stdin.write(json.dumps(options) + "\n")
+        self.process.stdin.flush()
         line = self.process.stdout.readline().strip()
         if line:
             self.line, self.address = line, line.partition("/")[0]
@@ -167,17 +181,17 @@ def test_clients_of_a_tracker_that_is_killed_again_and_again_reconnect_and_finis
     names = [f"f{number}" for number in range(4)]
     for name in names:
         (content / name).write_bytes(name.encode() * 30_000)
-    tracker = TrackerProcess(tmp_path / "tracker")
-    tracker.boot(POINTS[0])
+    tracker = TrackerProcess(tmp_path / "tracker", POINTS)
+    tracker.boot()
     seller = node(tracker, tmp_path / "seller", "--publish", str(content))
     wanted = [argument for name in names for argument in ("--fetch", name)]
     folders = [tmp_path / f"buyer-{number}" for number in range(2)]
     buyers = [node(tracker, folder, *wanted, "--once") for folder in folders]
     try:
-        for point in POINTS[1:]:
+        for _ in POINTS[1:]:
             tracker.process.communicate(timeout=300)
             assert tracker.process.returncode == -signal.SIGKILL
-            tracker.boot(point)
+            tracker.boot()
         for buyer in buyers:
             told, _ = buyer.communicate(timeout=300)
             assert buyer.returncode == 0, told
@@ -210,7 +224,7 @@ def test_clients_of_a_tracker_that_is_killed_again_and_again_reconnect_and_finis
 def test_a_node_killed_in_mid_download_resumes_without_fetching_more_than_a_hundredth_of_what_it_had_again(tmp_path):
     (tmp_path / "f").write_bytes(keyed_generator(1, "content").bytes(3 * 2**20))
     tracker = TrackerProcess(tmp_path / "tracker")
-    tracker.boot(-1)
+    tracker.boot()
     folder = tmp_path / "buyer"
     upload = ("--set", "upload_bytes_per_s=150000")
     sellers = [node(tracker, tmp_path / f"seller-{n}", "--publish", str(tmp_path / "f"), *upload) for n in range(2)]
@@ -243,7 +257,7 @@ def test_a_node_killed_in_mid_download_resumes_without_fetching_more_than_a_hund
 def test_nodes_cope_with_a_tracker_that_is_stopped_for_five_seconds(tmp_path):
     (tmp_path / "f").write_bytes(keyed_generator(1, "content").bytes(2**20))
     tracker = TrackerProcess(tmp_path / "tracker")
-    tracker.boot(-1)
+    tracker.boot()
     seller = node(tracker, tmp_path / "seller", "--publish", str(tmp_path / "f"), "--set", "upload_bytes_per_s=150000")
     buyer = node(tracker, tmp_path / "buyer", "--fetch", "f", "--once")
     try:

@@ -2,17 +2,19 @@
 
 Whatever the bank acknowledges to the tracker is told to a file first, as ids of 16 bytes.
 
-usage: python kill_tracker.py POINT ACKNOWLEDGED ARGUMENT...    (POINT -1: never)
+usage: python kill_tracker.py POINT ACKNOWLEDGED    (POINT -1: never; starts once its standard input has the arguments, in JSON)
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
 
 from kill_bank import Points
 
+import scenarios.standalone  # noqa: F401  # what takes long is done before a tracker is waited for
 from scenarios.cli import main
 from tracker.bank.bank import Bank
 
@@ -30,7 +32,8 @@ def tell(path: str) -> None:
 
 
 if __name__ == "__main__":
-    point, acknowledged, *arguments = sys.argv[1:]
+    point, acknowledged = sys.argv[1:]
+    arguments = json.loads(sys.stdin.readline() or sys.exit())
     sqlite3.connect = Points(int(point)).connect
     tell(acknowledged)
     sys.argv = ["swarmbed", "tracker", *arguments]
