@@ -57,7 +57,7 @@ class Bids(Family):
             height=9,
             queries=(
                 Query(
-                    expr=f"{_SPLIT}{{@}} and on (instance, file) topk by (instance) (1, {SHARE}{{@}})",
+                    expr=f"sum by (instance, node) ({_SPLIT}{{@}} and on (instance, file) topk by (instance) (1, {SHARE}{{@}}))",
                     legend="{{node}}",
                 ),
                 Query(expr=f"max by (instance) ({SHARE}{{@}})", legend="share of requests", theory=True),

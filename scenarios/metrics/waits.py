@@ -1,7 +1,7 @@
 """Pure: how long the crowd waits for files of each popularity, beside what a file takes with a share p_j of all bandwidth.
 
 Theory takes a file alone in an idle system: size / (p_j Σ B_i), where B_i is a server's upload less reserve, headers and loss, and at most
-`MAX_SERVERS` servers work on one download. What is above it is the queue of those who want the same file, and, for a new one, the time
+`MAX_SERVERS` of those who hold a file work on one download. What is above it is the queue of those who want the same file, and, for a new one, the time
 until enough servers have it.
 
 Source: huberman-wu, sections 1 (files in real time, popular or not) and 3.3 (π_j = p_j).
@@ -76,9 +76,7 @@ class Waits(Family):
         self._popularity: object = ()  # p as the scenario has it, which may come to have another
         self._shares: list[float] = []
         self._ranks: list[int] = []
-        self._goodput_bytes_per_s = self._bandwidth_bytes_per_s = (
-            0.0  # of one server, and of all that may work on one file
-        )
+        self._goodput_bytes_per_s = self._bandwidth_bytes_per_s = 0.0  # of one server, and of all
 
     def folds(self) -> Mapping[type[Event], Handler]:
         """Return how to follow requests."""
@@ -107,11 +105,13 @@ class Waits(Family):
         rank = rank_of(self._ranks[event.index])
         self.add(_FINISHED, 1, rank)
         self.add(_WAITED, (time_ns - asked_ns) / S, rank)
-        rate_bytes_per_s = self._shares[event.index] * self._bandwidth_bytes_per_s
+        holders = len(self.source.tracker.market.catalogue.servers(event.index))
+        at_once = min(1.0, MAX_SERVERS / max(holders, 1))  # of those who hold it
+        rate_bytes_per_s = self._shares[event.index] * self._bandwidth_bytes_per_s * at_once
         self.add(_ALONE, self._sizes_bytes.get(event.index, 0) / rate_bytes_per_s, rank)
 
     def gather(self, now_ns: int) -> Iterator[None]:  # noqa: ARG002 - the events have times
-        """Read p, and the bandwidth that may work on one file."""
+        """Read p, and how much bandwidth there is."""
         bed: Bed | None = self.source
         if bed is None or not bed.peers:
             return
@@ -123,7 +123,7 @@ class Waits(Family):
             self._ranks = np.argsort(np.argsort(-p, kind="stable"), kind="stable").tolist()
             self._goodput_bytes_per_s = bed.params.goodput_bytes_per_s()
         servers = sum(1 for _ in bed.tracker.market.bids())
-        self._bandwidth_bytes_per_s = min(servers, MAX_SERVERS) * self._goodput_bytes_per_s
+        self._bandwidth_bytes_per_s = servers * self._goodput_bytes_per_s
         yield
 
 

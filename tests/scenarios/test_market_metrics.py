@@ -35,12 +35,17 @@ class FakePeer:
 class FakeMarket:
     """The bids of the last board: by server its rate and its split."""
 
-    def __init__(self, **bids):
+    def __init__(self, *, holders=2, **bids):
         self._bids = bids
+        self._holders = holders
+        self.catalogue = self
 
     def bids(self):
         for node, (rate, split) in self._bids.items():
             yield node.encode() * 8, rate, split
+
+    def servers(self, _index):
+        return [bytes([number]) * 8 for number in range(self._holders)]
 
 
 class FakeBed:
@@ -185,9 +190,10 @@ def test_when_requests_shift_ranks_do():
     assert family.value("swarmbed_ranked_waiting_seconds_total", "02") == 2.0
 
 
-def test_at_most_so_many_servers_work_on_a_file():
-    market = FakeMarket()
-    market.bids = lambda: ((bytes([number]) * 8, 1.0, {0: 1.0}) for number in range(3 * MAX_SERVERS))
+@pytest.mark.parametrize(("holders", "at_once"), [(MAX_SERVERS, 60), (3 * MAX_SERVERS, 20)])
+def test_at_most_so_many_of_those_who_hold_a_file_work_on_it(holders, at_once):
+    market = FakeMarket(holders=holders)
+    market.bids = lambda: ((bytes([number]) * 8, 1.0, {0: 1.0}) for number in range(60))
     bed = FakeBed(THREE, market, popularity=np.array([1.0]))
     events = [
         (0, FilePublished(0, "f", 10**6, b"", A)),
@@ -195,7 +201,7 @@ def test_at_most_so_many_servers_work_on_a_file():
         (9, DownloadFinished(C, b"1", 0, b"", 4, 0)),
     ]
     alone = made("waits", bed, *events).value("swarmbed_ranked_waiting_predicted_seconds_total", "01")
-    assert alone == pytest.approx(10**6 / (MAX_SERVERS * PARAMS.goodput_bytes_per_s()))
+    assert alone == pytest.approx(10**6 / (at_once * PARAMS.goodput_bytes_per_s()))
 
 
 def test_ranks_are_classes_by_halves():
