@@ -24,12 +24,11 @@ class Catalogue:
     serve them. A file that is reserved and not yet published is unknown to everybody.
     """
 
-    __slots__ = ("_announced", "_files", "_holders", "_index", "_manifests", "_published", "repertoire")
+    __slots__ = ("_files", "_holders", "_index", "_manifests", "_published", "repertoire")
 
     def __init__(self) -> None:
         self._manifests: list[Manifest] = []
         self._published = 0
-        self._announced: set[int] = set()
         self._index: dict[bytes, int] = {}
         self._holders: list[set[bytes]] = []
         self._files: dict[bytes, set[int]] = {}
@@ -66,12 +65,6 @@ class Catalogue:
     def has(self, root: bytes) -> bool:
         """Say whether a root has an index, known or reserved."""
         return root in self._index
-
-    def announce(self, index: int) -> bool:
-        """Say, once for each file, that nobody has been told of it yet."""
-        news = index not in self._announced
-        self._announced.add(index)
-        return news
 
     def entries(self, first: int) -> list[Entry]:
         """Return the next files from index `first` on, at most `ENTRIES_PER_ANSWER`; none past the end."""

@@ -17,7 +17,7 @@ from tracker import messages as m
 from tracker.bank.bank import Bank
 from tracker.bank.transactions import HoldMemo, close, hold, publish, settle, user_account
 from tracker.catalogue import Catalogue
-from tracker.events import DownloadSettled, EquivocationSeen, FeeHeld, FileHeld, FilePublished
+from tracker.events import DownloadSettled, EquivocationSeen, FeeHeld, FileHeld, FileOffered, FilePublished
 from tracker.identity import Identity
 from tracker.licensing import Licensing
 from tracker.market import Market, OpenDownload, Settlement
@@ -56,6 +56,7 @@ class Desk:
         self._bank = bank
         self._emit = emit
         self._orders = 0
+        self._publishing: dict[int, bytes] = {}  # by whom, of files that are not known yet
         self.board = 0
         self.catalogue = Catalogue()
         self.membership = Membership()
@@ -118,17 +119,29 @@ class Desk:
         self.catalogue.repertoire.check(index, member.node)
         # Also when another is publishing it right now: an index is told once it is durable.
         if index >= len(self.catalogue):
+            self._publishing.setdefault(index, member.node)
             await self._bank.apply(publish(manifest, index=index, board=self.board, time_ns=self._clock.now_ns()))
-        self.catalogue.publish(manifest)
-        if self.catalogue.announce(index):
-            self._emit(FilePublished(index, manifest.name, manifest.size_bytes, manifest.root, member.node))
+        self._make_known(manifest)
         self._note_holding(member, index, holds=True)
         return m.Published(index)
 
     async def _sell(self, member: Member, message: m.Sell) -> m.Message:
-        index = await self._licensing.sell(member, message, board=self.board)
+        index = self._licensing.reserve(member, message)
+        if index >= len(self.catalogue):
+            self._publishing.setdefault(index, member.node)
+            await self._licensing.enter(member, message, index=index, board=self.board)
+        self._make_known(message.manifest)
         self._note_holding(member, index, holds=True)
         return m.Published(index)
+
+    def _make_known(self, manifest: m.Manifest) -> None:
+        """Let everybody know of a file that is durable, and of those before it: they are too, but their tasks may not have come to it."""
+        known = len(self.catalogue)
+        for new in range(known, self.catalogue.publish(manifest) + 1):
+            file = self.catalogue.manifest(new)
+            self._emit(FilePublished(new, file.name, file.size_bytes, file.root, self._publishing.pop(new)))
+            if terms := self.catalogue.repertoire.terms(new):
+                self._emit(FileOffered(new, terms.provider, terms.price_credits))
 
     async def _buy(self, member: Member, message: m.Buy) -> m.Message:
         return await self._licensing.buy(member, message, board=self.board)

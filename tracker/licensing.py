@@ -13,7 +13,7 @@ from netem.events import Event
 from tracker import messages as m
 from tracker.bank.bank import Bank
 from tracker.bank.transactions import licence, offer, user_account
-from tracker.events import FileOffered, FilePublished, LicenceSold
+from tracker.events import LicenceSold
 from tracker.market import Market
 from tracker.membership import Member
 from tracker.repertoire import Terms
@@ -39,35 +39,33 @@ class Licensing:
         self._fee_credits = fee_credits
         self._emit = emit
 
-    async def sell(self, member: Member, message: m.Sell, *, board: int) -> int:
-        """Enter a provider's file and return its index; the provider may hold it.
+    def reserve(self, member: Member, message: m.Sell) -> int:
+        """Return the index of a provider's file, the next free one for a new file, which from now on has these terms.
 
         Raises:
             Rejection: `other-terms`: it is there, free or another's or at another price.
         """
-        manifest, terms = message.manifest, Terms(member.node, message.price_credits)
-        is_new = not self._catalogue.has(manifest.root)
-        index = self._catalogue.reserve(manifest)
+        terms = Terms(member.node, message.price_credits)
+        is_new = not self._catalogue.has(message.manifest.root)
+        index = self._catalogue.reserve(message.manifest)
         if is_new:  # at once, for nobody may hold it on other terms the moment it is known
             self._repertoire.add(index, terms)
         elif self._repertoire.terms(index) != terms:
             raise Rejection("other-terms", f"file {index}")
-        if index >= len(self._catalogue):  # also when the same was asked for and is not durable yet
-            await self._bank.apply(
-                offer(
-                    manifest,
-                    index=index,
-                    provider=terms.provider,
-                    price_credits=terms.price_credits,
-                    board=board,
-                    time_ns=self._clock.now_ns(),
-                )
-            )
-        self._catalogue.publish(manifest)
-        if self._catalogue.announce(index):
-            self._emit(FilePublished(index, manifest.name, manifest.size_bytes, manifest.root, member.node))
-            self._emit(FileOffered(index, terms.provider, terms.price_credits))
         return index
+
+    async def enter(self, member: Member, message: m.Sell, *, index: int, board: int) -> None:
+        """Return once a reserved file and its terms are durable."""
+        await self._bank.apply(
+            offer(
+                message.manifest,
+                index=index,
+                provider=member.node,
+                price_credits=message.price_credits,
+                board=board,
+                time_ns=self._clock.now_ns(),
+            )
+        )
 
     async def buy(self, member: Member, message: m.Buy, *, board: int) -> m.Licensed:
         """Sell a licence and return it once the payment is durable; one that was bought before costs nothing.

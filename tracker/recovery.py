@@ -45,7 +45,7 @@ def recover(ledger: Ledger, market: Market, *, now_ns: int, return_ns: int) -> N
     A download settles no sooner than `return_ns` from now, when its servers and its downloader had time to come back.
     """
     for manifest in ledger.files:
-        market.catalogue.announce(market.catalogue.publish(manifest))
+        market.catalogue.publish(manifest)
     repertoire = market.catalogue.repertoire
     for index, offer in ledger.licences.offers.items():
         repertoire.add(index, Terms(offer.provider, offer.price_credits))

@@ -18,23 +18,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Annotated
 
-import numpy as np
 import trio
 
 from netem.errors import ConfigError, Rejection
 from netem.offload import offload
 from node.shelving import Room
 from scenarios.claims import Claim, Record
-from scenarios.crowd import LONGEST_HOLD_S, CrowdParams, let_crowd_come, zipf_shares
+from scenarios.crowd import CrowdParams, let_crowd_come, start_market, zipf_shares
 from scenarios.events import CrowdLeft
 from scenarios.parameters import param
 from scenarios.repertoire_claims import Tried, repertoire_claims
 from scenarios.shared_claims import shared_claims
 from scenarios.store_claims import store_claims
-from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
+from scenarios.testbed import AnyPeer, Bed
 from tracker.bank.transactions import user_account
 from tracker.bank.why import why
-from tracker.desk import Terms
 
 PROBES = 2  # files that the node without a licence tries to serve
 
@@ -94,7 +92,7 @@ async def run(bed: Bed) -> None:
     p = zipf_shares(len(bed.content), params.zipf)
     repertoires = [list(range(number, len(p), params.providers)) for number in range(params.providers)]
     bed.facts.update(popularity=p, files=bed.content, repertoires=repertoires, sales={})
-    await _open(bed, p)
+    await start_market(bed, p, stays_s=params.duration_s)
     servers = range(params.providers, params.providers + params.servers())
     crowd = range(servers.stop, params.nodes - 1)
     bed.facts["providers"] = [peer.node for peer in bed.peers[: params.providers]]
@@ -115,23 +113,6 @@ async def run(bed: Bed) -> None:
     for node in bed.facts["providers"]:
         movements = await offload(bed.clock, partial(why, bed.journal, user_account(node)))
         bed.facts["sales"][node] = sum(move.amount_credits for move in movements if move.kind == "licence")
-
-
-async def _open(bed: Bed, p: np.ndarray) -> None:
-    params: Params = bed.params
-    await bed.start(
-        terms=Terms(
-            fee_credits=params.fee_credits,
-            endowment_credits=params.endowment_credits,
-            hold_s=min(params.duration_s, LONGEST_HOLD_S) + HOLD_MARGIN_S,
-        ),
-        policy=params.policy,
-        turns=params.turns,
-        beliefs=params.beliefs,
-        prior=() if params.beliefs == "learned" else p,
-        noise=params.belief_noise,
-        storage=params.storage,
-    )
 
 
 async def _stock_at_first(bed: Bed, number: int) -> None:

@@ -314,3 +314,39 @@ async def test_an_offer_that_is_not_durable_is_unknown(scene):
     assert (await scene.desk.answer(provider, m.Sell(manifest(), PRICE))).reason == "out-of-order"
     assert (await scene.desk.answer(provider, m.GetOffers())).files == []
     assert (await scene.desk.answer(provider, m.Hold(0, holds=True))).reason == "unknown-file"
+
+
+class LastFirst(FakeBank):
+    """A bank in which three transactions are durable at once, and who asked last hears of it first."""
+
+    def __init__(self):
+        super().__init__()
+        self.waiting = []
+
+    async def apply(self, transaction):
+        heard = trio.Event()
+        self.waiting.append(heard)
+        if len(self.waiting) == 3:
+            self.waiting.pop().set()
+        await heard.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        await super().apply(transaction)
+
+
+async def test_files_are_told_in_order_by_whom_and_at_what_price_whoever_hears_first_that_they_are_durable(scene):
+    bank = scene.bank = LastFirst()
+    scene.desk = Desk(TRACKER, scene.clock, terms=Terms(), bank=bank, emit=scene.events.append)
+    members = [scene.member(number) for number in (1, 2, 3)]
+    asked = [m.Publish(manifest(0)), m.Sell(manifest(1), PRICE), m.Publish(manifest(2))]
+    async with trio.open_nursery() as nursery:
+        for member, message in zip(members, asked, strict=True):
+            nursery.start_soon(scene.desk.answer, member, message)
+            await trio.testing.wait_all_tasks_blocked()
+        while bank.waiting:
+            bank.waiting.pop().set()
+            await trio.testing.wait_all_tasks_blocked()
+    told = [event for event in scene.events if not isinstance(event, FileHeld)]
+    assert [type(event) for event in told] == [FilePublished, FilePublished, FileOffered, FilePublished]
+    assert [event.by for event in told if isinstance(event, FilePublished)] == [member.node for member in members]
+    assert told == scene.events[: len(told)]  # before anybody holds one
+    assert [scene.desk.catalogue.servers(index) for index in range(3)] == [[member.node] for member in members]
