@@ -18,7 +18,7 @@ import numpy as np
 import trio
 
 from netem.errors import ConfigError, Rejection
-from scenarios.content import Shared
+from scenarios.content import Shared, standard_library
 from scenarios.control import Cast
 from scenarios.crowd import LONGEST_HOLD_S, SMALLEST_MEAN_BYTES, publish
 from scenarios.events import Arrival, CrowdLeft
@@ -105,18 +105,12 @@ class Bids:
     splits: list[np.ndarray]
 
 
-def divide(content: Sequence[Shared], *, markets: int, files: int) -> tuple[list[Shared], int]:
-    """Return the files that are traded, and how many each market gets: `files`, or as many as there are.
-
-    Raises:
-        ConfigError: there are fewer than two for each.
-    """
-    each = min(files, len(content) // markets)
-    if each < 2:
-        raise ConfigError(
-            "--content", f"{len(content)} files", f"at least {2 * markets}: two for each of {markets} markets"
-        )
-    return list(content[: markets * each]), each
+def choose_files(content: Sequence[Shared], *, markets: int, files: int) -> list[Shared]:
+    """Return the files that are traded: the first of the run's content, and the standard library's where that has too few."""
+    missing = markets * files - len(content)
+    names = {file.name for file in content}
+    spare = [file for file in standard_library(max(SMALL_FILES, markets * files)) if file.name not in names]
+    return [*content[: markets * files], *spare[: max(0, missing)]]
 
 
 async def open_markets(bed: Bed, markets: Sequence[SubMarket], files: Sequence[Shared]) -> None:

@@ -47,9 +47,9 @@ class Params(CommonParams, frozen=True, kw_only=True):
         int, param("nodes beside the tracker; as many urns as they fill", unit="nodes", ge=2, le=5_000)
     ] = 300
     duration_s: Annotated[float, param("how long the show may take", gt=0, le=86_400)] = 120.0
-    alphas: Annotated[str, param("alpha: the shares of rational servers, each for as many urns; numbers from 0 to 1")] = (
-        "0,0.5,1"
-    )
+    alphas: Annotated[
+        str, param("alpha: the shares of rational servers, each for as many urns; numbers from 0 to 1")
+    ] = "0,0.5,1"
     p: Annotated[float, param("share of requests for file A", unit="1", ge=0, le=1)] = 0.9
     start_a: Annotated[int, param("servers of A in each urn at first", unit="nodes", ge=1, le=1_000)] = 1
     start_b: Annotated[int, param("servers of B in each urn at first", unit="nodes", ge=1, le=1_000)] = 1

@@ -38,7 +38,7 @@ from scenarios.claims import Claim, Record, assumed, compare, unjudged
 from scenarios.parameters import param
 from scenarios.predictions.market import envy, utility
 from scenarios.shared_claims import shared_claims
-from scenarios.submarkets import Bids, SubMarket, SubMarketParams, divide, open_markets, trade
+from scenarios.submarkets import Bids, SubMarket, SubMarketParams, choose_files, open_markets, trade
 from scenarios.testbed import Bed
 from tracker.events import DownloadSettled, FeeHeld
 
@@ -47,7 +47,7 @@ ENVY_NAME = "quiet: least envy ratio, equal budgets"
 ENVY = "huberman-wu, section 3.1; Zhang (ICALP'05): 2 sqrt(2) - 2 in every equilibrium"
 INCOME_NAME = "discounted income, worst server (deviations)"
 INCOME = "huberman-wu, eq. (1) to (4), over a finite time: `swarmbed predict market.utility`"
-SHARE_NAME = "paid shares on b_ij / π_j, slope"
+SHARE_NAME = "paid shares on shares of bids, slope"
 SHARE = "huberman-wu, eq. (1), for each request at its time"
 FEWEST_WHOLE = 20  # downloads, for the spread of their shares to be known
 FEWEST = 5.0  # requests, discounted, for sums of Poisson payments to be near normal
@@ -86,7 +86,8 @@ class Params(SubMarketParams, frozen=True, kw_only=True):
 async def run(bed: Bed) -> None:
     """Play the scenario: servers bid in quiet, then the customers come."""
     params: Params = bed.params
-    files, each = divide(bed.content, markets=params.markets, files=params.files)
+    each = params.files
+    files = choose_files(bed.content, markets=params.markets, files=each)
     markets = [
         SubMarket(
             name=f"market {number}",
@@ -177,7 +178,7 @@ def income_claim(record: Record) -> Claim:
         measured=worst,
         tolerance=DEVIATIONS,
         source=INCOME,
-        note=f"of {params.server_count()} servers; income in fees, δ = {delta:g}/s, from the request on, over {length_s:.0f} s",
+        note=f"of {params.server_count()} servers; income in fees, discounted by {delta:g}/s from the request on, over {length_s:.0f} s",
     )
 
 

@@ -25,7 +25,7 @@ from scenarios.crowd import zipf_shares
 from scenarios.parameters import Duration, Nodes, param
 from scenarios.shared_claims import shared_claims
 from scenarios.solvers.bid_dynamics import largest_gap, movement
-from scenarios.submarkets import SubMarket, SubMarketParams, divide, open_markets, trade
+from scenarios.submarkets import SubMarket, SubMarketParams, choose_files, open_markets, trade
 from scenarios.testbed import Bed
 from scenarios.theory import total_variation
 
@@ -62,7 +62,8 @@ class Params(SubMarketParams, frozen=True, kw_only=True):
 async def run(bed: Bed) -> None:
     """Play the scenario: servers bid in quiet, then the customers come."""
     params: Params = bed.params
-    files, each = divide(bed.content, markets=len(KINDS), files=params.files)
+    each = params.files
+    files = choose_files(bed.content, markets=len(KINDS), files=each)
     markets = [
         SubMarket(
             name=f"{policy} {turns}",

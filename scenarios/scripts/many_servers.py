@@ -39,7 +39,7 @@ from scenarios.claims import Claim, Record, compare, unjudged
 from scenarios.parameters import Duration, Nodes, param
 from scenarios.shared_claims import shared_claims
 from scenarios.solvers.consensus import solve as consensus
-from scenarios.submarkets import SubMarket, SubMarketParams, divide, open_markets, trade
+from scenarios.submarkets import SubMarket, SubMarketParams, choose_files, open_markets, trade
 from scenarios.testbed import Bed
 from scenarios.theory import total_variation
 
@@ -80,7 +80,7 @@ class Params(SubMarketParams, frozen=True, kw_only=True):
 async def run(bed: Bed) -> None:
     """Play the scenario: servers bid in quiet, then the customers come."""
     params: Params = bed.params
-    files, _ = divide(bed.content, markets=params.markets, files=2)
+    files = choose_files(bed.content, markets=params.markets, files=2)
     counts = [2 << number for number in range(params.markets)]
     markets = [
         SubMarket(

@@ -24,7 +24,7 @@ from scenarios.content import Shared
 from scenarios.scripts import equilibrium, herding, many_servers
 from scenarios.solvers.bid_dynamics import Rule, play
 from scenarios.solvers.equilibrium import solve
-from scenarios.submarkets import Bids, SubMarket, divide
+from scenarios.submarkets import Bids, SubMarket, choose_files
 from tracker.events import DownloadSettled, FeeHeld
 
 BOARDS = 40  # of each phase
@@ -205,7 +205,7 @@ def test_every_kind_of_turns_is_held_to_its_own_dynamics(policy, turns):
 
 def test_a_herd_that_rests_and_turns_that_do_not_settle_fail():
     still = market(P, policy="best_response", turns="all")
-    record = record_of(herding.Params(), [still], [lambda number: P if number > 1 else np.full(P.shape, 0.25)])
+    record = record_of(herding.Params(), [still], [lambda number: P if number > 10 else np.full(P.shape, 0.25)])
     assert herding.rest_claims(record, phases(record, crowd=False)[0], when="quiet")[0].ok is False
     restless, herd = market(P, turns="random:0.2"), moving(market(P, policy="best_response", turns="all"))
     record = record_of(herding.Params(), [restless], [herd])
@@ -213,11 +213,13 @@ def test_a_herd_that_rests_and_turns_that_do_not_settle_fail():
     assert [claim.ok for claim in judged] == [False] * 3
 
 
-def test_files_are_divided_evenly_and_too_few_are_refused(tmp_path):
+def test_a_market_trades_the_runs_content_and_real_files_beside_it_if_that_is_too_little(tmp_path):
     content = [Shared(str(number), tmp_path, 1) for number in range(7)]
-    assert divide(content, markets=2, files=4) == (content[:6], 3)
-    with pytest.raises(ConfigError, match=r"--content.*at least 8: two for each of 4"):
-        divide(content, markets=4, files=2)
+    assert choose_files(content, markets=2, files=3) == content[:6]
+    files = choose_files(content, markets=2, files=5)
+    assert files[:7] == content
+    assert len({file.name for file in files}) == 10
+    assert all(file.path.is_file() for file in files[7:])
 
 
 def test_servers_believe_what_their_market_does_and_nothing_of_other_files():
