@@ -25,7 +25,7 @@ test: $(READY_DEV)
 	wait $$types || status=1; exit $$status
 
 # Ten minutes of fuzzing, and whole runs in virtual time, go on beside those in real time, which mostly wait, and out of their way.
-SIMULATED := (hostile_runs or flash_crowd_runs or swarm or downloader or roles_memory or certificate) and not real_sockets
+SIMULATED := (_runs and not capture_runs or swarm or downloader or roles_memory or certificate) and not real_sockets
 test-slow: $(READY_DEV)
 	nice -n 19 $(BIN)/python -m pytest -q -m slow -k guided_fuzzing & fuzzing=$$!; \
 	nice -n 10 $(BIN)/python -m pytest -q -n auto --dist worksteal -m slow -k "$(SIMULATED)" & simulated=$$!; \
