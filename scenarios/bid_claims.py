@@ -36,6 +36,7 @@ EQUILIBRIUM = "huberman-wu, eq. (5) and (6), solved for the tracker's rates: sce
 CERTIFICATE = "huberman-wu, section 3.1: nobody gains by another split; node/best_response.py"
 
 PRICE_TAKERS = ("price_taker", "sticky")
+NEVER_NS = 2**63  # for what a run that goes on has not come to yet
 OPENING = 5  # boards until every server has heard the odds with its own bid in them, however many were lost
 
 
@@ -83,7 +84,7 @@ class Phase:
 
 def phases(record: Record, *, crowd: bool) -> list[Phase]:
     """Return every market's bids before the customers came, or while they came; none if there are too few boards."""
-    came, left = record.facts["crowd_ns"], record.facts["left_ns"]
+    came, left = record.facts.get("crowd_ns", NEVER_NS), record.facts.get("left_ns", NEVER_NS)
     bids: Sequence[Bids] = [
         bid for bid in record.facts["bids"] if (came < bid.time_ns <= left if crowd else bid.time_ns <= came)
     ]

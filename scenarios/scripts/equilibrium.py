@@ -60,7 +60,7 @@ class Params(SubMarketParams, frozen=True, kw_only=True):
     servers: Annotated[int, param("servers in each", unit="nodes", ge=2, le=100)] = 5
     files: Annotated[int, param("files in each", unit="files", ge=2, le=100)] = 4
     concentration: Annotated[
-        float, param("of the Dirichlet law of beliefs: the larger, the more alike", unit="1", ge=0.1, le=1000)
+        float, param("of the Dirichlet law of beliefs: the larger, the more alike", unit="1", ge=0.5, le=1000)
     ] = 3.0
     policy: Annotated[
         str, param(f"how servers split their upload: {', '.join(policy_names())}, or your own FILE.py")
@@ -159,7 +159,8 @@ def income_claim(record: Record) -> Claim:
     if not found:
         return too_short(INCOME_NAME, INCOME)
     params: Params = record.params
-    delta, length_s = params.discount, (record.facts["left_ns"] - record.facts["crowd_ns"]) / S
+    until_ns = record.facts.get("left_ns", record.facts["bids"][-1].time_ns)
+    delta, length_s = params.discount, (until_ns - record.facts["crowd_ns"]) / S
     earned = np.array([payment.factor * payment.paid for payment in payments(record)]).sum(axis=0)
     seen, seen_variance = 1 - np.exp(-delta * length_s), 1 - np.exp(-2 * delta * length_s)
     worst, fewest = 0.0, np.inf

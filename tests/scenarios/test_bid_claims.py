@@ -102,6 +102,14 @@ def test_too_few_boards_are_not_judged_as_if_they_were_enough():
         assert "too little data" in claim.note
 
 
+def test_a_run_that_goes_on_is_judged_by_what_it_has_come_to():
+    record = record_of(equilibrium.Params(), [market()], [at_rest()])
+    del record.facts["left_ns"], record.facts["crowd_ns"]
+    record.facts["bids"][:] = record.facts["bids"][:BOARDS]
+    assert quiet_distance_claim(record).ok
+    assert [claim.ok for claim in equilibrium.income_claims(record)] == [False, False]
+
+
 def test_what_is_left_unsettled_is_bounded_by_its_spread():
     assert unsettled_bound(np.array([0.1, 0.3])) == pytest.approx(0.2 + 10 * math.sqrt(0.02))
     assert unsettled_bound(np.zeros(5)) == 1e-6  # boards are float32
