@@ -20,7 +20,7 @@ from typing import Annotated
 import numpy as np
 
 from scenarios.bid_claims import DEVIATIONS, OPENING, Phase, phases, simulated, too_short, unsettled_bound
-from scenarios.claims import Claim, Record, compare
+from scenarios.claims import Claim, Record, compare, unjudged
 from scenarios.crowd import zipf_shares
 from scenarios.parameters import Duration, Nodes, param
 from scenarios.shared_claims import shared_claims
@@ -122,13 +122,12 @@ def _claim(phase: Phase, name: str, *, measured: float, drawn: np.ndarray) -> Cl
     """Hold a market that settles to what the simulation leaves at most, and any other to what the simulation does."""
     if (phase.market.policy, phase.market.turns) in SETTLES:
         return compare(name, predicted=0.0, measured=measured, tolerance=unsettled_bound(drawn), source=DYNAMICS)
-    return compare(
-        name,
-        predicted=float(drawn.mean()),
-        measured=measured,
-        tolerance=float(DEVIATIONS * drawn.std(ddof=1)),
-        source=DYNAMICS,
-    )
+    restless, tolerance = float(drawn.mean()), float(DEVIATIONS * drawn.std(ddof=1))
+    if tolerance >= restless:
+        return unjudged(
+            name, f"{restless:.2f} is expected, and chance, up to {tolerance:.2f}, would hide rest", DYNAMICS
+        )
+    return compare(name, predicted=restless, measured=measured, tolerance=tolerance, source=DYNAMICS)
 
 
 def _from_p(odds: np.ndarray, p: np.ndarray) -> float:
