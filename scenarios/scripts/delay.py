@@ -31,6 +31,7 @@ from scenarios.events import Arrival
 from scenarios.parameters import Params as CommonParams
 from scenarios.parameters import Upload, param
 from scenarios.shared_claims import shared_claims
+from scenarios.submarkets import choose_files
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
 from scenarios.waiting_claims import Mean, answered_claim, other_bottleneck, times_by_file
 from tracker.desk import Terms
@@ -80,8 +81,8 @@ class Params(CommonParams, frozen=True, kw_only=True):
         return split_files(files, zipf_shares(self.titles, self.zipf), servers=self.single_servers())
 
 
-def check(params: Params, *, files: int) -> None:
-    """Refuse more titles than single servers, a load under which a queue would grow without end, and too few files.
+def check(params: Params) -> None:
+    """Refuse more titles than single servers, and a load under which a queue would grow without end.
 
     Not in the parameters themselves, which are also asked how many nodes would fit this host.
     """
@@ -90,8 +91,6 @@ def check(params: Params, *, files: int) -> None:
     most = MOST_LOAD / max(float(max(market.p / market.shares)) for market in params.markets([])[2:])
     if params.load > most:
         raise ConfigError("load", params.load, f"at most {most:.3g} with zipf={params.zipf:g}, or a queue has no end")
-    if files < params.standard_files():
-        raise ConfigError("--content", f"{files} files", f"a directory with at least {params.standard_files()} files")
 
 
 def slowest_s(params: Params, market: Market) -> float:
@@ -103,8 +102,9 @@ def slowest_s(params: Params, market: Market) -> float:
 async def run(bed: Bed) -> None:
     """Play the scenario: publish, then fetch each pooled file in rounds while requests for single ones come."""
     params: Params = bed.params
-    check(params, files=len(bed.content))
-    by_size = sorted(bed.content, key=lambda file: (-file.size_bytes, file.name))
+    check(params)
+    content = choose_files(bed.content, markets=1, files=params.standard_files())
+    by_size = sorted(content, key=lambda file: (-file.size_bytes, file.name))
     files = in_pairs(by_size[: params.standard_files()], params.titles)
     markets = params.markets(files)
     bed.facts.update(files=files)
