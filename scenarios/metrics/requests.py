@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netem.events import Event
 from netem.metric import Family, Handler, Label, Panel, Query, counter, gauge
-from scenarios.events import Arrival
+from scenarios.market.events import Arrival
 from tracker.metrics.odds import MOST_FILES, ODDS
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from netem.events import Event
 from netem.metric import Family, Handler, Label, Panel, Query, counter
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped
 from node.swarm import MAX_SERVERS
-from scenarios.events import Arrival
+from scenarios.market.events import Arrival
 from tracker.events import FilePublished
 
 if TYPE_CHECKING:

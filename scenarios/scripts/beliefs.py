@@ -20,13 +20,13 @@ import trio
 from netem.errors import ConfigError
 from netem.randomness import keyed_generator
 from node.beliefs import make_beliefs
-from scenarios.belief_claims import MARKETS, belief_claims
 from scenarios.claims import Claim, Record
 from scenarios.content import Shared
 from scenarios.control import Cast
-from scenarios.crowd import LONGEST_HOLD_S, CrowdParams, let_crowd_come, publish_all, zipf_shares
-from scenarios.events import CrowdLeft
 from scenarios.hosts import node_names
+from scenarios.market.belief_claims import MARKETS, belief_claims
+from scenarios.market.crowd import LONGEST_HOLD_S, CrowdParams, let_crowd_come, publish_all, zipf_shares
+from scenarios.market.events import CrowdLeft
 from scenarios.parameters import Upload, param
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed

@@ -25,12 +25,12 @@ from node.peer import Peer
 from scenarios.claims import Claim, Record
 from scenarios.content import Shared
 from scenarios.control import Cast
-from scenarios.events import Arrival, CrowdLeft
+from scenarios.market.events import Arrival, CrowdLeft
+from scenarios.market.urn_claims import AllArrived, ServerArrived, urn_claims
 from scenarios.parameters import Params as CommonParams
 from scenarios.parameters import param
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import Bed
-from scenarios.urn_claims import AllArrived, ServerArrived, urn_claims
 
 FEWEST_URNS = 2  # of each α: one has no spread
 MOST_URNS = 64  # then all odds are on one page, which a node has heard or not

@@ -9,7 +9,7 @@ In a pooled market every server holds every title, and each title is fetched aga
 by p, so chance in what is asked for plays no part. In a single market a server has one copy of one title, which the catalogue
 lists as a file of its own; as many servers as its share of the bandwidth says have a title, and a request goes to one of them at random.
 
-Source: huberman-wu, section 3.3, and Tewari and Kleinrock, which it cites; `swarmbed predict market.delay`; scenarios/waiting.py.
+Source: huberman-wu, section 3.3, and Tewari and Kleinrock, which it cites; `swarmbed predict market.delay`; scenarios/market/waiting.py.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from node.swarm import MAX_SERVERS
 from scenarios.claims import Claim, Record, assumed
 from scenarios.content import Shared
 from scenarios.control import Cast
-from scenarios.crowd import publish, zipf_shares
-from scenarios.delay_markets import Market, pooled_mean, single_long_run, single_mean, split_files
-from scenarios.events import Arrival
+from scenarios.market.crowd import publish, zipf_shares
+from scenarios.market.delay_markets import Market, pooled_mean, single_long_run, single_mean, split_files
+from scenarios.market.events import Arrival
+from scenarios.market.submarkets import choose_files
+from scenarios.market.waiting_claims import Mean, answered_claim, other_bottleneck, times_by_file
 from scenarios.parameters import Params as CommonParams
 from scenarios.parameters import Upload, param
 from scenarios.shared_claims import shared_claims
-from scenarios.submarkets import choose_files
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
-from scenarios.waiting_claims import Mean, answered_claim, other_bottleneck, times_by_file
 from tracker.desk import Terms
 
 PATIENCE_S = 120.0  # for what is under way when the last request has come
 SLACK = 1.5  # what lost blocks may cost the rarest title
 MOST_LOAD = 0.95  # of a server: beyond it, what has piled up is not served in that time
 SOURCE = "market.delay, derived from huberman-wu, section 2 (pooled download)"
-LINE_SOURCE = "scenarios/waiting.py, first come first served at each server"
+LINE_SOURCE = "scenarios/market/waiting.py, first come first served at each server"
 
 
 class Params(CommonParams, frozen=True, kw_only=True):

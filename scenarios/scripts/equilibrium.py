@@ -25,7 +25,8 @@ from netem.clock import S
 from node.best_response import shares
 from node.policies import make_policy, policy_names
 from node.turns import ALLOWED, make_turns
-from scenarios.bid_claims import (
+from scenarios.claims import Claim, Record, assumed, compare, unjudged
+from scenarios.market.bid_claims import (
     DEVIATIONS,
     crowd_distance_claim,
     crowd_gap_claim,
@@ -34,11 +35,10 @@ from scenarios.bid_claims import (
     quiet_gap_claim,
     too_short,
 )
-from scenarios.claims import Claim, Record, assumed, compare, unjudged
+from scenarios.market.submarkets import Bids, SubMarket, SubMarketParams, choose_files, open_markets, trade
 from scenarios.parameters import param
 from scenarios.predictions.market import envy, utility
 from scenarios.shared_claims import shared_claims
-from scenarios.submarkets import Bids, SubMarket, SubMarketParams, choose_files, open_markets, trade
 from scenarios.testbed import Bed
 from tracker.events import DownloadSettled, FeeHeld
 

@@ -21,18 +21,18 @@ from node.downloader import REFRESH_S
 from node.events import DownloadFinished
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
 from scenarios.content import Shared
-from scenarios.crowd import CrowdParams, let_crowd_come, open_market, publish, zipf_shares
-from scenarios.events import Arrival, CrowdLeft
-from scenarios.market_claims import LAST_BOARDS, ODDS, ODDS_NAME, odds_claim
+from scenarios.market.crowd import CrowdParams, let_crowd_come, open_market, publish, zipf_shares
+from scenarios.market.events import Arrival, CrowdLeft
+from scenarios.market.odds_claims import LAST_BOARDS, ODDS, ODDS_NAME, odds_claim
+from scenarios.market.theory import copy_times, seed_shares
 from scenarios.parameters import param
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import Bed
-from scenarios.theory import copy_times, seed_shares
 from tracker.desk import Terms
 
 LONG_DELAY_S = 0.1
 DOWNLOAD_SLACK = 0.2  # a download may take 1.2 x size / rates
-GROWTH = "huberman-wu, eq. (8) and (9), in units of one copy's upload time: scenarios/theory.py"
+GROWTH = "huberman-wu, eq. (8) and (9), in units of one copy's upload time: scenarios/market/theory.py"
 
 
 class Params(CrowdParams, frozen=True, kw_only=True):

@@ -24,12 +24,12 @@ from node.shelving import Room
 from scenarios.claims import Claim, Record
 from scenarios.content import STANDARD_LIBRARY_BYTES, Shared
 from scenarios.control import Cast
-from scenarios.crowd import LONGEST_HOLD_S, publish
-from scenarios.events import Arrival, CrowdLeft
+from scenarios.market.crowd import LONGEST_HOLD_S, publish
+from scenarios.market.events import Arrival, CrowdLeft
+from scenarios.market.riding_books import CONTRIBUTOR, COPYCAT, FREE_RIDER, Declined, MarketOpened
+from scenarios.market.riding_claims import judge
 from scenarios.parameters import Params as CommonParams
 from scenarios.parameters import param
-from scenarios.riding_books import CONTRIBUTOR, COPYCAT, FREE_RIDER, Declined, MarketOpened
-from scenarios.riding_claims import judge
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
 from tracker.bank.transactions import user_account

@@ -19,15 +19,15 @@ from typing import Annotated
 
 import numpy as np
 
-from scenarios.bid_claims import DEVIATIONS, OPENING, Phase, phases, simulated, too_short, unsettled_bound
 from scenarios.claims import Claim, Record, compare, unjudged
-from scenarios.crowd import zipf_shares
+from scenarios.market.bid_claims import DEVIATIONS, OPENING, Phase, phases, simulated, too_short, unsettled_bound
+from scenarios.market.crowd import zipf_shares
+from scenarios.market.submarkets import SubMarket, SubMarketParams, choose_files, open_markets, trade
+from scenarios.market.theory import total_variation
 from scenarios.parameters import Duration, Nodes, param
 from scenarios.shared_claims import shared_claims
 from scenarios.solvers.bid_dynamics import largest_gap, movement
-from scenarios.submarkets import SubMarket, SubMarketParams, choose_files, open_markets, trade
 from scenarios.testbed import Bed
-from scenarios.theory import total_variation
 
 HERDS = (("best_response", "all"), ("price_taker", "all"))
 SETTLES = (("best_response", "random:0.2"), ("best_response", "damped:0.3"))

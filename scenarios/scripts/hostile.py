@@ -22,7 +22,7 @@ from node.peer import Peer
 from node.roles.base import Role
 from node.roles.byzantine import byzantine_names, byzantine_role
 from scenarios.claims import Claim, Record
-from scenarios.hostile_claims import judge
+from scenarios.market.hostile_claims import judge
 from scenarios.parameters import Params as CommonParams
 from scenarios.parameters import param
 from scenarios.testbed import Bed

@@ -8,7 +8,7 @@ longer do unpopular files take?
 With π = p every file has the same load ρ: waits are the same for all ranks when they are counted in times of service, which is what
 "regardless of popularity" can mean. In seconds the tail takes longer, for its bandwidth is reserved in proportion to its requests.
 
-Source: huberman-wu, sections 1, 3.2 and 4; scenarios/waiting.py; `swarmbed predict market.longshot`.
+Source: huberman-wu, sections 1, 3.2 and 4; scenarios/market/waiting.py; `swarmbed predict market.longshot`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import trio
 from netem.clock import S
 from netem.errors import ConfigError
 from scenarios.claims import Claim, Record
-from scenarios.crowd import CrowdParams, let_crowd_come, publish, publish_all, start_market, zipf_shares
-from scenarios.events import CrowdLeft
-from scenarios.market_claims import odds_claim, proven_error, unsettled
+from scenarios.market.crowd import CrowdParams, let_crowd_come, publish, publish_all, start_market, zipf_shares
+from scenarios.market.events import CrowdLeft
+from scenarios.market.odds_claims import odds_claim, proven_error, unsettled
+from scenarios.market.shelves import Shelves, fill_shelves
+from scenarios.market.tail_claims import longshot_claims, share_claims, wait_claims
+from scenarios.market.waiting_claims import answered_claim, other_bottleneck
 from scenarios.parameters import Upload, param
 from scenarios.shared_claims import shared_claims
-from scenarios.shelves import Shelves, fill_shelves
-from scenarios.tail_claims import longshot_claims, share_claims, wait_claims
 from scenarios.testbed import Bed
-from scenarios.waiting_claims import answered_claim, other_bottleneck
 from tracker.events import BoardPosted, FeeHeld
 
 SETTLE_S = 20.0  # as many boards: shares that were 80 times too large have come within a few percent

@@ -22,7 +22,8 @@ import numpy as np
 
 from netem.errors import ConfigError
 from node.turns import ALLOWED, make_turns
-from scenarios.bid_claims import (
+from scenarios.claims import Claim, Record, compare, unjudged
+from scenarios.market.bid_claims import (
     EQUILIBRIUM,
     Phase,
     crowd_distance_claim,
@@ -35,13 +36,12 @@ from scenarios.bid_claims import (
     too_short,
     unsettled_bound,
 )
-from scenarios.claims import Claim, Record, compare, unjudged
+from scenarios.market.submarkets import SubMarket, SubMarketParams, choose_files, open_markets, trade
+from scenarios.market.theory import total_variation
 from scenarios.parameters import Duration, Nodes, param
 from scenarios.shared_claims import shared_claims
 from scenarios.solvers.consensus import solve as consensus
-from scenarios.submarkets import SubMarket, SubMarketParams, choose_files, open_markets, trade
 from scenarios.testbed import Bed
-from scenarios.theory import total_variation
 
 SLOPE_NAME = "quiet: slope of ln distance on ln m"
 SLOPE = "huberman-wu, eq. (7) as the limit of eq. (5) for many servers: 1/m; scenarios/solvers (equilibrium, consensus)"

@@ -24,12 +24,12 @@ from netem.errors import ConfigError, Rejection
 from netem.offload import offload
 from node.shelving import Room
 from scenarios.claims import Claim, Record
-from scenarios.crowd import CrowdParams, let_crowd_come, start_market, zipf_shares
-from scenarios.events import CrowdLeft
+from scenarios.market.crowd import CrowdParams, let_crowd_come, start_market, zipf_shares
+from scenarios.market.events import CrowdLeft
+from scenarios.market.repertoire_claims import Tried, repertoire_claims
+from scenarios.market.store_claims import store_claims
 from scenarios.parameters import param
-from scenarios.repertoire_claims import Tried, repertoire_claims
 from scenarios.shared_claims import shared_claims
-from scenarios.store_claims import store_claims
 from scenarios.testbed import AnyPeer, Bed
 from tracker.bank.transactions import user_account
 from tracker.bank.why import why

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scenarios.claims import Claim, Record
-from scenarios.crowd import CrowdParams, let_crowd_come, open_market, zipf_shares
-from scenarios.events import Arrival, CrowdLeft
-from scenarios.market_claims import odds_claim
+from scenarios.market.crowd import CrowdParams, let_crowd_come, open_market, zipf_shares
+from scenarios.market.events import Arrival, CrowdLeft
+from scenarios.market.odds_claims import odds_claim
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import Bed
 

@@ -23,15 +23,15 @@ from netem.impairments.loss import Loss
 from netem.link import LinkConfig
 from scenarios.claims import Claim, Record
 from scenarios.content import Shared
-from scenarios.crowd import LONGEST_HOLD_S, CrowdParams, let_crowd_come, publish_all, zipf_shares
-from scenarios.events import CrowdLeft
 from scenarios.hosts import TRACKER, node_names
+from scenarios.market.crowd import LONGEST_HOLD_S, CrowdParams, let_crowd_come, publish_all, zipf_shares
+from scenarios.market.events import CrowdLeft
+from scenarios.market.theory import total_variation
+from scenarios.market.tracking_claims import PopularityShifted, tracking_claims
+from scenarios.market.tracking_model import MARKETS
 from scenarios.parameters import param
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
-from scenarios.theory import total_variation
-from scenarios.tracking_claims import PopularityShifted, tracking_claims
-from scenarios.tracking_model import MARKETS
 from tracker.desk import Terms
 
 MOST_FILES = 40  # of a market: then all odds are on one page, and a server's bids in one heartbeat

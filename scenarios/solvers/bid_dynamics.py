@@ -18,7 +18,7 @@ from node.best_response import regrets, replies
 from node.bidding import HEARTBEAT_NS
 from node.policies.base import ODDS_FLOOR
 from node.turns import Turns
-from scenarios.theory import total_variation
+from scenarios.market.theory import total_variation
 
 
 @dataclass(frozen=True, slots=True)

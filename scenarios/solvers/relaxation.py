@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scenarios.theory import total_variation
+from scenarios.market.theory import total_variation
 
 EXACT_BOARDS = 10  # so long servers are told apart by which boards they heard; what comes later moves all alike
 _REST = 1e-9  # of the age's law may be left out

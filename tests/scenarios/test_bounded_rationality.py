@@ -13,11 +13,7 @@ from netem.randomness import keyed_generator
 from scenarios.catalogue import scenario_named
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
-from scenarios.options import Options
-from scenarios.result import EXIT_OK
-from scenarios.runner import run_scenario
-from scenarios.scripts.bounded_rationality import Params, copies
-from scenarios.urn_claims import (
+from scenarios.market.urn_claims import (
     BIAS_NAME,
     CHOICES_NAME,
     HEARD_NAME,
@@ -26,6 +22,10 @@ from scenarios.urn_claims import (
     groups_of,
     urn_claims,
 )
+from scenarios.options import Options
+from scenarios.result import EXIT_OK
+from scenarios.runner import run_scenario
+from scenarios.scripts.bounded_rationality import Params, copies
 from tracker.events import BoardPosted
 
 LARGE = {"nodes": 600}  # twenty urns for each α

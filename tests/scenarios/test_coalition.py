@@ -8,7 +8,7 @@ import scenarios
 from netem.clock import S
 from netem.errors import ConfigError
 from scenarios.claims import Record, Trace
-from scenarios.coalition_claims import dealing_claim, income_claim
+from scenarios.market.coalition_claims import dealing_claim, income_claim
 from scenarios.scripts.coalition import Params
 from tracker.events import BoardPosted, DownloadSettled, FeeHeld, FilePublished
 

@@ -6,9 +6,9 @@ from netem.errors import ConfigError
 from scenarios.calibration import quick_calibration
 from scenarios.capacity import most_nodes, processes_needed
 from scenarios.content import Shared
+from scenarios.market.waiting_claims import Mean
 from scenarios.scripts import delay
 from scenarios.scripts.delay import Params, check, compared, in_pairs
-from scenarios.waiting_claims import Mean
 
 GOOD = [Mean(4.0, 4.1, 0.3), Mean(3.0, 3.1, 0.25)]
 

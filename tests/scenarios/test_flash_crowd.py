@@ -13,9 +13,9 @@ from netem.errors import ConfigError, Rejection
 from node.events import DownloadFinished, PieceAccepted
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
-from scenarios.crowd import AGAIN_S, publish
-from scenarios.events import Arrival, CrowdLeft
-from scenarios.market_claims import OLD_ODDS_NAME
+from scenarios.market.crowd import AGAIN_S, publish
+from scenarios.market.events import Arrival, CrowdLeft
+from scenarios.market.odds_claims import OLD_ODDS_NAME
 from scenarios.scripts import flash_crowd
 from scenarios.scripts.flash_crowd import (
     NewFileReleased,

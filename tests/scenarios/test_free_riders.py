@@ -8,9 +8,9 @@ from netem.errors import ConfigError
 from node.events import PieceAccepted
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
-from scenarios.events import Arrival, CrowdLeft
-from scenarios.riding_books import CONTRIBUTOR, COPYCAT, FREE_RIDER, Declined, MarketOpened
-from scenarios.riding_claims import (
+from scenarios.market.events import Arrival, CrowdLeft
+from scenarios.market.riding_books import CONTRIBUTOR, COPYCAT, FREE_RIDER, Declined, MarketOpened
+from scenarios.market.riding_claims import (
     ACCOUNTS,
     CONTRIBUTOR_FILES,
     COPYCAT_FILES,

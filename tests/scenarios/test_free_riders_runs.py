@@ -5,9 +5,9 @@ import pytest
 from node.peer import Peer
 from node.roles.free_rider import FreeRider
 from scenarios.catalogue import scenario_named
+from scenarios.market.riding_claims import GAIN, REFUSALS, RIDER_FILES
 from scenarios.options import Options
 from scenarios.result import EXIT_CLAIM, EXIT_OK
-from scenarios.riding_claims import GAIN, REFUSALS, RIDER_FILES
 from scenarios.runner import run_scenario
 from scenarios.trace_file import read_trace
 

@@ -11,7 +11,7 @@ from node.roles.byzantine import byzantine_names
 from node.tabs import MOST_OWED_BYTES
 from scenarios.claims import Record, Trace
 from scenarios.fitting import check_procs, fit
-from scenarios.hostile_claims import GOODPUT_NAME, UNPAID_NAME, _bounds, _role_claim, goodput_claim
+from scenarios.market.hostile_claims import GOODPUT_NAME, UNPAID_NAME, _bounds, _role_claim, goodput_claim
 from scenarios.options import Options
 from scenarios.scripts.hostile import Params
 from tracker.events import DownloadSettled, FeeHeld, FilePublished, FramesDropped

@@ -9,7 +9,7 @@ from node.swarm import Swarm
 from node.tabs import Tab
 from node.uploader import Uploader
 from scenarios.catalogue import scenario_named
-from scenarios.hostile_claims import UNPAID_NAME
+from scenarios.market.hostile_claims import UNPAID_NAME
 from scenarios.options import Options
 from scenarios.result import EXIT_OK
 from scenarios.runner import run_scenario

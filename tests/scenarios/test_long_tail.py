@@ -5,12 +5,12 @@ import pytest
 
 from netem.errors import ConfigError
 from scenarios.catalogue import scenario_named
-from scenarios.crowd import zipf_shares
+from scenarios.market.crowd import zipf_shares
+from scenarios.market.shelves import fill_shelves
 from scenarios.options import Options
 from scenarios.runner import run_scenario
 from scenarios.scripts import long_tail
 from scenarios.scripts.long_tail import Params, check, other_odds
-from scenarios.shelves import fill_shelves
 
 
 def off(zipf=0.8, **values):

@@ -8,8 +8,8 @@ import pytest
 from netem.clock import S
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted
 from node.swarm import MAX_SERVERS
-from scenarios.crowd import CrowdParams
-from scenarios.events import Arrival
+from scenarios.market.crowd import CrowdParams
+from scenarios.market.events import Arrival
 from scenarios.metrics import families
 from scenarios.metrics.bids import MOST_BIDDERS
 from scenarios.metrics.nodes import MOST_NODES

@@ -12,7 +12,7 @@ from netem.metric import DASHBOARDS
 from netem.series import Bins
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
 from scenarios.claims import assumed, compare, unjudged
-from scenarios.events import Arrival
+from scenarios.market.events import Arrival
 from scenarios.metrics import families
 from scenarios.metrics.claims import Claims
 from scenarios.metrics.nodes import MOST_NODES, Nodes

@@ -8,11 +8,11 @@ from netem.clock import S
 from netem.errors import ConfigError
 from node.events import LicenceBought, PieceAccepted
 from scenarios.claims import Record, Trace
-from scenarios.crowd import zipf_shares
-from scenarios.events import CrowdLeft
-from scenarios.repertoire_claims import Tried, licence_claims, revenue_claims
+from scenarios.market.crowd import zipf_shares
+from scenarios.market.events import CrowdLeft
+from scenarios.market.repertoire_claims import Tried, licence_claims, revenue_claims
+from scenarios.market.store_claims import FILES_NAME, PLACES_NAME, odds_claim, rest_claims
 from scenarios.scripts.repertoire import Params
-from scenarios.store_claims import FILES_NAME, PLACES_NAME, odds_claim, rest_claims
 from tracker.events import BoardPosted, FileHeld
 
 FILES, ENDED_S = 8, 60.0

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from scenarios.catalogue import scenario_named
+from scenarios.market.store_claims import FILES_NAME, PLACES_NAME
 from scenarios.options import Options
 from scenarios.result import EXIT_CLAIM, EXIT_OK
 from scenarios.runner import run_scenario
-from scenarios.store_claims import FILES_NAME, PLACES_NAME
 from tracker.repertoire import Repertoire
 
 SMALL = {

@@ -7,9 +7,9 @@ import pytest
 
 from netem.randomness import keyed_generator
 from node.policies.proportional_response import ProportionalResponse
-from scenarios.belief_claims import consensus
+from scenarios.market.belief_claims import consensus
+from scenarios.market.theory import total_variation
 from scenarios.solvers.response import respond, step
-from scenarios.theory import total_variation
 
 SERVERS, FILES = 6, 5
 

@@ -8,13 +8,13 @@ import pytest
 
 from netem.clock import S
 from scenarios.claims import Record, Trace
-from scenarios.crowd import zipf_shares
-from scenarios.events import CrowdLeft
+from scenarios.market.crowd import zipf_shares
+from scenarios.market.events import CrowdLeft
+from scenarios.market.tracking_claims import PopularityShifted, tracking_claims
+from scenarios.market.tracking_model import MARKETS, answered, not_assumed
 from scenarios.scripts import tracking
 from scenarios.scripts.tracking import Params
 from scenarios.solvers.relaxation import ages, relax
-from scenarios.tracking_claims import PopularityShifted, tracking_claims
-from scenarios.tracking_model import MARKETS, answered, not_assumed
 from tracker.events import BoardPosted
 
 OLD = zipf_shares(2, 2.0)

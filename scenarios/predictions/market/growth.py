@@ -1,7 +1,7 @@
 """Pure: how long a new file takes from its first share of the bandwidth to its share of the requests.
 
 `time` is ln(p / π(0)) in e-folding times, 0 when π(0) >= p already. The unit, which the paper leaves open, is the time in which
-one server uploads one copy (`scenarios/theory.py`, `copy_times`).
+one server uploads one copy (`scenarios/market/theory.py`, `copy_times`).
 
 Source: huberman-wu, eq. (8) and (9).
 """
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from scenarios.theory import growth_time
+from scenarios.market.theory import growth_time
 
 _Share = Annotated[float, Meta(gt=0, le=1)]
 

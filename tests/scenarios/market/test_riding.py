@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate
 from scipy.stats import norm, poisson
 
-from scenarios.riding import granted_law, refused_law
+from scenarios.market.riding import granted_law, refused_law
 
 
 @pytest.mark.parametrize(("asked", "most"), [(12.0, 6), (3.0, 2), (2.0, 9), (40.0, 1), (5.0, 0)])

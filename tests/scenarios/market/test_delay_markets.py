@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from scenarios.content import Shared
-from scenarios.crowd import zipf_shares
-from scenarios.delay_markets import pooled_mean, share_out, single_long_run, single_mean, split_files
+from scenarios.market.crowd import zipf_shares
+from scenarios.market.delay_markets import pooled_mean, share_out, single_long_run, single_mean, split_files
+from scenarios.market.waiting import line_times
 from scenarios.predictions.market.delay import Input, predict
 from scenarios.scripts.delay import Params
-from scenarios.waiting import line_times
 
 P = zipf_shares(4, 2.0)
 SERVERS = 12

@@ -1,6 +1,6 @@
 """Pure: the markets of the scenario `delay`: which files and what split of bandwidth each has, and its mean download time.
 
-Source: huberman-wu, sections 2 and 3.3; `swarmbed predict market.delay`; scenarios/waiting.py.
+Source: huberman-wu, sections 2 and 3.3; `swarmbed predict market.delay`; scenarios/market/waiting.py.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scenarios.market.waiting import line_times, mean_slowdown
+from scenarios.market.waiting_claims import DEVIATIONS, Mean, Times, extra_s, loss_error, mean_of
 from scenarios.parameters import Params
 from scenarios.predictions.market.delay import Input, predict
-from scenarios.waiting import line_times, mean_slowdown
-from scenarios.waiting_claims import DEVIATIONS, Mean, Times, extra_s, loss_error, mean_of
 from tracker.messages import BLOCK_BYTES
 
 if TYPE_CHECKING:

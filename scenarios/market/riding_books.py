@@ -13,7 +13,7 @@ from netem.clock import S
 from netem.events import Event
 from node.events import PieceAccepted
 from scenarios.claims import Record, Trace
-from scenarios.events import Arrival, CrowdLeft
+from scenarios.market.events import Arrival, CrowdLeft
 from tracker.events import DownloadSettled, FeeHeld, FilePublished
 
 CONTRIBUTOR, COPYCAT, FREE_RIDER = "contributor", "copycat", "free_rider"

@@ -13,14 +13,16 @@ import numpy as np
 
 from netem.clock import S
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
-from scenarios.events import CrowdLeft
-from scenarios.market_claims import LAST_BOARDS, proven_error
+from scenarios.market.events import CrowdLeft
+from scenarios.market.odds_claims import LAST_BOARDS, proven_error
+from scenarios.market.theory import distance_bound, total_variation
 from scenarios.solvers.places import place_worths, places_at_rest, rest_bounds
-from scenarios.theory import distance_bound, total_variation
 from tracker.events import BoardPosted, FileHeld
 
 REST = "huberman-wu, section 2 (a server's optimal subset), eq. (1): scenarios/solvers/places.py"
-SHELVES = "huberman-wu, section 2: π_j is the part of all bandwidth that serves file j; noise: scenarios/theory.py"
+SHELVES = (
+    "huberman-wu, section 2: π_j is the part of all bandwidth that serves file j; noise: scenarios/market/theory.py"
+)
 PLACES_NAME, FILES_NAME = "places in stores on other files", "files that servers offer"
 ODDS_NAME = "odds against what is stored (TV)"
 HIDDEN = math.sqrt(2.0)  # standard deviations of each of two worths, so that two of their difference are hidden

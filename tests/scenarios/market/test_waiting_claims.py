@@ -8,9 +8,8 @@ import pytest
 from netem.clock import S
 from node.events import DownloadFinished, DownloadStarted
 from scenarios.claims import Record, Trace
-from scenarios.events import Arrival
-from scenarios.parameters import Params
-from scenarios.waiting_claims import (
+from scenarios.market.events import Arrival
+from scenarios.market.waiting_claims import (
     Mean,
     answered_claim,
     extra_s,
@@ -19,6 +18,7 @@ from scenarios.waiting_claims import (
     other_bottleneck,
     times_by_file,
 )
+from scenarios.parameters import Params
 
 NODE = b"n" * 8
 

@@ -14,7 +14,7 @@ from node.events import PieceAccepted
 from node.policies.proportional_response import SHARE_FLOOR
 from node.swarm import MAX_SERVERS
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
-from scenarios.theory import distance_bound, odds_noise, rate_error, total_variation
+from scenarios.market.theory import distance_bound, odds_noise, rate_error, total_variation
 from tracker.events import BoardPosted
 from tracker.odds import HALF_LIFE_S
 
@@ -22,7 +22,7 @@ from tracker.odds import HALF_LIFE_S
 LAST_BOARDS = 15
 ODDS_NAME = "odds against requests (TV)"
 OLD_ODDS_NAME = "odds of the old files (TV)"
-ODDS = "huberman-wu, section 3.3 (uniform p/π) with eq. (5); noise: scenarios/theory.py"
+ODDS = "huberman-wu, section 3.3 (uniform p/π) with eq. (5); noise: scenarios/market/theory.py"
 
 _ELSEWHERE = {
     "price_taker": "it herds, and settles nowhere",

@@ -20,8 +20,8 @@ import trio
 from netem.errors import ConfigError, Rejection
 from scenarios.content import Shared, standard_library
 from scenarios.control import Cast
-from scenarios.crowd import LONGEST_HOLD_S, SMALLEST_MEAN_BYTES, publish
-from scenarios.events import Arrival, CrowdLeft
+from scenarios.market.crowd import LONGEST_HOLD_S, SMALLEST_MEAN_BYTES, publish
+from scenarios.market.events import Arrival, CrowdLeft
 from scenarios.parameters import Params, param
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
 from tracker.desk import Terms

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.crowd import zipf_shares
-from scenarios.shelves import fill_shelves
+from scenarios.market.crowd import zipf_shares
+from scenarios.market.shelves import fill_shelves
 
 
 @given(files=st.integers(1, 60), servers=st.integers(2, 12), copies=st.integers(1, 12), zipf=st.floats(0, 3))

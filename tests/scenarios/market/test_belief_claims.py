@@ -9,12 +9,12 @@ import pytest
 from netem.clock import S
 from netem.errors import ConfigError
 from netem.randomness import keyed_generator
-from scenarios.belief_claims import NAMES, belief_claims
 from scenarios.catalogue import scenario_named
 from scenarios.claims import Record, Trace
 from scenarios.control import Cast
-from scenarios.crowd import zipf_shares
-from scenarios.events import CrowdLeft
+from scenarios.market.belief_claims import NAMES, belief_claims
+from scenarios.market.crowd import zipf_shares
+from scenarios.market.events import CrowdLeft
 from scenarios.options import Options
 from scenarios.result import EXIT_OK
 from scenarios.runner import run_scenario

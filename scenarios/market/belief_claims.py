@@ -18,12 +18,12 @@ from netem.clock import S
 from netem.randomness import keyed_generator
 from node.bidding import HEARTBEAT_NS
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
-from scenarios.events import CrowdLeft
-from scenarios.market_claims import LAST_BOARDS
+from scenarios.market.events import CrowdLeft
+from scenarios.market.odds_claims import LAST_BOARDS
+from scenarios.market.theory import total_variation
 from scenarios.predictions.market import longshot
 from scenarios.solvers.consensus import solve
 from scenarios.solvers.response import respond
-from scenarios.theory import total_variation
 from tracker.events import BoardPosted
 
 MARKETS = ("diverse", "common")

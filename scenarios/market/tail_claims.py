@@ -2,7 +2,7 @@
 
 The tail is the less popular half of the files, as in `swarmbed predict market.longshot`.
 
-Source: huberman-wu, sections 3.2 and 3.3; scenarios/waiting.py.
+Source: huberman-wu, sections 3.2 and 3.3; scenarios/market/waiting.py.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from node.events import DownloadFinished
 from node.policies.proportional_response import SHARE_FLOOR
 from node.swarm import MAX_SERVERS
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
+from scenarios.market.shelves import Shelves
+from scenarios.market.waiting import line_times
+from scenarios.market.waiting_claims import DEVIATIONS, Mean, extra_s, loss_error, mean_of, times_by_file
 from scenarios.predictions.market.longshot import Input, predict
-from scenarios.shelves import Shelves
-from scenarios.waiting import line_times
-from scenarios.waiting_claims import DEVIATIONS, Mean, extra_s, loss_error, mean_of, times_by_file
 from tracker.events import DownloadSettled, FeeHeld
 from tracker.messages import BLOCK_BYTES
 
 ODDS = "market.longshot; huberman-wu, section 3.2: with common beliefs π = p"
 SHARES = "huberman-wu, section 3.3; chance in what is asked for"
-WAITS = "scenarios/waiting.py: pooled service, bandwidth in proportion to requests"
+WAITS = "scenarios/market/waiting.py: pooled service, bandwidth in proportion to requests"
 
 
 def longshot_claims(

@@ -5,7 +5,7 @@ a simulation of them from the same start leaves. Under load proven rates are est
 equilibria for rates that err as the model says, their distance from the equilibrium for the rates of the run; and again what the simulation, at
 the rates of the run, leaves unsettled.
 
-Source: huberman-wu, eq. (5) and (6); scenarios/theory.py (`rate_error`); scenarios/solvers (`equilibrium`, `bid_dynamics`).
+Source: huberman-wu, eq. (5) and (6); scenarios/market/theory.py (`rate_error`); scenarios/solvers (`equilibrium`, `bid_dynamics`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 from netem.randomness import keyed_generator
 from node.turns import make_turns
 from scenarios.claims import Claim, Record, compare, unjudged
-from scenarios.market_claims import proven_error
+from scenarios.market.odds_claims import proven_error
 from scenarios.solvers.bid_dynamics import Plays, Rule, largest_gap, late_share, play, split_distance
 from scenarios.solvers.equilibrium import solve
 
 if TYPE_CHECKING:
-    from scenarios.submarkets import Bids, SubMarket
+    from scenarios.market.submarkets import Bids, SubMarket
 
 WINDOW = 10  # boards at the end of a phase that are judged: few enough to be its end, enough to average rates
 PLAYS = 100  # simulations that a bound is drawn from

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netem.randomness import keyed_generator
-from scenarios.waiting import line_times, mean_slowdown
+from scenarios.market.waiting import line_times, mean_slowdown
 
 
 def test_who_finds_the_line_empty_is_served_at_once_and_others_wait_for_those_before_them():

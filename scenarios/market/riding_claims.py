@@ -1,6 +1,6 @@
 """Pure: the claims of a market with free riders: who got how many files, at which price, and what serving brings.
 
-Source: huberman-wu, sections 1, 2 and 4, eq. (1) and (3); the laws are those of `scenarios/riding.py`.
+Source: huberman-wu, sections 1, 2 and 4, eq. (1) and (3); the laws are those of `scenarios/market/riding.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
-from scenarios.riding import granted_law, refused_law
-from scenarios.riding_books import CONTRIBUTOR, COPYCAT, FREE_RIDER, Account, Market, market_of, read_accounts
+from scenarios.market.riding import granted_law, refused_law
+from scenarios.market.riding_books import CONTRIBUTOR, COPYCAT, FREE_RIDER, Account, Market, market_of, read_accounts
 from tracker.bank.transactions import CREDIT
 
 DEVIATIONS = 4.0
@@ -20,8 +20,8 @@ RIDER_FILES, REFUSALS = "files a free rider gets (mean)", "refusals of free ride
 CONTRIBUTOR_FILES = "files a contributor gets of those it wants (mean)"
 COPYCAT_FILES = "files a copycat gets (mean), at least"
 GAIN = "income less fees, servers' - riders' (credits)"
-BOUGHT = "min(A, endowment / fee), A ~ Poisson: scenarios/riding.py"
-SERVED = "huberman-wu, eq. (1) and (3): to serve pays for one's own downloads; bound: scenarios/riding.py"
+BOUGHT = "min(A, endowment / fee), A ~ Poisson: scenarios/market/riding.py"
+SERVED = "huberman-wu, eq. (1) and (3): to serve pays for one's own downloads; bound: scenarios/market/riding.py"
 PRICE = "huberman-wu, section 2: one flat fee, and all of it goes to those who served"
 PRIVATE = "huberman-wu, section 1: provision is a private good; credits only change hands"
 
@@ -75,7 +75,7 @@ def _rider_claims(market: Market) -> Iterator[Claim]:
         predicted=sum(max(0, account.asked - market.most) for account in riders),
         measured=sum(account.broke for account in riders),
         tolerance=_spoilt(riders),
-        source="wishes beyond endowment / fee: scenarios/riding.py",
+        source="wishes beyond endowment / fee: scenarios/market/riding.py",
         note=_wishes(riders),
     )
 

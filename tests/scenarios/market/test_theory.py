@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from netem.randomness import keyed_generator
-from scenarios.theory import (
+from scenarios.market.theory import (
     copy_times,
     distance_bound,
     growth_time,

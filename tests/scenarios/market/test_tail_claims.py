@@ -9,11 +9,11 @@ from netem.randomness import keyed_generator
 from node.events import DownloadFinished, DownloadStarted
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
-from scenarios.crowd import zipf_shares
+from scenarios.market.crowd import zipf_shares
+from scenarios.market.shelves import fill_shelves
+from scenarios.market.tail_claims import longshot_claims, share_claims, wait_claims
+from scenarios.market.waiting import line_times
 from scenarios.scripts.long_tail import Params
-from scenarios.shelves import fill_shelves
-from scenarios.tail_claims import longshot_claims, share_claims, wait_claims
-from scenarios.waiting import line_times
 from tracker.events import DownloadSettled, FeeHeld
 
 NODE, SERVER = b"n" * 8, b"s" * 8

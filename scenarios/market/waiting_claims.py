@@ -14,7 +14,7 @@ from netem.clock import S
 from node.events import DownloadFinished, DownloadStarted
 from node.pace import JITTER_NS, SILENT_SPACINGS
 from scenarios.claims import Claim, Record, compare, unjudged
-from scenarios.events import Arrival
+from scenarios.market.events import Arrival
 from scenarios.parameters import Params
 from tracker.messages import BLOCK_BYTES
 

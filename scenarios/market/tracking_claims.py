@@ -1,6 +1,6 @@
 """Pure: claims about odds that follow a shift of popularity, in markets that hear of the odds differently.
 
-Source: huberman-wu, section 3.3; `scenarios/tracking_model.py` for the way and the time it takes.
+Source: huberman-wu, section 3.3; `scenarios/market/tracking_model.py` for the way and the time it takes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from netem.clock import S
 from netem.events import Event
 from node.policies.proportional_response import SHARE_FLOOR
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
-from scenarios.events import CrowdLeft
-from scenarios.market_claims import LAST_BOARDS
+from scenarios.market.events import CrowdLeft
+from scenarios.market.odds_claims import LAST_BOARDS
+from scenarios.market.theory import distance_bound, odds_noise, total_variation
+from scenarios.market.tracking_model import MARKETS, answered, not_assumed, predicted
 from scenarios.solvers.relaxation import Relaxation, crossing
-from scenarios.theory import distance_bound, odds_noise, total_variation
-from scenarios.tracking_model import MARKETS, answered, not_assumed, predicted
 from tracker.events import BoardPosted
 
 DEVIATIONS = 4.0
-BACK = "huberman-wu, section 3.3 (uniform p/π); noise: scenarios/theory.py"
+BACK = "huberman-wu, section 3.3 (uniform p/π); noise: scenarios/market/theory.py"
 TIME = "huberman-wu, section 3.3 (relaxation time), by damped proportional response: scenarios/solvers/relaxation.py"
 STILL = "huberman-wu, section 3.3: servers adjust by the π that is broadcast, and by nothing else"
 

@@ -11,7 +11,9 @@ from netem.errors import ConfigError
 from netem.randomness import keyed_generator
 from node.events import PieceAccepted
 from node.turns import make_turns
-from scenarios.bid_claims import (
+from scenarios.claims import Record, Trace
+from scenarios.content import Shared
+from scenarios.market.bid_claims import (
     crowd_distance_claim,
     crowd_gap_claim,
     phases,
@@ -19,12 +21,10 @@ from scenarios.bid_claims import (
     quiet_gap_claim,
     unsettled_bound,
 )
-from scenarios.claims import Record, Trace
-from scenarios.content import Shared
+from scenarios.market.submarkets import Bids, SubMarket, choose_files
 from scenarios.scripts import equilibrium, herding, many_servers
 from scenarios.solvers.bid_dynamics import Rule, play
 from scenarios.solvers.equilibrium import solve
-from scenarios.submarkets import Bids, SubMarket, choose_files
 from tracker.events import DownloadSettled, FeeHeld
 
 BOARDS = 40  # of each phase

@@ -20,7 +20,7 @@ from node.shelving import Room
 from node.storage import make_storage, storage_names
 from node.turns import ALLOWED, make_turns
 from scenarios.content import Shared
-from scenarios.events import Arrival
+from scenarios.market.events import Arrival
 from scenarios.parameters import Params, param
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
 from tracker.desk import Terms
