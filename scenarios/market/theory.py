@@ -52,8 +52,8 @@ def rate_error(*, lump_bytes: float, rate_bytes_per_s: float, half_life_s: float
     return math.sqrt(math.log(2) / half_life_s * lump_bytes / (2 * rate_bytes_per_s))
 
 
-def seed_shares(p_new: float, *, old_files: int, servers: int) -> Iterator[float]:
-    """Yield the share of its upload that the only server of a new file gives it, board by board.
+def seed_shares(p_new: float, *, old_files: int, servers: int, seeds: int = 1) -> Iterator[float]:
+    """Yield the share of its upload that each of the first servers of a new file gives it, board by board.
 
     It enters with 1/(files held); damped proportional response then multiplies each share by sqrt(p_j / π_j). The old files are
     treated as one: they are in equilibrium among themselves.
@@ -61,29 +61,36 @@ def seed_shares(p_new: float, *, old_files: int, servers: int) -> Iterator[float
     share = 1 / (old_files + 1)
     while True:
         yield share
-        odds = share / servers
+        odds = seeds * share / servers
         new, old = share * math.sqrt(p_new / odds), (1 - share) * math.sqrt((1 - p_new) / (1 - odds))
         share = new / (new + old)
 
 
 def copy_times(
-    arrivals_s: Sequence[float], shares: Iterator[float], *, copy_s: float, board_s: float, notice_s: float
+    arrivals_s: Sequence[float],
+    shares: Iterator[float],
+    *,
+    copy_s: float,
+    board_s: float,
+    notice_s: float,
+    seeds: int = 1,
 ) -> list[float]:
     """Predict when each request for a new file is finished, while supply and not the odds limits it.
 
     The paper's eq. (8), dπ = π dt, has no unit of time. Here it has one: the S servers of the file serve the oldest request
     together, each with bandwidth b, so a copy of s bytes takes τ/S with τ = s/b, and each finished copy adds a server:
-    dS/dt = S/τ. While requests wait, S copies of a single seed take τ (1 + 1/2 + ... + 1/(S-1)), about τ (ln S + 0.577): the
+    dS/dt = S/τ. While requests wait, k seeds come to S servers in τ (1/k + ... + 1/(S-1)), about τ ln(S/k); S copies of one take τ (1 + 1/2 + ... + 1/(S-1)), about τ (ln S + 0.577): the
     paper's T ~ log(p/π(0)), eq. (9), in units of τ, the time in which one server uploads one copy. It bends where the
-    paper's assumptions end: when requests come more slowly than copies could be made, supply follows demand; the first server
-    needs a few boards to move its upload to the file (`shares`); and a new server is noticed a little later.
+    paper's assumptions end: when requests come more slowly than copies could be made, supply follows demand; the first servers
+    need a few boards to move their upload to the file (`shares`); and a new server is noticed a little later.
 
     Args:
         arrivals_s: when each request arrives after the release, ascending, in seconds.
-        shares: the first server's share on the file, board by board (`seed_shares`).
+        shares: the first servers' share on the file, board by board (`seed_shares`).
         copy_s: τ in seconds, > 0.
         board_s: seconds between boards.
         notice_s: seconds from a copy's end until downloaders use its server.
+        seeds: how many servers have the file at first, >= 1.
 
     Returns:
         When each request is finished, in seconds after the release, in order.
@@ -96,7 +103,7 @@ def copy_times(
             next_board_s += board_s
         if arrivals_s[len(finished)] <= now_s:
             noticed = sum(end_s + notice_s <= now_s for end_s in finished)
-            done += (share + noticed) * _STEP_S / copy_s
+            done += (seeds * share + noticed) * _STEP_S / copy_s
         now_s += _STEP_S
         if done >= 1:
             done = 0.0

@@ -40,10 +40,11 @@ class Params(CrowdParams, frozen=True, kw_only=True):
 
     new_share: Annotated[float, param("share of requests for the new file, once it is out", unit="1", gt=0, lt=1)] = 0.3
     appear_s: Annotated[float, param("when the new file appears", ge=0, le=3600)] = 5.0
+    new_seeds: Annotated[int, param("servers that have the new file at first", unit="nodes", ge=1, le=5_000)] = 1
 
 
 class NewFileReleased(Event, frozen=True):
-    """The new file is on its one server."""
+    """The new file is on its first servers."""
 
     index: int
     size_bytes: int
@@ -75,6 +76,9 @@ async def run(bed: Bed) -> None:
 async def _release(bed: Bed, new: Shared, released: trio.Event) -> None:
     await trio.sleep(bed.params.appear_s)
     index = await publish(bed.peers[0], new)
+    async with trio.open_nursery() as publishing:
+        for peer in bed.peers[1 : _seeds(bed.params)]:
+            publishing.start_soon(publish, peer, new)
     bed.emit(NewFileReleased(index, new.size_bytes))
     released.set()
 
@@ -123,11 +127,12 @@ def growth_claim(record: Record) -> Claim:
         return unjudged(name, f"only {len(ends)} copies were finished", GROWTH)
     predicted = copy_times(
         arrivals[:copies],
-        seed_shares(params.new_share, old_files=index, servers=params.initial_servers()),
+        seed_shares(params.new_share, old_files=index, servers=params.initial_servers(), seeds=_seeds(params)),
         copy_s=record.facts["files"][index].size_bytes / params.goodput_bytes_per_s(),
         board_s=Terms().board_interval_s,
         notice_s=REFRESH_S / 2
         + 8 * params.link().mean_delay_s(),  # on average; then four round trips to the first block
+        seeds=_seeds(params),
     )[-1]
     return compare(
         name,
@@ -149,6 +154,11 @@ def _copies(record: Record) -> int:
     show_s = params.duration_s - params.appear_s
     most = min(params.nodes, params.requests_per_s(_mean_bytes(record)) * show_s)
     return max(3, round(params.new_share * most / 2))
+
+
+def _seeds(params: Params) -> int:
+    """Return how many servers have the new file at first: as many as asked for, of those that there are."""
+    return min(params.new_seeds, params.initial_servers())
 
 
 def _no_release(params: Params) -> str:

@@ -91,3 +91,17 @@ def test_specialised_servers_with_noisy_rates_stay_within_the_bound():
         distances.append(total_variation(odds, p))
     assert np.mean(np.array(distances) > bound) < 0.01
     assert np.mean(distances) > bound / 3  # and the bound is not idle
+
+
+def test_more_seeds_save_the_first_terms_of_the_harmonic_law():
+    one = copy_times([0.0] * 30, full_share(), copy_s=5.0, board_s=1.0, notice_s=0.0)
+    four = copy_times([0.0] * 27, full_share(), copy_s=5.0, board_s=1.0, notice_s=0.0, seeds=4)
+    assert one[-1] - four[-1] == pytest.approx(5.0 * (1 + 1 / 2 + 1 / 3), abs=0.3)
+
+
+def test_several_seeds_need_less_of_their_upload_each():
+    one = list(itertools.islice(seed_shares(0.3, old_files=11, servers=20), 20))
+    four = list(itertools.islice(seed_shares(0.3, old_files=11, servers=20, seeds=4), 20))
+    assert four[0] == one[0]
+    assert four[-1] < one[-1]
+    assert 4 * four[-1] / 20 <= 0.3 + 1e-6
