@@ -93,7 +93,8 @@ class Market:
 
         Raises:
             Rejection: `unknown-download`, `not-yours` (not signed by the downloader), `bad-receipt` (all servers
-                together for more bytes than the file has), `unknown-server`, or `equivocation`; nothing changed.
+                together for more bytes than the file has), `unknown-server`, `no-licence` (the server may not serve the file), or
+                `equivocation`; nothing changed.
         """
         download = self.downloads.get(receipt.download)
         if download is None:
@@ -105,6 +106,7 @@ class Market:
             raise Rejection("bad-receipt", f"beyond the {download.size_bytes} bytes of the file")
         if not self.rates.knows(receipt.server):
             raise Rejection("unknown-server")
+        self.catalogue.repertoire.check(download.index, receipt.server)
         new = self.receipts.add(receipt)
         if new:
             self.rates.credit(receipt.server, new, now_ns)
@@ -116,8 +118,8 @@ class Market:
 
         Raises:
             Rejection: `unknown-download`, `not-yours`, `bad-close` (more bytes than the file has, or not sorted),
-                `unknown-server`, `already-settled` (it expired, and is being settled without this), or `equivocation` (a
-                second, different close); nothing changed.
+                `unknown-server`, `no-licence` (a server that may not serve the file), `already-settled` (it expired, and is being
+                settled without this), or `equivocation` (a second, different close); nothing changed.
         """
         download = self.downloads.get(close.download)
         downloader, known = self.closes.get(close.download, (download.downloader if download else b"", None))
@@ -134,6 +136,8 @@ class Market:
             raise Rejection("bad-close", "totals must be by server id, each once, within the file's size")
         if not all(self.rates.knows(server) or server in self.former for server in servers):
             raise Rejection("unknown-server")
+        for server in servers:
+            self.catalogue.repertoire.check(download.index, server)
         if known is None:
             if download.settling:
                 raise Rejection("already-settled")

@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from netem.clock import S
 from netem.randomness import keyed_generator
-from node.bidding import HEARTBEAT_NS
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
 from scenarios.market.events import CrowdLeft
 from scenarios.market.odds_claims import LAST_BOARDS
 from scenarios.market.theory import total_variation
 from scenarios.predictions.market import longshot
+from scenarios.solvers.bid_dynamics import late_share
 from scenarios.solvers.consensus import solve
 from scenarios.solvers.response import respond
 from tracker.events import BoardPosted
@@ -127,7 +126,7 @@ class Market:
         chance = keyed_generator(0, "losses")
         shape = RUNS, *self.budgets.shape
         heard, told = (chance.random(shape) >= self.loss for _ in range(2))
-        late = chance.random((RUNS, len(self.beliefs))) * HEARTBEAT_NS < self.way_s * S
+        late = chance.random((RUNS, len(self.beliefs))) < late_share(self.way_s)
         odds = respond(self.beliefs, self.start, self.budgets, heard=heard, told=told, late=late)
         return np.asarray(odds[:, -LAST_BOARDS:].mean(axis=1))
 
@@ -172,6 +171,7 @@ def _way(market: Market) -> Claim:
 
 
 def _limit(market: Market) -> Claim:
+    """Claim how far from the consensus the odds still are; by the triangle inequality it holds whenever `_way` does."""
     equal = consensus(market.beliefs, np.ones(len(market.beliefs)))
     return compare(
         NAMES["limit"],
@@ -181,7 +181,7 @@ def _limit(market: Market) -> Claim:
         source=LIMIT,
         note=f"for bandwidths as proven; for equal ones it is {total_variation(market.consensus, equal):.3f} from there, "
         f"the requests {total_variation(market.consensus, market.p):.3f}, "
-        f"the mean belief {total_variation(market.consensus, market.beliefs.mean(axis=0)):.3f}",
+        f"the mean belief {total_variation(market.consensus, market.beliefs.mean(axis=0)):.3f}; follows from the claim above",
     )
 
 

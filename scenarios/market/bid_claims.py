@@ -129,14 +129,7 @@ def quiet_gap_claim(record: Record) -> Claim:
         beliefs, rates = phase.market.beliefs, phase.mean_rates()
         measured.append(largest_gap(beliefs, phase.mean_splits(), rates))
         left.append([largest_gap(beliefs, splits, rates) for splits in simulated_ends(record, phase)])
-    return compare(
-        name,
-        predicted=0.0,
-        measured=max(measured),
-        tolerance=unsettled_bound(np.max(left, axis=0)),
-        source=CERTIFICATE,
-        note=_markets(found),
-    )
+    return _judge_gap(name, found, measured=max(measured), tolerance=unsettled_bound(np.max(left, axis=0)))
 
 
 def crowd_distance_claim(record: Record) -> Claim:
@@ -172,14 +165,8 @@ def crowd_gap_claim(record: Record) -> Claim:
         measured.append(largest_gap(beliefs, phase.mean_splits(), rates))
         hidden.append([largest_gap(beliefs, splits, rates) for splits in resampled(record, phase)])
         left.append([largest_gap(beliefs, splits, rates) for splits in simulated_ends(record, phase)])
-    return compare(
-        name,
-        predicted=0.0,
-        measured=max(measured),
-        tolerance=unsettled_bound(np.max(hidden, axis=0)) + unsettled_bound(np.max(left, axis=0)),
-        source=CERTIFICATE,
-        note=_markets(found),
-    )
+    tolerance = unsettled_bound(np.max(hidden, axis=0)) + unsettled_bound(np.max(left, axis=0))
+    return _judge_gap(name, found, measured=max(measured), tolerance=tolerance)
 
 
 def simulated(record: Record, phase: Phase) -> Plays:
@@ -234,6 +221,14 @@ def _judge_distance(name: str, found: Sequence[Phase], *, measured: float, toler
         source=EQUILIBRIUM,
         note=f"{_markets(found)}; splits as believed would be {believed:.3f} away{note}",
     )
+
+
+def _judge_gap(name: str, found: Sequence[Phase], *, measured: float, tolerance: float) -> Claim:
+    even = max(largest_gap(each.market.beliefs, _whole(0 * each.splits[-1]), each.mean_rates()) for each in found)
+    if tolerance >= even:
+        return unjudged(name, f"chance, up to {tolerance:.2f}, would hide even bids that are all alike", CERTIFICATE)
+    note = f"{_markets(found)}; of bids that are all alike it would be {even:.3f}"
+    return compare(name, predicted=0.0, measured=measured, tolerance=tolerance, source=CERTIFICATE, note=note)
 
 
 def _whole(splits: np.ndarray) -> np.ndarray:

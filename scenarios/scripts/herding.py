@@ -20,7 +20,16 @@ from typing import Annotated
 import numpy as np
 
 from scenarios.claims import Claim, Record, compare, unjudged
-from scenarios.market.bid_claims import DEVIATIONS, OPENING, Phase, phases, simulated, too_short, unsettled_bound
+from scenarios.market.bid_claims import (
+    DEVIATIONS,
+    OPENING,
+    ROUNDING,
+    Phase,
+    phases,
+    simulated,
+    too_short,
+    unsettled_bound,
+)
 from scenarios.market.crowd import zipf_shares
 from scenarios.market.submarkets import SubMarket, SubMarketParams, choose_files, open_markets, trade
 from scenarios.market.theory import total_variation
@@ -122,7 +131,7 @@ def _claim(phase: Phase, name: str, *, measured: float, drawn: np.ndarray) -> Cl
     """Hold a market that settles to what the simulation leaves at most, and any other to what the simulation does."""
     if (phase.market.policy, phase.market.turns) in SETTLES:
         return compare(name, predicted=0.0, measured=measured, tolerance=unsettled_bound(drawn), source=DYNAMICS)
-    restless, tolerance = float(drawn.mean()), float(DEVIATIONS * drawn.std(ddof=1))
+    restless, tolerance = float(drawn.mean()), max(float(DEVIATIONS * drawn.std(ddof=1)), ROUNDING)
     if tolerance >= restless:
         return unjudged(
             name, f"{restless:.2f} is expected, and chance, up to {tolerance:.2f}, would hide rest", DYNAMICS

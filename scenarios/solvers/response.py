@@ -32,8 +32,8 @@ def respond(
         budgets: B_i as each board weighs it, float64 (boards, servers), on any scale.
         heard: whether a server hears a board, bool (runs, boards, servers).
         told: whether its next heartbeat comes through, so that the next board shows what it says; as `heard`.
-        late: whether its heartbeats leave while boards are on their way, and say what it decided on the board before, bool
-            (runs, servers).
+        late: whether its heartbeats leave at such a moment that a board shows what it decided on the board before the last, bool
+            (runs, servers); see `bid_dynamics.late_share`.
     """
     runs, boards, servers = heard.shape
     files = beliefs.shape[1]

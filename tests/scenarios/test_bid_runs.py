@@ -8,7 +8,7 @@ from scenarios.result import EXIT_CLAIM, EXIT_OK
 from scenarios.runner import run_scenario
 
 SCENARIOS = ["equilibrium", "many-servers", "herding"]
-SMALL = {"markets": 1, "servers": 3, "files": 2, "nodes": 6, "quiet_s": 25, "duration_s": 25, "load": 0.6}
+SMALL = {"markets": 1, "servers": 3, "files": 2, "nodes": 6, "quiet_s": 25, "duration_s": 25, "load": 0.8}
 
 
 def play(name, tmp_path, *, time="virtual", seed=1, **values):

@@ -13,6 +13,7 @@ from tracker.manifest import manifest_root
 from tracker.market import DEPOSIT_NS, Market, OpenDownload
 from tracker.messages import Close, Manifest, Receipt
 from tracker.odds import LEAST_BUSY, ProvenRates
+from tracker.repertoire import Terms
 
 A, B, C, BUYER = (letter * 8 for letter in (b"a", b"b", b"c", b"x"))
 D, E, F = (letter * 16 for letter in (b"d", b"e", b"f"))
@@ -192,6 +193,22 @@ def test_receipts_are_cumulative_and_only_what_is_new_counts():
     news = [market.receipt(receipt(A, n, count=count), sender=BUYER, now_ns=0) for n, count in said]
     assert news == [100, 200, 0, 0, 700]
     assert market.delivered_bytes == {1: SIZE_BYTES}
+
+
+def test_bytes_from_a_server_that_may_not_serve_the_file_earn_nothing_whoever_vouches_for_them():
+    market = a_market(holders=(A,))
+    repertoire = market.catalogue.repertoire
+    repertoire.add(0, Terms(provider=A, price_credits=5))
+    entry = opened(market)
+    before = state(market)
+    assert reason(market.receipt, receipt(B, 10), sender=BUYER, now_ns=0) == "no-licence"
+    assert reason(market.close, Close(D, [(A, 1), (B, 10)]), sender=BUYER, now_ns=0) == "no-licence"
+    assert state(market) == before
+    repertoire.grant(0, B)
+    assert market.receipt(receipt(B, 10), sender=BUYER, now_ns=0) == 10
+    assert market.receipt(receipt(A, 20), sender=BUYER, now_ns=0) == 20
+    market.close(Close(D, [(A, 20), (B, 10)]), sender=BUYER, now_ns=0)
+    assert [due.totals for due in market.due(entry.settles_ns)] == [{A: 20, B: 10}]
 
 
 # -- closes and settlement --------------------------------------------------------------------------------------------

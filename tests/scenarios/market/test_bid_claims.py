@@ -91,6 +91,14 @@ def test_in_quiet_bids_a_little_off_the_equilibrium_fail():
     assert claim.ok is False
 
 
+@pytest.mark.parametrize("claim", [quiet_gap_claim, crowd_gap_claim])
+def test_a_gap_is_not_judged_where_chance_would_hide_even_bids_that_are_all_alike(claim):
+    alike = np.full((2, 2), 0.5) + 1e-9 * np.array([[1, -1], [-1, 1]])
+    judged = claim(record_of(equilibrium.Params(servers=2), [market(alike)], [at_rest(alike)]))
+    assert judged.ok is False
+    assert "would hide" in judged.note
+
+
 def test_too_few_boards_are_not_judged_as_if_they_were_enough():
     record = record_of(equilibrium.Params(), [market()], [at_rest()])
     record.facts["bids"][:] = record.facts["bids"][:15]
@@ -150,6 +158,15 @@ def test_income_by_shares_holds_and_income_by_other_shares_fails():
     assert judge(paid(shares)) == [True, True]
     assert judge(paid(np.roll(shares, 1, axis=0)))[1] is False
     assert judge(paid(shares, factor=0.3)) == [False, False]
+
+
+def test_servers_that_earn_nothing_fail_and_are_not_judged_where_chance_could_have_it_so():
+    record = record_of(equilibrium.Params(), [market()], [at_rest()])
+    claim = equilibrium.income_claim(record)
+    assert claim.ok is False
+    assert claim.measured > 4
+    record.facts["rates_per_s"] /= 10
+    assert "chance would hide that it earned nothing" in equilibrium.income_claim(record).note
 
 
 def test_income_is_not_judged_by_uploads_that_a_topology_sets():
