@@ -56,6 +56,7 @@ def tiny(tmp_path):
     return ("--time", "virtual", "--content", tmp_path / "tiny", "--out", tmp_path / "out", "--json", tmp_path / "j")
 
 
+@pytest.mark.slow
 def test_replicates_run_consecutive_seeds_as_each_would_run_alone_and_give_means(swarmbed, tiny, tmp_path):
     outcome = swarmbed("run", "./mine.py", "--seed", 5, "--replicates", 3, "--set", "nodes=3", *tiny)
     assert outcome.status == 0

@@ -39,6 +39,7 @@ def in_capture(seen):
     return Counter((word[1] or word[2]).replace(" ", "_") for word in words if word is not None)
 
 
+@pytest.mark.slow
 def test_a_captured_run_has_the_digest_of_the_run_without_and_two_captures_are_equal(tmp_path, small, content):
     first = run(tmp_path / "1", small=small, content=content)
     second = run(tmp_path / "2", small=small, content=content)

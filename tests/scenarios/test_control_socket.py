@@ -37,7 +37,8 @@ def told_joins(address):
     return sum(int(found[1]) if found else 1 for found in several) if state["phase"] == "running" else 0
 
 
-@pytest.mark.parametrize("procs", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("procs", [1, 2])
 def test_a_run_is_changed_while_it_goes_on(start_swarmbed, swarmbed, tmp_path, *, content, procs):
     out = tmp_path / ("a long name " * 9) / "out"  # longer than a Unix socket's address may be
     here = str(Path(__file__).resolve().parents[2])  # the fixture has changed the directory

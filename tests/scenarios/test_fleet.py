@@ -112,6 +112,7 @@ def test_the_last_counters_of_a_spread_run_are_those_of_its_result(spread):
     assert last["swarmbed_event_loop_lag_seconds_count"] > 2 * 100 * 4  # 100 a second in each of three processes
 
 
+@pytest.mark.slow
 def test_the_death_of_a_worker_voids_the_run_at_once(start_swarmbed, tmp_path, content):
     out = tmp_path / "out"
     with start_swarmbed(*SPREAD, "--duration", "600", "--content", content, "--out", out) as process:
