@@ -65,6 +65,7 @@ class Presence:
     """
 
     downloader_kind: ClassVar[type[Downloader]] = Downloader
+    bidding_kind: ClassVar[type[Bidding]] = Bidding
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Presence:
         self._config = config
         self._emit = emit
         self._roots: dict[int, bytes] = {}
-        self._bidding = Bidding(
+        self._bidding = self.bidding_kind(
             config.policy,
             config.beliefs,
             upload_bytes_per_s=config.upload_bytes_per_s,

@@ -31,6 +31,10 @@ class Ordinary(Peer, ABC):
         """
         raise LocalProtocolError(f"a {self.name} publishes nothing: {', '.join(name for name, _ in files)}")
 
+    async def sell(self, name: str, source: Path, price_credits: int) -> int:
+        """Refuse, as `publish_all` does."""
+        raise LocalProtocolError(f"a {self.name} sells nothing: {name} ({source}) for {price_credits} micro-credits")
+
     @abstractmethod
     async def _serve_kept(self, index: int, *, fetched: bool) -> None:
         """Do what this role does with a file that is whole in its store: `fetched` just now, or before a restart."""

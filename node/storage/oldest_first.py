@@ -1,4 +1,4 @@
-"""Pure: the storage policy that looks at nothing but time; the control for every claim about which files are stored."""
+"""Pure: the storage policy that looks at nothing but time: what stores are like when nobody chooses."""
 
 from __future__ import annotations
 

@@ -36,6 +36,8 @@ def test_every_role_fetches_and_pays_and_publishes_nothing(play, name):
         role = await world.join("role", kind=kind)
         with pytest.raises(LocalProtocolError, match="publishes nothing"):
             await role.publish("own", world.file("own", 9))
+        with pytest.raises(LocalProtocolError, match="sells nothing"):
+            await role.sell("own", world.file("own", 9), 5)
         assert len(await role.catalogue()) == 1
         for paid in (1, 2):
             await role.fetch(index)

@@ -7,19 +7,13 @@ proven by receipts over busy time, and a busy share counts at least `LEAST_BUSY`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container, Iterable
 from typing import ClassVar
 
 import trio
 
-from netem.clock import Clock
-from netem.events import Event
-from netem.host import Host
 from node.bidding import Bidding
-from node.peer import PeerConfig
 from node.roles.base import Role
-from node.store import Store
-from tracker.identity import Identity
 from tracker.messages import Heartbeat
 
 TIMES = 1_000.0
@@ -47,21 +41,7 @@ class OverclaimBandwidth(Role):
     name: ClassVar[str] = "overclaim_bandwidth"
     symptom: ClassVar[str] = "overrated"
     serves: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        host: Host,
-        clock: Clock,
-        identity: Identity,
-        *,
-        store: Store,
-        config: PeerConfig,
-        emit: Callable[[Event], None],
-    ) -> None:
-        super().__init__(host, clock, identity, store=store, config=config, emit=emit)
-        self._bidding: _FalseSplit = _FalseSplit(
-            config.policy, config.beliefs, upload_bytes_per_s=config.upload_bytes_per_s
-        )
+    bidding_kind: ClassVar[type[Bidding]] = _FalseSplit
 
     def _claimed_bytes_per_s(self) -> float:
         return TIMES * super()._claimed_bytes_per_s()
@@ -71,6 +51,7 @@ class OverclaimBandwidth(Role):
         path = self._store.directory / "decoy"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.node)
+        assert isinstance(self._bidding, _FalseSplit)
         self._bidding.decoy = await self.publish(f"decoy-{self.node.hex()}", path)
         self._rebid()
         self.done["decoys"] += 1
