@@ -61,9 +61,7 @@ class Role(Peer, ABC):
 
     async def _files(self) -> list[m.Entry]:
         """Return the files worth an attack: at least half as large as the largest."""
-        files: list[m.Entry] = []
-        while part := (await self._link.ask(m.GetCatalogue(len(files)), m.Catalogue)).files:
-            files += part
+        files = await self.catalogue()
         largest_bytes = max((file.size_bytes for file in files), default=0)
         return [file for file in files if 2 * file.size_bytes >= largest_bytes]
 

@@ -24,7 +24,7 @@ from node.shelving import Room
 from scenarios.claims import Claim, Record
 from scenarios.content import STANDARD_LIBRARY_BYTES, Shared
 from scenarios.control import Cast
-from scenarios.market.crowd import LONGEST_HOLD_S, publish
+from scenarios.market.crowd import LONGEST_HOLD_S, publish_all
 from scenarios.market.events import Arrival, CrowdLeft
 from scenarios.market.riding_books import CONTRIBUTOR, COPYCAT, FREE_RIDER, Declined, MarketOpened
 from scenarios.market.riding_claims import judge
@@ -114,7 +114,7 @@ async def run(bed: Bed) -> None:
     with bed.lasting(math.inf):
         async with trio.open_nursery() as publishing:
             for peer, own in repertoires(bed.peers[: roles.count(CONTRIBUTOR)], files):
-                publishing.start_soon(_publish_all, peer, own)
+                publishing.start_soon(publish_all, peer, own)
     with bed.lasting(params.duration_s + LAST_S):
         await _trade(bed, len(files))
     await bed.tracker.wait_settled()
@@ -127,11 +127,6 @@ def repertoires(contributors: Sequence[AnyPeer], files: Sequence[Shared]) -> Ite
     for number, peer in enumerate(contributors):
         first = number * len(files) // len(contributors)
         yield peer, [files[(first + k) % len(files)] for k in range(each)]
-
-
-async def _publish_all(peer: AnyPeer, files: Sequence[Shared]) -> None:
-    for file in files:
-        await publish(peer, file)
 
 
 async def _trade(bed: Bed, files: int) -> None:
