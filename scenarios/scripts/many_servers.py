@@ -44,6 +44,7 @@ from scenarios.testbed import Bed
 
 SLOPE_NAME = "quiet: slope of ln distance on ln m"
 SLOPE = "huberman-wu, eq. (7) as the limit of eq. (5) for many servers: 1/m; scenarios/solvers (equilibrium, consensus)"
+MOST_UNDER_LOAD = 8  # servers: with more, the noise of proven rates is larger than their distance
 ASYMPTOTIC = 4  # servers from which on the slope is judged: two have each other's whole market to themselves
 
 
@@ -149,7 +150,7 @@ def crowd_claims(record: Record) -> list[Claim]:
     found = phases(record, crowd=True)
     if not found:
         return [too_short("crowd: odds to the consensus (TV)", EQUILIBRIUM)]
-    return [_crowd_claim(record, phase) for phase in found]
+    return [_crowd_claim(record, phase) for phase in found if len(phase.market.servers) <= MOST_UNDER_LOAD]
 
 
 def _crowd_claim(record: Record, phase: Phase) -> Claim:
