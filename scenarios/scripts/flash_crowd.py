@@ -1,4 +1,4 @@
-"""A new file appears on one server among n popular ones: how fast does the market shift bandwidth to it?
+"""A new file appears on one server (or a few) among n popular ones: how fast does the market shift bandwidth to it?
 
 Question: a file that a share p of all requests asks for is released on a single server, and whoever finishes a download
 serves it too. Do the odds π come to the request shares p, as eq. (5) and section 3.3 promise, does bandwidth for the new

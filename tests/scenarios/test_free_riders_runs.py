@@ -87,7 +87,7 @@ def test_every_claim_holds_with_none_or_many_free_riders(tmp_path, share):
 
 @pytest.mark.slow
 def test_free_riders_who_serve_after_all_are_found_out(tmp_path, monkeypatch):
-    for side in ("_hold", "holds", "drop"):
+    for side in ("_serve_kept", "holds", "stored"):
         monkeypatch.setattr(FreeRider, side, getattr(Peer, side))
     result = play(tmp_path / "run")
     assert {RIDER_FILES, REFUSALS, GAIN} <= failed(result)
