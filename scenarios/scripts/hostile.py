@@ -22,6 +22,7 @@ from node.peer import Peer
 from node.roles.base import Role
 from node.roles.byzantine import byzantine_names, byzantine_role
 from scenarios.claims import Claim, Record
+from scenarios.market.attack_samples import sample
 from scenarios.market.hostile_claims import judge
 from scenarios.parameters import Params as CommonParams
 from scenarios.parameters import param
@@ -116,18 +117,6 @@ async def _keep_fetching(peer: Peer, number: int) -> None:
         except Rejection:
             continue  # told by the DownloadStopped event
         await peer.drop(index)
-
-
-def sample(bed: Bed, honest: Sequence[Peer], attackers: Sequence[Role]) -> dict[str, Any]:
-    """Look at everything that an attacker could make grow."""
-    upload = bed.params.upload_bytes_per_s
-    return {
-        "board_ahead": max(peer.board for peer in honest) - bed.tracker.board,
-        "proven": {peer.node: bed.tracker.proven_bytes_per_s(peer.node) / upload for peer in attackers},
-        "colluders": [peer.node for peer in attackers if peer.colludes],
-        "tracker": bed.tracker.sizes(),
-        "nodes": [peer.sizes() for peer in honest],
-    }
 
 
 def claims(record: Record) -> Sequence[Claim]:
