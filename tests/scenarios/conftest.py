@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from netem.errors import ConfigError
 from scenarios.catalogue import scenario_named
 from scenarios.cli import main
 from scenarios.options import Options
+from scenarios.parameters import fill
 from scenarios.result import Result
 from scenarios.runner import run_scenario
 
@@ -100,3 +103,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory, content: Path) -> Result:
     out = tmp_path_factory.mktemp("runs") / "finished"
     options = Options(seed=1, time="virtual", content=content, out=out, quiet=True)
     return run_scenario(scenario_named("flash-crowd"), VALUES, options)
+
+
+@pytest.fixture
+def fewest_nodes():
+    """Return a function that tells how many nodes make a small run of a scenario: four, or what several markets take."""
+
+    def fewest(params):
+        for nodes in (4, 12, 24, 60):
+            with contextlib.suppress(ConfigError):
+                fill(params, {"nodes": nodes})
+                return nodes
+        raise AssertionError(f"{params}: no small run")
+
+    return fewest

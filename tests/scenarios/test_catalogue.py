@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
 
@@ -53,7 +52,7 @@ def test_every_key_has_a_description_a_unit_a_range_and_an_allowed_default(name)
 
 
 @EVERY_SCENARIO
-def test_a_scenario_plays_and_judges_itself(name, tmp_path, content):
+def test_a_scenario_plays_and_judges_itself(name, tmp_path, content, fewest_nodes):
     scenario = scenario_named(name)
     assert inspect.iscoroutinefunction(scenario.run)
     options = Options(time="virtual", content=content, out=tmp_path / "out", quiet=True)
@@ -66,12 +65,3 @@ def test_a_scenario_plays_and_judges_itself(name, tmp_path, content):
     assert all(claim.note for claim in result.claims if claim.ok is None)
     json.dumps([claim.to_dict() for claim in result.claims], allow_nan=False)
     assert msgspec.to_builtins(result.params)["nodes"] == values["nodes"]
-
-
-def fewest_nodes(params):
-    """Return how many nodes make a small run: three, or what a scenario with several markets takes."""
-    for nodes in (3, 12, 24, 60):
-        with contextlib.suppress(ConfigError):
-            fill(params, {"nodes": nodes})
-            return nodes
-    raise AssertionError(f"{params}: no small run")
