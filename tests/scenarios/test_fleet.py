@@ -131,6 +131,7 @@ def test_the_death_of_a_worker_voids_the_run_at_once(start_swarmbed, tmp_path, c
     assert all(result["invariants"].values())
 
 
+@pytest.mark.slow
 def test_a_spread_run_that_goes_on_has_the_counters_of_all_processes_and_an_interrupt_settles_it_and_leaves_none(
     start_swarmbed, tmp_path, content
 ):

@@ -84,6 +84,7 @@ def test_a_node_finds_tracker_and_files_by_address(start, tmp_path, big_file):
     assert report.ok
 
 
+@pytest.mark.slow
 def test_a_node_waits_for_a_tracker_and_says_so(start):
     buyer = start("buyer", "node", "--tracker", f"127.0.0.1:9/{KEY}", "--fetch", "x", "--once")
     buyer.wait_for("no answer from the tracker at 127.0.0.1:9 yet; still trying")
