@@ -16,12 +16,14 @@ demo: $(READY)
 claims: $(READY)
 	$(BIN)/swarmbed claims
 
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)# one more than cores, for some tests wait
+
 # The types are checked beside the tests, which leave a core idle now and then.
 test: $(READY_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	nice $(BIN)/mypy & types=$$!; \
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"; status=$$?; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"; status=$$?; \
 	wait $$types || status=1; exit $$status
 
 # Ten minutes of fuzzing, and whole runs in virtual time, go on beside those in real time, which mostly wait, and out of their way.
