@@ -20,7 +20,7 @@ def allow_many_sockets() -> None:
 
 @contextlib.contextmanager
 def rare_collections() -> Iterator[None]:
-    """Collect garbage rarely: a run's millions of short-lived tuples are no cycles, and looking for any costs and pauses it."""
+    """Collect garbage rarely: a run's millions of tuples are no cycles, and looking for any costs and pauses it and its judging."""
     before = gc.get_threshold()
     gc.collect()
     gc.freeze()

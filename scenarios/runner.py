@@ -96,23 +96,23 @@ def run_scenario(
     run = _Run(
         clock, scenario, params, options=options, content=content, directory=directory, layout=layout, watch=watch
     )
-    try:
-        with rare_collections():
+    with rare_collections():
+        try:
             if isinstance(clock, VirtualTime):
                 schedule_deterministically(options.seed)
                 trio.run(run.main, clock=clock)
             else:
                 allow_many_sockets()
                 trio.run(run.main)
-    except* ConfigError:
-        if not run.began:
-            shutil.rmtree(directory)  # such as a port in use: nothing was run, so nothing is left behind
-        raise
-    with deaf_to_interrupts():
-        result = run.judge()
-        write_links(directory, result.certificate.report)
-        write_json(directory / "result.json", result.to_dict())
-        _report(directory, quiet=options.quiet)
+        except* ConfigError:
+            if not run.began:
+                shutil.rmtree(directory)  # such as a port in use: nothing was run, so nothing is left behind
+            raise
+        with deaf_to_interrupts():
+            result = run.judge()
+            write_links(directory, result.certificate.report)
+            write_json(directory / "result.json", result.to_dict())
+            _report(directory, quiet=options.quiet)
     return result
 
 
