@@ -52,7 +52,9 @@ class RateQueue:
         if free_ns <= now_ns:
             free_ns = now_ns
             self._carry_ns = 0.0
-            self._queued.clear()
+            queued = self._queued
+            while queued:  # mostly one: `clear` would allocate
+                queued.popleft()
             self._queued_bytes = 0
         elif self._queued_bytes + size_bytes > self.limit_bytes and not self._has_room(now_ns, size_bytes):
             return -1

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from bisect import insort
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Any
 
 import trio
@@ -35,11 +36,12 @@ class VirtualTime(trio.abc.Clock):
 
     def __init__(self) -> None:
         self._now_ns = VIRTUAL_EPOCH_NS
-        self._near: list[Timer] = []  # a heap of those before `_near_end_ns`
+        # Those before `_near_end_ns`, the next one last: time and number are negative, so that the end of a sorted list is the next.
+        self._near: list[Timer] = []
         self._near_end_ns = 0
         self._far: dict[int, list[Timer]] = {}  # the others, by tick, not sorted ...
         self._ticks: list[int] = []  # ... and a heap of these ticks
-        self._next = itertools.count().__next__
+        self._next = itertools.count(0, -1).__next__
         self._deadline_s = math.inf  # the next one, as trio last asked about it
         self._released_s = math.inf  # on the wall clock: when `run` ended
 
@@ -65,9 +67,9 @@ class VirtualTime(trio.abc.Clock):
 
     def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
         """Schedule a callback (see `Clock.call_at`)."""
-        timer = (when_ns, self._next(), callback, args)
+        timer = (-when_ns, self._next(), callback, args)
         if when_ns < self._near_end_ns:
-            heappush(self._near, timer)
+            insort(self._near, timer)
             return
         tick = when_ns >> _TICK_BITS
         timers = self._far.get(tick)
@@ -83,7 +85,7 @@ class VirtualTime(trio.abc.Clock):
             tick = heappop(self._ticks)
             self._near = self._far.pop(tick)
             self._near_end_ns = (tick + 1) << _TICK_BITS
-            heapify(self._near)
+            self._near.sort()
         return self._near
 
     async def run(self) -> None:
@@ -125,11 +127,10 @@ class VirtualTime(trio.abc.Clock):
         A call per timer or per jump would cost as much as the heap does, so both are done in this one loop.
         """
         near = self._near
-        pop = heappop
         now_ns = self._now_ns
         limit = fired + _EVENTS_PER_POLL  # of this instant
         while near or (near := self._next_tick()):
-            when_ns = near[0][0]
+            when_ns = -near[-1][0]
             if when_ns > now_ns:
                 if wakes.any or fired >= _EVENTS_PER_POLL or when_ns > deadline_ns:
                     break
@@ -137,7 +138,7 @@ class VirtualTime(trio.abc.Clock):
                 limit = fired + _EVENTS_PER_POLL
             elif fired >= limit:
                 break
-            _, _, callback, args = pop(near)
+            _, _, callback, args = near.pop()
             callback(*args)
             fired += 1
         return fired

@@ -34,7 +34,7 @@ from tracker import messages as m
 from tracker.events import FramesDropped
 from tracker.identity import Identity
 from tracker.session import open_broadcast
-from tracker.wire import is_block, peek
+from tracker.wire import BLOCK_BYTE, peek
 
 SILENCE_NS = 10 * S  # without odds for so long, the tracker may be another boot that does not know us
 
@@ -222,7 +222,7 @@ class Presence:
 
     def _on_datagram(self, data: bytes, source: Address) -> None:
         try:
-            if is_block(data):
+            if data[:1] == BLOCK_BYTE:
                 self._downloader.on_block(data)
             else:
                 self._on_control(data, source)

@@ -20,7 +20,7 @@ from node.descriptors import Descriptors
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES, Manifest
 
 READ_AHEAD_BYTES = 8 * BLOCK_BYTES
-MAX_AHEAD = 4  # files read ahead at once, of one store
+MAX_AHEAD = 16  # files read ahead at once, of one store
 _ROOT_DIGITS = 64
 _PART = ".part"
 

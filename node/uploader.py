@@ -217,14 +217,13 @@ class Uploader:
         next_ns = self.queues.next_ns(index)
         set_for_ns = self._timers_ns.get(index)
         if next_ns is not None and (set_for_ns is None or next_ns < set_for_ns):
-            self._tick(index)
+            self._timers_ns[index] = next_ns
+            self._tick(index, next_ns)
 
-    def _on_timer(self, index: int, set_for_ns: int) -> None:
-        if self._timers_ns.get(index) == set_for_ns:  # else a higher rate brought a nearer one
-            self._tick(index)
-
-    def _tick(self, index: int) -> None:
+    def _tick(self, index: int, set_for_ns: int) -> None:
         """Send what is due of a file and set the timer for its next block, if there is one."""
+        if self._timers_ns.get(index) != set_for_ns:
+            return  # a higher rate brought a nearer one
         now_ns = self._clock.now_ns()
         while due := self.queues.due(index, now_ns):
             download, piece, block, next_ns = due
@@ -246,7 +245,7 @@ class Uploader:
             self._timers_ns.pop(index, None)
         else:
             self._timers_ns[index] = next_ns
-            self._clock.call_at(next_ns, self._on_timer, index, next_ns)
+            self._clock.call_at(next_ns, self._tick, index, next_ns)
 
     def _refuse(self, session: Session, download: bytes, reason: str, *, to: Address, board: int) -> None:
         self._endpoint.send(session.seal(m.Refusal(download, reason), board=board), to)
