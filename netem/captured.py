@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netem.capture import Capture, Flight, dropped
-from netem.clock import Clock
+from netem.clock import Clock, TrueClock
 from netem.departures import Departures
 from netem.fates import Cause, FateLog, no_drops
 from netem.host import Endpoint, Host, OnDatagram
@@ -129,17 +129,17 @@ class CapturedRoute(Route):
 class CapturedMemoryWire(MemoryWire):
     """Memory that tells what arrives."""
 
-    def __init__(self, clock: Clock, fates: FateLog, *, capture: Capture) -> None:
+    def __init__(self, clock: TrueClock, fates: FateLog, *, capture: Capture) -> None:
         super().__init__(clock, fates)
         self._capture = capture
         self._present: tuple[Path, bytes, int, int] | None = None  # what is being handed over
-        record = self._received
+        record = self._record
 
-        def tell_and_record(*fate: int) -> None:
+        def tell_and_record(fate: tuple[int, int, int, int]) -> None:
             self._tell_arrival()  # before the receiver acts on it
-            record(*fate)
+            record(fate)
 
-        self._received = tell_and_record
+        self._record = tell_and_record
 
     def _hand_over(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917  # as `MemoryWire` has it
         self._present = path, data, number, due_ns - sent_ns

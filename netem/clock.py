@@ -19,6 +19,26 @@ from typing import Any, Protocol
 S = 10**9  # nanoseconds in a second
 
 
+class CallAt(Protocol):
+    """A way to set timers."""
+
+    def __call__(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
+        """Run `callback(*args)` at `when_ns`, or as soon as possible if that has passed."""
+        ...
+
+
+class Gate:
+    """What a host's timers pass when they are due: while it is shut, they wait in it.
+
+    `waiting` is None while it is open.
+    """
+
+    __slots__ = ("waiting",)
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] | None = None
+
+
 class Clock(Protocol):
     """What a node may ask of time."""
 
@@ -34,11 +54,23 @@ class Clock(Protocol):
         ...
 
     def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
-        """Run `callback(*args)` at `when_ns`, or as soon as possible if that has passed."""
+        """Set a timer (see `CallAt`)."""
         ...
 
 
-Timer = tuple[int, int, Callable[..., None], tuple[Any, ...]]
+class TrueClock(Clock, Protocol):
+    """What the network asks of time."""
+
+    def through(self, gate: Gate) -> CallAt:
+        """Return a `call_at` whose timers pass a gate."""
+        ...
+
+    def caller(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """Return a function of any arguments, the last of which says when (ns): `callback` is called with them then."""
+        ...
+
+
+Timer = tuple[int, int, Callable[..., None], tuple[Any, ...], Gate | None]
 
 
 class TimerHeap:
@@ -48,9 +80,11 @@ class TimerHeap:
         self.heap: list[Timer] = []
         self._next = itertools.count().__next__
 
-    def push(self, when_ns: int, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
+    def push(
+        self, when_ns: int, callback: Callable[..., None], args: tuple[Any, ...], *, gate: Gate | None = None
+    ) -> None:
         """Add a timer."""
-        heapq.heappush(self.heap, (when_ns, self._next(), callback, args))
+        heapq.heappush(self.heap, (when_ns, self._next(), callback, args, gate))
 
     def fire_until(self, limit_ns: int, *, most: int) -> int:
         """Run at most `most` timers due by `limit_ns`, in order; return how many ran."""
@@ -58,7 +92,10 @@ class TimerHeap:
         pop = heapq.heappop
         fired = 0
         while heap and heap[0][0] <= limit_ns and fired < most:
-            _, _, callback, args = pop(heap)
-            callback(*args)
+            _, _, callback, args, gate = pop(heap)
+            if gate is None or gate.waiting is None:
+                callback(*args)
+            else:
+                gate.waiting.append((callback, args))
             fired += 1
         return fired

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import trio
 
-from netem.clock import Clock
+from netem.clock import TrueClock
 from netem.errors import LocalProtocolError
 from netem.fates import Cause, FateLog, no_drops
 from netem.host_clock import HostClock
@@ -32,7 +32,7 @@ class Backbone(Protocol):
     fates: FateLog
     owners: dict[Address, Host]  # of every UDP address ever opened
     foreign: int
-    clock: Clock
+    clock: TrueClock
 
     def owner_elsewhere(self, address: Address) -> Host | None:
         """Return the host of another process that has an address."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from netem.clock import Clock, S
+from netem.clock import CallAt, Gate, S, TrueClock
 
 LARGEST_OFFSET_S = 10.0**9
 LARGEST_DRIFT_PPM = 100_000.0
@@ -22,11 +22,11 @@ class HostClock:
     Args:
         clock: true time.
 
-    Ask `now_ns` and `elapsed_ns` anew each time: they are replaced when the clock becomes wrong, so that a right one costs
-    nothing. A timer that is set keeps its true time when the clock is changed later, as a kernel's does; a change may step `now_ns` back.
+    Ask for `now_ns`, `elapsed_ns` and `call_at` anew each time: they are replaced when the clock becomes wrong, so that a right one
+    costs nothing. `call_at` counts in the time that the clock shows. A timer that is set keeps its true time when the clock is changed later, as a kernel's does; a change may step `now_ns` back.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: TrueClock) -> None:
         self.virtual = clock.virtual
         self.base_ns = clock.base_ns
         self._clock = clock
@@ -34,28 +34,20 @@ class HostClock:
             int, tuple[int, int, int]
         ] = {}  # by serial: offset (ns), drift (parts per 10^9), since (true ns)
         self._offset_ns = self._drift = self._lead = 0
-        self._frozen: list[tuple[Callable[..., None], tuple[Any, ...]]] | None = None
+        self._gate = Gate()
+        self._call_at = clock.through(self._gate)
         self.now_ns: Callable[[], int] = clock.now_ns
         self.elapsed_ns: Callable[[], int] = clock.elapsed_ns
-
-    def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
-        """Run `callback(*args)` when this clock shows `when_ns`, or once its timers are thawed."""
-        self._clock.call_at(self._true_ns(when_ns) if self._skews else when_ns, self._fire, callback, args)
-
-    def _fire(self, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
-        if self._frozen is None:
-            callback(*args)
-        else:
-            self._frozen.append((callback, args))
+        self.call_at: CallAt = self._call_at
 
     def freeze(self) -> None:
         """Let no timer fire."""
-        self._frozen = []
+        self._gate.waiting = []
 
     def thaw(self) -> None:
         """Fire the timers that came due meanwhile, in order."""
-        frozen, self._frozen = self._frozen, None
-        for callback, args in frozen or ():
+        waiting, self._gate.waiting = self._gate.waiting, None
+        for callback, args in waiting or ():
             callback(*args)
 
     def add_skew(self, serial: int, *, offset_ns: int, drift_ppb: int) -> None:
@@ -75,6 +67,10 @@ class HostClock:
         self._lead = sum(drift * since_ns for _, drift, since_ns in skews)
         self.now_ns = self._skewed_ns if self._skews else self._clock.now_ns
         self.elapsed_ns = self._skewed_elapsed_ns if self._skews else self._clock.elapsed_ns
+        self.call_at = self._skewed_call_at if self._skews else self._call_at
+
+    def _skewed_call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
+        self._call_at(self._true_ns(when_ns), callback, *args)
 
     def _skewed_ns(self) -> int:
         true_ns = self._clock.now_ns()

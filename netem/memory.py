@@ -10,9 +10,9 @@ from collections.abc import Callable, Container
 
 import trio
 
-from netem.clock import Clock
-from netem.errors import ConfigError, LocalProtocolError
-from netem.fates import Cause, FateLog
+from netem.clock import TrueClock
+from netem.errors import ConfigError
+from netem.fates import FOLD_PACKETS, Cause, FateLog
 from netem.host import Endpoint
 from netem.memory_stream import MemoryStream, stream_pair
 from netem.route import HEADER_BYTES, Address, Path
@@ -27,10 +27,11 @@ class MemoryWire:
     Its header is never packed: link, number and send time are passed on as they are.
     """
 
-    def __init__(self, clock: Clock, fates: FateLog) -> None:
+    def __init__(self, clock: TrueClock, fates: FateLog) -> None:
         self.endpoints: dict[Address, Endpoint] = {}
-        self._call_at = clock.call_at
-        self._received: Callable[..., None] = fates.received
+        self.post = clock.caller(self._hand_over)
+        self._fates, self._records = fates, fates.records
+        self._record: Callable[[tuple[int, int, int, int]], None] = fates.records.append
         self._rated, self._weigh = fates.rated, fates.weigh
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
@@ -45,16 +46,6 @@ class MemoryWire:
     def release(self, endpoint: Endpoint) -> None:
         """Do nothing: memory keeps nothing for packets in flight."""
 
-    def post(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917 - per packet, keywords cost
-        """Deliver at `due_ns` (see `Wire.post`).
-
-        Raises:
-            LocalProtocolError: the target is in another process, and in virtual time there is none.
-        """
-        if not path.route.target.here:
-            raise LocalProtocolError(f"virtual time has no way to {path.target[0]}")
-        self._call_at(due_ns, self._hand_over, path, data, number, sent_ns, due_ns)
-
     def _hand_over(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917 - per packet, keywords cost
         route = path.route
         if route.held is not None:
@@ -68,7 +59,9 @@ class MemoryWire:
             route.link.dropped[Cause.DESTINATION_DOWN] += 1
         else:
             route.carried += 1
-            self._received(route.link_id, number, sent_ns, due_ns)
+            self._record((route.link_id, number, sent_ns, due_ns))
+            if len(self._records) >= FOLD_PACKETS:
+                self._fates.fold()
             if self._rated and route.link_id in self._rated:
                 self._weigh(route.link_id, len(data) + HEADER_BYTES)
             receiver.on_datagram(data, sender.address)

@@ -15,7 +15,7 @@ import trio
 from netem import accounts
 from netem.accounts import Account
 from netem.certificate import Certificate, Conservation
-from netem.clock import Clock
+from netem.clock import TrueClock
 from netem.errors import ConfigError
 from netem.fates import FateLog
 from netem.host import Endpoint, Host, OnDatagram, StreamHandler, loopback_ip
@@ -59,7 +59,7 @@ class Network(Scheduled):
 
     def __init__(
         self,
-        clock: Clock,
+        clock: TrueClock,
         *,
         run_seed: int,
         default_link: LinkConfig = IDEAL,

@@ -12,7 +12,7 @@ from functools import partial
 from netem.capture import Capture
 from netem.captured import CapturedEndpoint, CapturedHub, CapturedMemoryWire, CapturedRoute
 from netem.captured_streams import CapturedStreams
-from netem.clock import Clock
+from netem.clock import TrueClock
 from netem.fates import FateLog
 from netem.host import Endpoint
 from netem.hub import Hub
@@ -31,9 +31,9 @@ class Parts:
 
     endpoint: Callable[..., Endpoint] = Endpoint
     route: Callable[..., Route] = Route
-    virtual_wire: Callable[[Clock, FateLog], Wire] = MemoryWire
+    virtual_wire: Callable[[TrueClock, FateLog], Wire] = MemoryWire
     virtual_streams: Callable[[], StreamWire] = MemoryStreams
-    real_wire: Callable[[Clock, FateLog], Wire] = Hub
+    real_wire: Callable[[TrueClock, FateLog], Wire] = Hub
     real_streams: Callable[[], StreamWire] = SocketStreams
     name_host: Callable[[str, str], None] = lambda ip, name: None  # noqa: ARG005  # nobody listens
 

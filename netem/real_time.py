@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from netem.clock import TimerHeap
+from netem.clock import CallAt, Gate, TimerHeap
 from netem.timerfd import open_alarm
 
 COALESCE_NS = 50_000  # a timer may fire this much early, or late, to share a wake-up: that costs more than a timer
@@ -41,8 +41,23 @@ class RealTime:
         return self.base_ns + time.monotonic_ns()
 
     def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
-        """Schedule a callback (see `Clock.call_at`)."""
-        self._timers.push(when_ns, callback, args)
+        """Set a timer (see `CallAt`)."""
+        self._set(when_ns, callback, args, gate=None)
+
+    def through(self, gate: Gate) -> CallAt:
+        """Return a `call_at` whose timers pass a gate."""
+
+        def call_at(when_ns: int, callback: Callable[..., None], *args: Any) -> None:
+            self._set(when_ns, callback, args, gate=gate)
+
+        return call_at
+
+    def caller(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """Return a function of any arguments, the last of which says when (ns): `callback` is called with them then."""
+        return lambda *args: self._set(args[-1], callback, args, gate=None)
+
+    def _set(self, when_ns: int, callback: Callable[..., None], args: tuple[Any, ...], *, gate: Gate | None) -> None:
+        self._timers.push(when_ns, callback, args, gate=gate)
         if not self._firing and (self._armed_ns is None or when_ns < self._armed_ns - COALESCE_NS):
             self._arm(when_ns)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from netem.changeable import Changeable
-from netem.clock import Clock, S
+from netem.clock import Clock, S, TrueClock
 from netem.errors import ConfigError
 from netem.guard import Guard
 from netem.links import Links
@@ -33,7 +33,7 @@ class Scheduled(Changeable):
 
     def __init__(
         self,
-        clock: Clock,
+        clock: TrueClock,
         links: Links,
         switchboard: Switchboard,
         *,

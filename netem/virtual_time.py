@@ -11,12 +11,13 @@ import math
 import time
 from bisect import insort
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
 import trio
 
-from netem.clock import Timer
+from netem.clock import CallAt, Gate, Timer
 from netem.errors import LocalProtocolError
 
 VIRTUAL_EPOCH_NS = 1_700_000_000 * 10**9  # fixed, so that two runs have equal timestamps
@@ -35,13 +36,16 @@ class VirtualTime(trio.abc.Clock):
     base_ns = 0
 
     def __init__(self) -> None:
-        self._now_ns = VIRTUAL_EPOCH_NS
+        self._now: list[int] = [VIRTUAL_EPOCH_NS]  # a list, so that reading it takes no code of ours
+        self.now_ns: Callable[[], int] = partial(self._now.__getitem__, 0)
+        self.elapsed_ns = self.now_ns
         # Those before `_near_end_ns`, the next one last: time and number are negative, so that the end of a sorted list is the next.
         self._near: list[Timer] = []
         self._near_end_ns = 0
         self._far: dict[int, list[Timer]] = {}  # the others, by tick, not sorted ...
         self._ticks: list[int] = []  # ... and a heap of these ticks
         self._next = itertools.count(0, -1).__next__
+        self.call_at: CallAt = self.through(None)
         self._deadline_s = math.inf  # the next one, as trio last asked about it
         self._released_s = math.inf  # on the wall clock: when `run` ended
 
@@ -50,7 +54,7 @@ class VirtualTime(trio.abc.Clock):
 
     def current_time(self) -> float:
         """Return virtual seconds since the start (part of trio's Clock interface)."""
-        elapsed_s = (self._now_ns - VIRTUAL_EPOCH_NS) / 1e9
+        elapsed_s = (self._now[0] - VIRTUAL_EPOCH_NS) / 1e9
         return elapsed_s if self._released_s == math.inf else elapsed_s + max(0.0, time.monotonic() - self._released_s)
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
@@ -59,25 +63,46 @@ class VirtualTime(trio.abc.Clock):
         remaining_s = deadline - self.current_time()
         return 0 if remaining_s <= 0 else _FOREVER_S if math.isinf(self._released_s) else remaining_s
 
-    def now_ns(self) -> int:
-        """Return virtual Unix nanoseconds."""
-        return self._now_ns
+    def through(self, gate: Gate | None) -> CallAt:
+        """Return a `call_at` whose timers pass a gate."""
 
-    elapsed_ns = now_ns
+        def call_at(when_ns: int, callback: Callable[..., None], *args: Any) -> None:
+            timers = far.get(when_ns >> _TICK_BITS)
+            timer = (-when_ns, number(), callback, args, gate)
+            if timers is None:
+                self._set_elsewhere(when_ns, timer)
+            else:
+                timers.append(timer)
 
-    def call_at(self, when_ns: int, callback: Callable[..., None], *args: Any) -> None:
-        """Schedule a callback (see `Clock.call_at`)."""
-        timer = (-when_ns, self._next(), callback, args)
+        far, number = self._far, self._next
+        return call_at
+
+    def caller(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """Return a function of any arguments, the last of which says when (ns): `callback` is called with them then.
+
+        It spares what sets a timer for every packet a call.
+        """
+
+        def call(*args: Any) -> None:
+            when_ns = args[-1]
+            timers = far.get(when_ns >> _TICK_BITS)
+            timer = (-when_ns, number(), callback, args, None)
+            if timers is None:
+                self._set_elsewhere(when_ns, timer)
+            else:
+                timers.append(timer)
+
+        far, number = self._far, self._next
+        return call
+
+    def _set_elsewhere(self, when_ns: int, timer: Timer) -> None:
+        """Set a timer of this tick or before, or the first of a later one."""
         if when_ns < self._near_end_ns:
             insort(self._near, timer)
-            return
-        tick = when_ns >> _TICK_BITS
-        timers = self._far.get(tick)
-        if timers is None:
+        else:
+            tick = when_ns >> _TICK_BITS
             self._far[tick] = [timer]
             heappush(self._ticks, tick)
-        else:
-            timers.append(timer)
 
     def _next_tick(self) -> list[Timer]:
         """Make the timers of the first tick that has any the near ones; return them, none if none are set."""
@@ -116,7 +141,7 @@ class VirtualTime(trio.abc.Clock):
                 raise LocalProtocolError("virtual time stands still: every task waits and no timer is set")
             else:
                 # +1 ns when rounding left the deadline a hair in the future.
-                self._now_ns = max(int(deadline_ns), self._now_ns + 1)
+                self._now[0] = max(int(deadline_ns), self._now[0] + 1)
             await wait_all_tasks_blocked()
             deadline_ns = self._settled_deadline_ns()
             wakes.any = False
@@ -127,19 +152,23 @@ class VirtualTime(trio.abc.Clock):
         A call per timer or per jump would cost as much as the heap does, so both are done in this one loop.
         """
         near = self._near
-        now_ns = self._now_ns
+        now = self._now
+        now_ns = now[0]
         limit = fired + _EVENTS_PER_POLL  # of this instant
         while near or (near := self._next_tick()):
             when_ns = -near[-1][0]
             if when_ns > now_ns:
                 if wakes.any or fired >= _EVENTS_PER_POLL or when_ns > deadline_ns:
                     break
-                self._now_ns = now_ns = when_ns
+                now[0] = now_ns = when_ns
                 limit = fired + _EVENTS_PER_POLL
             elif fired >= limit:
                 break
-            _, _, callback, args = near.pop()
-            callback(*args)
+            _, _, callback, args, gate = near.pop()
+            if gate is None or gate.waiting is None:
+                callback(*args)
+            else:
+                gate.waiting.append((callback, args))
             fired += 1
         return fired
 
@@ -150,7 +179,7 @@ class VirtualTime(trio.abc.Clock):
         """
         if math.isinf(self._deadline_s):
             return math.inf
-        return max(self._now_ns, VIRTUAL_EPOCH_NS + math.ceil(self._deadline_s * 1e9))
+        return max(self._now[0], VIRTUAL_EPOCH_NS + math.ceil(self._deadline_s * 1e9))
 
 
 class _Wakes(trio.abc.Instrument):

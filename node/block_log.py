@@ -31,27 +31,22 @@ class BlockLog:
         part: the partial file, of `size_bytes`.
         descriptors: keeps it open: opening it for every few blocks would cost as much as writing them.
 
-    Invariant: fewer than 1 % of the file's blocks, and than `MOST_WAITING`, wait to be written.
+    Attributes:
+        waiting: what is not written yet: piece * BLOCKS_PER_PIECE + block, sender, bytes. The caller adds to it.
+        most_waiting: `flush` when there are so many: 1 % of the file's blocks, at most `MOST_WAITING`.
     """
 
     def __init__(self, part: Path, *, size_bytes: int, descriptors: Descriptors) -> None:
         self._path = part.with_suffix(".blocks")
         self._descriptors = descriptors
         self._size_bytes = size_bytes
-        self._most_waiting = min(MOST_WAITING, max(1, size_bytes // BLOCK_BYTES // 100))
-        self._waiting: list[tuple[int, bytes, bytes]] = []
+        self.most_waiting = min(MOST_WAITING, max(1, size_bytes // BLOCK_BYTES // 100))
+        self.waiting: list[tuple[int, bytes, bytes]] = []
         self._written_bytes = 0
-
-    def add(self, piece: int, block: int, *, data: bytes, sender: bytes) -> None:
-        """Keep a block of an unfinished piece; raises `OSError` when the disk is full or gone."""
-        waiting = self._waiting
-        waiting.append((piece * BLOCKS_PER_PIECE + block, sender, data))
-        if len(waiting) >= self._most_waiting:
-            self.flush()
 
     def flush(self) -> None:
         """Write what waits; raises `OSError` when the disk is full or gone, and then it waits no more."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         if not waiting:
             return
         parts: list[bytes] = []
@@ -71,7 +66,7 @@ class BlockLog:
 
     def forget(self, piece: int) -> None:
         """Write nothing more of a piece: it is finished, and what waits may be of a try that failed."""
-        self._waiting = [kept for kept in self._waiting if kept[0] // BLOCKS_PER_PIECE != piece]
+        self.waiting = [kept for kept in self.waiting if kept[0] // BLOCKS_PER_PIECE != piece]
 
     def read(self, *, finished: set[int]) -> dict[int, Blocks]:
         """Return what earlier boots kept of the pieces that are not `finished`, by piece and block.
@@ -95,6 +90,6 @@ class BlockLog:
 
     def remove(self) -> None:
         """Forget all: the file is whole, or fresh; raises `OSError` when it cannot be deleted."""
-        self._waiting.clear()
+        self.waiting.clear()
         self.close()
         self._path.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ from node.tracker_link import TrackerLink
 from tracker import messages as m
 from tracker.manifest import check_manifest
 from tracker.session import Session
-from tracker.wire import block_flow, flow_id, open_block
+from tracker.wire import BLOCK_FLOW, BLOCK_SIZES, block_flow, flow_id, open_block
 
 RECEIPT_NS = 5 * S  # how often every server that is owed anything gets a receipt
 REFRESH_S = 1.0  # how often the list of servers is asked for ...
@@ -255,8 +255,9 @@ class Downloader:
         Raises:
             BadFrame: it belongs to no download of ours, or its tag is bad (line noise); nothing changed.
         """
-        known = self._flows.get(block_flow(datagram))
+        known = self._flows.get(datagram[BLOCK_FLOW]) if len(datagram) in BLOCK_SIZES else None
         if known is None:
+            block_flow(datagram)  # raises what is wrong with its form, if that is it
             raise BadFrame("unknown-flow")
         download, source = known
         piece, block, data = open_block(datagram, source.session.block_digest)
@@ -275,7 +276,7 @@ class Downloader:
             return
         if progress:
             download.file.keep_block(piece, block, data=data, sender=server)
-        if ask := swarm.requests_for(server, now_ns):
+        if swarm.hungry and (ask := swarm.requests_for(server, now_ns)):
             self._request(download, ask)
 
     def on_queued(self, queued: m.Queued, *, sender: bytes) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from netem.errors import LocalProtocolError, SwarmbedError
 from node.block_log import BlockLog, Blocks
-from node.content import piece_bytes
+from node.content import BLOCKS_PER_PIECE, piece_bytes
 from node.descriptors import Descriptors
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES, Manifest
 
@@ -72,16 +72,19 @@ class PartialFile:
         Raises:
             StoreError: the disk is full or gone; no block is counted that is not written.
         """
-        try:
-            self._log.add(piece, block, data=data, sender=sender)
-        except OSError as error:
-            raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
+        waiting = self._log.waiting
+        waiting.append((piece * BLOCKS_PER_PIECE + block, sender, data))
+        if len(waiting) >= self._log.most_waiting:
+            self._write_blocks()
 
     def flush(self) -> None:
         """Write all blocks that wait, and close the log; raises `StoreError` as `keep_block` does."""
+        self._write_blocks()
+        self._log.close()
+
+    def _write_blocks(self) -> None:
         try:
             self._log.flush()
-            self._log.close()
         except OSError as error:
             raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
 

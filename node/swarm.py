@@ -62,6 +62,7 @@ class Swarm(Asking):
             server, or answered by it before), `duplicate` (asked, but another server was first).
         banned: servers that certainly sent wrong blocks, with the first piece that proved it.
         totals: bytes in verified pieces by server.
+        hungry: whether `requests_for` the server of the last block that counted may find something.
 
     Invariants: no input from the network raises; `totals` sums to the bytes of the pieces accepted here, but for blocks
     without a sender; a server that sent no wrong block is never banned.
@@ -88,6 +89,7 @@ class Swarm(Asking):
         self.ignored: Counter[str] = Counter()
         self.banned: dict[bytes, int] = {}
         self.totals: dict[bytes, int] = {}
+        self.hungry = False
         for index, kept in sorted((blocks or {}).items()):
             # A complete piece that is not among those stored is a wrong one.
             if index in sizes and len(kept) < sizes[index]:
@@ -134,6 +136,7 @@ class Swarm(Asking):
         if lost:
             self._lossy = True
             self._give_back(lost)
+        self.hungry = len(flow.outstanding) <= flow.refill_at and now_ns >= self._idle_until_ns
         state = self._active.get(piece)
         if state is None or not state.put(block, data, sender=server, outstanding=outstanding):
             return self._ignore("duplicate")
@@ -156,6 +159,7 @@ class Swarm(Asking):
 
     def _ignore(self, kind: str) -> Progress:
         self.ignored[kind] += 1
+        self.hungry = True  # for all that is known
         return Progress.IGNORED
 
     def _check(self, piece: Piece) -> None:

@@ -59,11 +59,12 @@ class Tab:
         """How much a true receipt may be for."""
         return self.sent_bytes - self.receipted_bytes
 
-    def sent(self, nbytes: int) -> None:
-        """Note a block sent."""
-        self.owed_bytes += nbytes
+    def sent(self, nbytes: int) -> bool:
+        """Note a block sent; say whether it is now `exhausted`."""
+        self.owed_bytes = owed_bytes = self.owed_bytes + nbytes
         self.sent_bytes += nbytes
         self._blocks += 1
+        return owed_bytes >= MOST_OWED_BYTES or self.equivocated
 
     def may_ask(self, now_ns: int) -> bool:
         """Count a request; say whether it is not one too many."""

@@ -234,8 +234,7 @@ class Uploader:
                 datagram = encode_block(customer.session.block_digest, customer.flow, data, piece=piece, block=block)
                 self._endpoint.send(datagram, customer.address)
                 self.blocks_sent += 1
-                customer.tab.sent(len(data))
-                if customer.tab.exhausted:
+                if customer.tab.sent(len(data)):
                     self.queues.forget(index, download)
             if next_ns is None or next_ns > now_ns:
                 break

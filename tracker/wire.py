@@ -35,9 +35,14 @@ SIGNED: Final = 3
 NETEM_HEADER_BYTES: Final = 12
 MAX_DATAGRAM_BYTES: Final = 1200 - NETEM_HEADER_BYTES
 TAG_BYTES: Final = 16
+BLOCK_BYTE: Final = bytes([BLOCK])
+"""What the datagram of a block begins with."""
 BLOCK_TAG_BYTES: Final = 12
 FLOW_BYTES: Final = 8
 BLOCK_OVERHEAD_BYTES: Final = 1 + FLOW_BYTES + 4 + 2 + BLOCK_TAG_BYTES
+BLOCK_SIZES: Final = range(BLOCK_OVERHEAD_BYTES + 1, BLOCK_OVERHEAD_BYTES + messages.BLOCK_BYTES + 1)
+BLOCK_FLOW: Final = slice(1, 1 + FLOW_BYTES)
+"""Where a block's flow id is."""
 
 DATAGRAMS: frozenset[type[Message]] = frozenset(
     {
@@ -192,19 +197,14 @@ def encode_block(session: hashlib.blake2b, flow: bytes, data: bytes, *, piece: i
     return frame + digest.digest()
 
 
-def is_block(datagram: bytes) -> bool:
-    """Say whether a datagram's first byte is a block's."""
-    return datagram[:1] == _BLOCK_BYTE
-
-
 def block_flow(datagram: bytes) -> bytes:
     """Return a block's flow id, by which the receiver finds the key; raise `BadFrame` (`malformed`, `oversized`)."""
     size_bytes = len(datagram)
-    if size_bytes <= BLOCK_OVERHEAD_BYTES or datagram[0] != BLOCK:
+    if size_bytes < BLOCK_SIZES.start or datagram[0] != BLOCK:
         raise BadFrame("malformed", "no block")
-    if size_bytes > BLOCK_OVERHEAD_BYTES + messages.BLOCK_BYTES:
+    if size_bytes not in BLOCK_SIZES:
         raise BadFrame("oversized", f"a block datagram of {size_bytes} bytes")
-    return datagram[1 : 1 + FLOW_BYTES]
+    return datagram[BLOCK_FLOW]
 
 
 def open_block(datagram: bytes, session: hashlib.blake2b) -> tuple[int, int, bytes]:
@@ -243,7 +243,6 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes | msgspec.Raw) ->
         raise BadFrame("malformed", str(error)) from error
 
 
-_BLOCK_BYTE: Final = bytes([BLOCK])
 _BLOCK_HEADER: Final = struct.Struct(">B8sIH")
 _BLOCK_PLACE: Final = struct.Struct(">IH")
 _BLOCK_PERSON: Final = b"swarmbed-block/1"

@@ -31,8 +31,14 @@ class Stub:
     def elapsed_ns(self):
         return self.time_ns - self.base_ns
 
-    def call_at(self, when_ns, callback, *args):
-        self.timers.append((when_ns, lambda: callback(*args)))
+    def through(self, gate):
+        def call_at(when_ns, callback, *args):
+            def fire():
+                callback(*args) if gate.waiting is None else gate.waiting.append((callback, args))
+
+            self.timers.append((when_ns, fire))
+
+        return call_at
 
 
 skews = st.lists(

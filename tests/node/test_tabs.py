@@ -46,7 +46,7 @@ def test_who_pays_for_each_piece_is_never_cut_off_and_late_at_most_with_its_firs
         tab.sent(BLOCK_BYTES)
     for piece in range(20):
         for _ in range(round(PIECE_BYTES / BLOCK_BYTES / (1 - loss))):
-            tab.sent(BLOCK_BYTES)
+            assert not tab.sent(BLOCK_BYTES)
             assert not tab.exhausted
             late += tab.late and piece > 0
         tab.receipted(PIECE_BYTES)

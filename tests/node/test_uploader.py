@@ -13,7 +13,7 @@ from tracker import messages as m
 from tracker.identity import Identity
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 from tracker.session import Session
-from tracker.wire import MAX_DATAGRAM_BYTES, block_flow, encode_signed, flow_id, is_block, open_block, peek
+from tracker.wire import BLOCK_BYTE, MAX_DATAGRAM_BYTES, block_flow, encode_signed, flow_id, open_block, peek
 
 TRACKER = Identity(bytes([7]) * 32, epoch=1)
 SERVER = Identity(bytes([8]) * 32, epoch=1)
@@ -56,7 +56,7 @@ class Recorder:
         self.sent.append((self.clock.ns, data, target))
 
     def blocks(self):
-        return [data for _, data, _ in self.sent if is_block(data)]
+        return [data for _, data, _ in self.sent if data.startswith(BLOCK_BYTE)]
 
 
 class Disk:
@@ -124,7 +124,9 @@ class Desk:
         self.uploader.on_receipt(*receipt, sender=customer.identity.node)
 
     def words(self, customer):
-        return [customer.session.open(data, board=0) for _, data, _ in self.endpoint.sent if not is_block(data)]
+        return [
+            customer.session.open(data, board=0) for _, data, _ in self.endpoint.sent if not data.startswith(BLOCK_BYTE)
+        ]
 
 
 D, E = b"d" * 16, b"e" * 16
@@ -314,7 +316,7 @@ def test_who_owes_a_lot_waits_behind_everybody_else():
     desk.ask(customer, E, [(0, 0, 200)], order=customer.order(E, expires_s=600))
     before = len(desk.endpoint.sent)
     desk.clock.advance(0.5)
-    served = {block_flow(data) for _, data, _ in desk.endpoint.sent[before:] if is_block(data)}
+    served = {block_flow(data) for _, data, _ in desk.endpoint.sent[before:] if data.startswith(BLOCK_BYTE)}
     assert flow_id(E, SERVER.node) in served
     assert flow_id(D, SERVER.node) not in served
 
