@@ -133,13 +133,13 @@ class CapturedMemoryWire(MemoryWire):
         super().__init__(clock, fates)
         self._capture = capture
         self._present: tuple[Path, bytes, int, int] | None = None  # what is being handed over
-        record = self._record
+        record = self._received
 
-        def tell_and_record(fate: tuple[int, int, int, int]) -> None:
+        def tell_and_record(*fate: int) -> None:
             self._tell_arrival()  # before the receiver acts on it
-            record(fate)
+            record(*fate)
 
-        self._record = tell_and_record
+        self._received = tell_and_record
 
     def _hand_over(self, path: Path, data: bytes, number: int, sent_ns: int, due_ns: int) -> None:  # noqa: PLR0917  # as `MemoryWire` has it
         self._present = path, data, number, due_ns - sent_ns

@@ -1,6 +1,6 @@
 """Pure: what became of each packet: causes of loss, and the receivers' columnar log.
 
-One fate costs an append of a tuple, or three to lists or bytes, and nothing is unpacked (an array's append takes twice as long). Every 65,536
+One fate costs three or four appends to lists or bytes, and nothing is unpacked (an array's append takes twice as long). Every 65,536
 fates, or when somebody asks, numpy folds them into per-link sums, sets of numbers and histograms.
 
 Source: DESIGN section 3.
@@ -55,9 +55,6 @@ class FateLog:
     Args:
         links: how many link ids to make room for; more are added as they appear.
 
-    Whatever handles many datagrams may add to the open columns itself: to `records` as `received` does, to `links`, `headers` and
-    `arrivals_ns` as `read` does; it folds at `FOLD_PACKETS`.
-
     `late(lateness_ns)`, a list, feeds the histogram `lateness` with how late departures were.
 
     `keep(links, numbers, delays_ns)`, int64 arrays in the order of arrival, is given the records at every fold.
@@ -71,12 +68,16 @@ class FateLog:
     """
 
     __slots__ = (
+        "_arrived_ns",
         "_before_since",
         "_bytes",
         "_class_before",
         "_class_now",
         "_class_since",
         "_delays",
+        "_links",
+        "_numbers",
+        "_sent_ns",
         "_sums",
         "arrivals_ns",
         "base_ns",
@@ -86,11 +87,13 @@ class FateLog:
         "lateness",
         "links",
         "rated",
-        "records",
     )
 
     def __init__(self, links: int = 64) -> None:
-        self.records: list[tuple[int, int, int, int]] = []
+        self._links: list[int] = []
+        self._numbers: list[int] = []
+        self._sent_ns: list[int] = []
+        self._arrived_ns: list[int] = []
         self.links: list[int] = []
         self.headers = bytearray()
         self.arrivals_ns: list[int] = []
@@ -126,8 +129,11 @@ class FateLog:
 
     def received(self, link_id: int, number: int, sent_ns: int, arrived_ns: int) -> None:
         """Record one received datagram: its link (small int), its number on that link (0 .. 2^40), its times."""
-        self.records.append((link_id, number, sent_ns, arrived_ns))
-        if len(self.records) >= FOLD_PACKETS:
+        self._links.append(link_id)
+        self._numbers.append(number)
+        self._sent_ns.append(sent_ns)
+        self._arrived_ns.append(arrived_ns)
+        if len(self._links) >= FOLD_PACKETS:
             self.fold()
 
     def read(self, link_id: int, header: bytes, arrived_ns: int) -> None:
@@ -174,7 +180,7 @@ class FateLog:
 
     def fold(self) -> None:
         """Add the records to the sums."""
-        if not (self.records or self.links):
+        if not (self._links or self.links):
             return
         links, numbers, sent_ns, arrivals_ns = self._taken()
         delays_ns = arrivals_ns - sent_ns
@@ -200,12 +206,15 @@ class FateLog:
             headers["sent_ns"].astype(np.int64),
             np.array(self.arrivals_ns, dtype=np.int64) + self.base_ns,
         )
-        if self.records:
-            recorded = np.array(self.records, dtype=np.int64).T
-            links, numbers, sent_ns, arrivals_ns = map(np.concatenate, zip(recorded, read, strict=True))
+        recorded = (self._links, self._numbers, self._sent_ns, self._arrived_ns)
+        if self._links:
+            links, numbers, sent_ns, arrivals_ns = (
+                np.concatenate((np.array(one, dtype=np.int64), other))
+                for one, other in zip(recorded, read, strict=True)
+            )
         else:
             links, numbers, sent_ns, arrivals_ns = read
-        for column in (self.records, self.links, self.headers, self.arrivals_ns):
+        for column in (*recorded, self.links, self.headers, self.arrivals_ns):
             column.clear()
         return links, numbers, sent_ns, arrivals_ns
 

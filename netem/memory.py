@@ -12,7 +12,7 @@ import trio
 
 from netem.clock import TrueClock
 from netem.errors import ConfigError
-from netem.fates import FOLD_PACKETS, Cause, FateLog
+from netem.fates import Cause, FateLog
 from netem.host import Endpoint
 from netem.memory_stream import MemoryStream, stream_pair
 from netem.route import HEADER_BYTES, Address, Path
@@ -30,8 +30,7 @@ class MemoryWire:
     def __init__(self, clock: TrueClock, fates: FateLog) -> None:
         self.endpoints: dict[Address, Endpoint] = {}
         self.post = clock.caller(self._hand_over)
-        self._fates, self._records = fates, fates.records
-        self._record: Callable[[tuple[int, int, int, int]], None] = fates.records.append
+        self._received: Callable[[int, int, int, int], None] = fates.received
         self._rated, self._weigh = fates.rated, fates.weigh
 
     def open(self, endpoint: Endpoint, *, port: int) -> None:
@@ -59,9 +58,7 @@ class MemoryWire:
             route.link.dropped[Cause.DESTINATION_DOWN] += 1
         else:
             route.carried += 1
-            self._record((route.link_id, number, sent_ns, due_ns))
-            if len(self._records) >= FOLD_PACKETS:
-                self._fates.fold()
+            self._received(route.link_id, number, sent_ns, due_ns)
             if self._rated and route.link_id in self._rated:
                 self._weigh(route.link_id, len(data) + HEADER_BYTES)
             receiver.on_datagram(data, sender.address)

@@ -230,9 +230,9 @@ def test_a_live_change_reaches_the_next_packet_and_no_packet_under_way(run_virtu
 def test_the_certificate_holds_for_an_honest_run_and_finds_a_receiver_that_misses_a_tenth(run_virtual, honest):
     async def program(network, nursery):
         sender, receiver = a_pair(network)
-        record = network.wire._record
+        record = network.wire._received
         if not honest:
-            network.wire._record = lambda fate: fate[1] % 10 and record(fate)
+            network.wire._received = lambda link_id, number, *times: number % 10 and record(link_id, number, *times)
         for _ in range(2000):
             sender.send(b"x", receiver.address)
         await trio.sleep(1)
