@@ -1,6 +1,6 @@
 """Pure: what became of each packet: causes of loss, and the receivers' columnar log.
 
-One fate costs three or four appends to lists or bytes, and nothing is unpacked (an array's append takes twice as long). Every 65,536
+One fate costs three or four appends to lists or bytes, and nothing is unpacked (an array's append takes twice as long). Every 8,192
 fates, or when somebody asks, numpy folds them into per-link sums, sets of numbers and histograms.
 
 Source: DESIGN section 3.
@@ -18,7 +18,7 @@ from netem.delay_law import DelayLaw
 from netem.latency import LatencyHistogram
 from netem.link_sums import FateTotals, LinkFates, LinkSums
 
-FOLD_PACKETS = 65_536
+FOLD_PACKETS = 8_192  # few enough to stay in the cache until then
 _HEADER = np.dtype([("number", "<u4"), ("sent_ns", "<u8")])  # as `netem.route` packs it
 _RADIX = 1 << 16
 Keep = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
