@@ -29,6 +29,7 @@ def best_response(weights: np.ndarray, others: np.ndarray, budget: float) -> np.
     Returns:
         Bids >= 0, float64 (files,), with sum `budget` up to rounding; 0 on files with weight 0.
     """
+    weights = weights / weights.max()  # the scale is nothing to the answer, and products of tiny numbers would vanish
     floored = np.maximum(others, budget * NOTHING)
     order = (weights / floored).argsort()[::-1]
     slopes = np.sqrt(weights * floored)
@@ -84,6 +85,7 @@ def others(bids: np.ndarray) -> np.ndarray:
 
 
 def _respond(weights: np.ndarray, against: np.ndarray, budgets: np.ndarray) -> np.ndarray:
+    weights = weights / weights.max(axis=1, keepdims=True)
     floored = np.maximum(against, budgets * NOTHING)
     order = (weights / floored).argsort(axis=1)[:, ::-1]
     sorted_against = np.take_along_axis(floored, order, axis=1)

@@ -48,9 +48,11 @@ FIELDS = (
 )
 Disk = Callable[[int], contextlib.AbstractContextManager[Path]]
 
-# How long an example takes says how busy the host is.
-hypothesis.settings.register_profile("any host", deadline=None)
-hypothesis.settings.load_profile("any host")
+# How long an example takes says how busy the host is. The same examples every time: a commit is not to fail for what another
+# did. `pytest --hypothesis-profile=explore` looks for new ones.
+hypothesis.settings.register_profile("same everywhere", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("same everywhere")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from netem.randomness import keyed_generator
-from node.best_response import best_response, best_responses, others, regrets, shares
+from node.best_response import best_response, best_responses, others, regrets, replies, shares
 
 SIZES = [(1, 1), (2, 1), (2, 3), (5, 4), (7, 20)]
 
@@ -74,6 +74,14 @@ def test_no_shift_between_two_files_earns_more(weights, budget, seed):
     if (bids > 1e-9 * against).any():
         spent = bids > 1e-9 * against
         assert marginal[spent].min() >= marginal.max() * (1 - 1e-5)
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-300, 1e300])
+def test_the_scale_of_the_beliefs_is_nothing_to_the_answer(scale):
+    against, alike = np.array([1e-6, 3e-6]), np.array([1.0, 1.0])
+    expected = best_response(alike, against, 2e-6)
+    assert best_response(alike * scale, against, 2e-6) == pytest.approx(expected)
+    assert replies(alike[None] * scale, against[None], np.array([2e-6]))[0] == pytest.approx(expected)
 
 
 def test_a_file_on_which_nobody_else_bids_costs_nothing():
