@@ -1,67 +1,36 @@
-"""trio: run a scenario from start to result: run directory, clock, Ctrl-C, claims, invariants, digest.
+"""trio: run a scenario from what was asked for to what is written: parameters, run directory, clock, result and report.
 
 Source: DESIGN sections 3 (two clocks, digest), 5 and 6 (run directory, result.json, exit status).
 """
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
-from netem.accounts import Account, merge
-from netem.capture import Capture
-from netem.capture_merge import merge as merge_captures
-from netem.clock import S
-from netem.errors import ConfigError, SwarmbedError
-from netem.events import EventStream
-from netem.fate_file import FateFile, join
-from netem.faults import FaultMade
-from netem.layout import Layout
-from netem.network import Network
-from netem.parts import PLAIN, captured
+from netem.errors import ConfigError
 from netem.real_time import RealTime
 from netem.virtual_time import VirtualTime, schedule_deterministically
 from scenarios.catalogue import Scenario
-from scenarios.content import Shared, standard_library, user_content
-from scenarios.control import part_of
-from scenarios.control_socket import serve_controls
-from scenarios.exposition import Exposition
+from scenarios.content import standard_library, user_content
 from scenarios.fitting import check_procs, fit
-from scenarios.fleet import Fleet
-from scenarios.foreign import play_guarded
-from scenarios.hosts import TRACKER
-from scenarios.judging import Judge
-from scenarios.metrics import families
 from scenarios.options import Options
-from scenarios.parameters import Params, fill
-from scenarios.pool import Pool
+from scenarios.parameters import fill
+from scenarios.play import Play
 from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
-from scenarios.progress import Progress, Reading
-from scenarios.recording import Recorder, recorded_families
+from scenarios.progress import Reading
 from scenarios.report.making import write_report
 from scenarios.result import Result
 from scenarios.run_directory import new_run_directory, write_json, write_links, write_run_json
-from scenarios.sampling import Sampler
-from scenarios.scenario_file import own_code_files
-from scenarios.testbed import Bed
 from scenarios.topology_file import FILE as TOPOLOGY_FILE
 from scenarios.topology_file import layout_of, read_topology
-from scenarios.trace_file import TraceFile
-from tracker.events import NodeJoined
 
 if TYPE_CHECKING:
     from scenarios.watch import Watch
-
-CAPTURE = "capture.pcapng"
-FATES = "fates.msgpack"
-HOLD_NS = S // 2  # how long events wait for earlier ones from other processes
-DRAIN_S = 1.0  # after the last sender has stopped, so that what is under way arrives and is counted
 
 
 def run_scenario(
@@ -93,7 +62,7 @@ def run_scenario(
         (directory / TOPOLOGY_FILE).write_text(topology, encoding="utf-8")
     clock = VirtualTime() if options.time == "virtual" else RealTime()
     layout = layout_of(topology, params)
-    run = _Run(
+    run = Play(
         clock, scenario, params, options=options, content=content, directory=directory, layout=layout, watch=watch
     )
     with rare_collections():
@@ -123,244 +92,3 @@ def _report(directory: Path, *, quiet: bool) -> None:
             write_report(directory, turn=reading.turn)
         except ConfigError as fault:
             reading.say(f"no report: {fault}")
-
-
-class _Run:
-    """One run, from the first event to the verdict."""
-
-    def __init__(
-        self,
-        clock: RealTime | VirtualTime,
-        scenario: Scenario,
-        params: Params,
-        *,
-        options: Options,
-        content: Sequence[Shared],
-        directory: Path,
-        layout: Layout,
-        watch: Watch | None,
-    ) -> None:
-        self._clock = clock
-        self._scenario = scenario
-        self._params = params
-        self._options = options
-        self._content = content
-        self._directory = directory
-        self._layout = layout
-        own_code = own_code_files(scenario.file, params)
-        self._own_code = own_code
-        self._judge = Judge(scenario, params, options=options, own_code=own_code)
-        procs = options.procs or 1
-        spread = procs > 1
-        self._events = EventStream(clock.now_ns, hold_ns=HOLD_NS if spread else 0)
-        self._events.subscribe(self._judge.trace.fold)
-        self._fleet = (
-            Fleet(procs, emit_at=self._events.emit_at, on_death=self._give_up, capture=options.capture)
-            if spread
-            else None
-        )
-        self._capture = None
-        if options.capture:
-            name = part_of("capture", TRACKER) if spread else CAPTURE
-            self._capture = Capture(directory / name, clock, on_failure=self._give_up)
-        mirror = self._fleet.change if self._fleet else None
-        self._network = Network(
-            clock,
-            run_seed=options.seed,
-            link_of=layout.link,
-            on_fault=lambda kind, what: self._events.emit(FaultMade(kind, what)),
-            mirror=mirror,
-            parts=captured(self._capture) if self._capture else PLAIN,
-        )
-        self._pool = None
-        if self._fleet is not None:
-            self._network.readings = self._pool = Pool(self._network, self._fleet)
-            self._fleet.on_reading = self._pool.take
-        self._fates = FateFile(
-            directory / (part_of("fates", TRACKER) if spread else FATES),
-            self._network.fates,
-            run_seed=options.seed,
-            on_failure=self._give_up,
-        )
-        self._progress = Progress(clock, duration_s=params.duration_s, quiet=options.quiet)
-        self._events.subscribe(self._progress.fold)
-        name = directory.name.encode(errors="backslashreplace").decode()  # labels are text, and a path may be none
-        info = {"run": name, "scenario": scenario.name, "seed": str(options.seed), "time": options.time}
-        kinds = recorded_families() if watch is None else families()
-        self._exposition = Exposition(kinds, info=info, now_ns=clock.now_ns)
-        self._exposition.attach("network", self._network)
-        self._exposition.attach("events", self._events)
-        self._sampler = Sampler(self._exposition, clock)
-        self._recorder = Recorder(
-            directory, clock, sampler=self._sampler, network=self._network, say=self._progress.say
-        )
-        self._watch = watch
-        if watch is not None:
-            watch.begin(scenario, params, options=options, directory=directory, clock=clock, sampler=self._sampler)
-            watch.attach(network=self._network)
-        self._events.subscribe(self._sampler.fold)
-        if watch is not None:
-            self._events.subscribe(watch.fold)
-        self._bed: Bed | None = None
-        self._playing = trio.CancelScope()
-
-    @property
-    def began(self) -> bool:
-        """Tell whether any node has taken part."""
-        return bool(self._judge.trace.of(NodeJoined))
-
-    async def main(self) -> None:
-        """Play the scenario; on return everything is settled, stopped and closed."""
-        try:
-            with self._capture or contextlib.nullcontext():
-                await self._trace_it()
-        finally:
-            self._fates.finish(self._network.routes)
-            self._recorder.finish(() if self._bed is None else self._bed.peers)
-        if self._fleet is not None:
-            self._merge_parts()
-        self._progress.close()
-
-    async def _trace_it(self) -> None:
-        with TraceFile(self._directory / "events.msgpack") as file:
-            self._events.subscribe(file.fold)
-            # The clock outlives the network, and the network the services: each needs the next to end cleanly.
-            async with trio.open_nursery() as ground:
-                ground.start_soon(self._clock.run)
-                ground.start_soon(self._progress.run)
-                if self._fleet is not None:
-                    await ground.start(self._fleet.run)
-                    ground.start_soon(self._release_events)
-                if self._pool is not None:
-                    ground.start_soon(self._pool.run)
-                if not self._clock.virtual:
-                    ground.start_soon(self._sampler.run)
-                if self._watch is not None:
-                    if self._clock.virtual:
-                        self._watch.follow(self._judge)
-                    else:
-                        ground.start_soon(self._watch.run, self._judge)
-                await self._carry_out()
-                ground.cancel_scope.cancel()
-            self._events.release(everything=True)
-
-    def _merge_parts(self) -> None:
-        """Make one file of fates, and one capture, of those of all processes."""
-        try:
-            self._merge("fates", join, self._directory / FATES)
-            if self._capture is not None:
-                self._merge("capture", merge_captures, self._directory / CAPTURE)
-        except OSError as fault:
-            self._give_up(f"cannot write {fault.filename or self._directory}: {fault.strerror}")
-
-    def _merge(self, kind: str, merge: Callable[[Sequence[Path], Path], None], path: Path) -> None:
-        parts = sorted(self._directory.glob(part_of(kind, "*")))
-        merge(parts, path)
-        for part in parts:
-            part.unlink()
-
-    async def _carry_out(self) -> None:
-        """Play and count; an error of ours (a full disk, a ledger that fails) or of the experimenter's code leaves a void result."""
-        try:
-            await play_guarded(self._on_the_wires, self._own_code)
-        except* ConfigError as faults:
-            if not self.began:
-                raise
-            self._break_off(faults)
-        except* SwarmbedError as faults:
-            self._break_off(faults)
-
-    async def _on_the_wires(self) -> None:
-        async with trio.open_nursery() as wires:
-            await wires.start(self._network.run)
-            try:
-                with self._playing:
-                    await self._play(wires)
-            finally:
-                if self._bed is not None:
-                    self._bed.close()
-            await trio.sleep(DRAIN_S)
-            elsewhere = await self._count_elsewhere()
-            self._account = merge([self._network.account(), *elsewhere])
-            if self._pool is not None and elsewhere:  # else a worker is dead
-                self._pool.finish()
-            wires.cancel_scope.cancel()
-
-    def _break_off(self, faults: BaseExceptionGroup[SwarmbedError]) -> None:
-        fault: BaseException = faults
-        while isinstance(fault, BaseExceptionGroup):
-            fault = fault.exceptions[0]
-        self._give_up(f"the run broke off: {fault}")
-        self._account = self._network.account()
-
-    async def _count_elsewhere(self) -> list[Account]:
-        if self._fleet is None:
-            return []
-        assert isinstance(self._clock, RealTime)
-        return await self._fleet.report(self._clock.halt)
-
-    async def _release_events(self) -> None:
-        while True:
-            await trio.sleep(HOLD_NS / S / 5)
-            self._events.release()
-
-    def _give_up(self, reason: str) -> None:
-        """Stop at once: the run cannot be believed any more."""
-        self._judge.void.append(reason)
-        self._progress.say(f"void: {reason}; stopping")
-        self._playing.cancel()
-
-    async def _play(self, wires: trio.Nursery) -> None:
-        async with trio.open_nursery() as services:
-            bed = self._bed = Bed(
-                self._network,
-                self._params,
-                clock=self._clock,
-                run_seed=self._options.seed,
-                content=self._content,
-                directory=self._directory,
-                layout=self._layout,
-                emit=self._events.emit,
-                launch=services.start,
-                fleet=self._fleet,
-            )
-            self._exposition.attach("bed", bed)
-            self._exposition.attach("bank", bed.bank)
-            wires.start_soon(self._watch_for_interrupt, bed)
-            if not self._clock.virtual:
-                services.start_soon(self._take_controls, bed)
-                if self._watch is not None:
-                    services.start_soon(self._watch.take_controls, bed.live)
-            if self._watch is not None:
-                self._watch.attach(bed=bed)
-            self._judge.started_ns = self._clock.now_ns()
-            await self._scenario.run(bed)
-            await bed.tracker.wait_settled()
-            self._network.end()
-            services.cancel_scope.cancel()
-
-    async def _take_controls(self, bed: Bed) -> None:
-        try:
-            await serve_controls(self._directory, bed.live.do)
-        except OSError as fault:
-            self._progress.say(
-                f"no live changes: there can be no control socket in the run directory ({fault.strerror})"
-            )
-
-    async def _watch_for_interrupt(self, bed: Bed) -> None:
-        """End the show at the first Ctrl-C (or SIGTERM) and settle; at the second, stop without settling."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                if bed.interrupted:
-                    self._playing.cancel()
-                bed.interrupt()
-
-    def judge(self) -> Result:
-        """Audit the ledger from disk and judge the claims."""
-        assert self._bed is not None
-        result = self._judge.result(self._bed, self._account, events=self._events.digest(), directory=self._directory)
-        if not self._judge.void:  # else what is left in them may tell why
-            shutil.rmtree(self._directory / "stores", ignore_errors=True)
-        if self._watch is not None:
-            self._watch.finish(result)
-        return result
