@@ -22,7 +22,8 @@ from netem.route import Address
 from node.acquaintances import Acquaintances
 from node.credit import Credit
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
-from node.store import PartialFile, Store
+from node.partial_file import PartialFile
+from node.store import Store
 from node.swarm import MAX_SERVERS, Accepted, Ask, Progress, Swarm
 from node.tracker_link import TrackerLink
 from tracker import messages as m

@@ -10,7 +10,8 @@ import pytest
 from netem.randomness import keyed_generator
 from node.block_log import MOST_WAITING
 from node.content import make_manifest
-from node.store import Store, StoreError
+from node.partial_file import StoreError
+from node.store import Store
 from node.swarm import Progress, Swarm
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 

@@ -6,7 +6,8 @@ import pytest
 from netem.errors import LocalProtocolError
 from node.content import make_manifest
 from node.descriptors import Descriptors
-from node.store import MAX_AHEAD, Store, StoreError
+from node.partial_file import StoreError
+from node.store import MAX_AHEAD, Store
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 
 

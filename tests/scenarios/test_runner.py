@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from netem.errors import LedgerError
-from node.store import StoreError
+from node.partial_file import StoreError
 from scenarios.catalogue import scenario_named
 from scenarios.claims import Claim
 from scenarios.options import Options
