@@ -247,8 +247,7 @@ class Endpoint:
         if route is None:
             self._backbone.foreign += 1
         elif route.source.here or self.host.download_bytes_per_s == math.inf:
-            if route.link_id not in self._fates.rated:  # those are weighed too
-                self.sources[source] = route.link_id
+            self.sources[source] = route.link_id
             self.deliver(route, frame, source, arrived_ns=self._base_ns + self._elapsed_ns())
         else:
             route.take(self, frame, source)
