@@ -199,7 +199,7 @@ class Endpoint:
         path = self._paths.get(target) or self._find_path(target, data)
         if path is None:
             return
-        route, link = path.route, path.route.link
+        route, link = path.route, path.link
         departure_ns = route.admit(self._base_ns + self._elapsed_ns(), size_bytes)
         if departure_ns < 0:
             link.dropped[Cause.UPLINK_QUEUE] += 1
@@ -214,7 +214,7 @@ class Endpoint:
 
     def _send_unusual(self, path: Path, data: bytes, arrival_ns: int) -> None:
         """Send a packet that has a copy, is damaged, or both."""
-        route, link = path.route, path.route.link
+        route, link = path.route, path.link
         for due_ns, delay_ns, damage in (
             (arrival_ns, link.delay_ns, link.damage),
             (link.copy_at, link.copy_delay_ns, link.copy_damage),
