@@ -8,13 +8,15 @@ Source: DESIGN section 3 (one receive hub, bounded drain per wake-up).
 
 from __future__ import annotations
 
+import functools
 import socket
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from netem.fates import FateLog
-from netem.route import HEADER_BYTES, Address
+from netem.route import HEADER_BYTES, MAX_DATAGRAM_BYTES, Address
 
 DRAIN_MOST = 64  # datagrams per socket and wake-up, so that no socket starves the others
 _READ_BYTES = 2048  # longer than any datagram of ours, so that a longer foreign one shows
@@ -114,8 +116,7 @@ class Reader:
             reads += 1
             size_bytes = (_segment_bytes(beside) if beside else 0) or len(data)
             link_id = endpoint.sources.get(source)
-            # The last is the shortest.
-            if link_id is None or size_bytes < HEADER_BYTES or 0 < len(data) % size_bytes < HEADER_BYTES:
+            if link_id is None or size_bytes < HEADER_BYTES:
                 count += self._hand_over(data, size_bytes, source)
             else:
                 count += self._hand_over_known(
@@ -139,32 +140,35 @@ class Reader:
     def _hand_over_known(
         self, data: bytes, size_bytes: int, source: Address, *, fates: FateLog, link_id: int, arrived_ns: int
     ) -> int:
-        """Hand over frames of a known sender, none shorter than a header, as `endpoint.receive` does, without its calls.
+        """Hand over frames of a known sender, as `endpoint.receive` does, without its calls; the last may be shorter.
 
         Returns:
             how many there were.
         """
         endpoint = self.endpoint
         on_datagram = endpoint.on_datagram
-        end = len(data)
-        for begin in range(0, end, size_bytes):
-            on_datagram(data[begin + HEADER_BYTES : begin + size_bytes], source)
+        headers: list[bytes] = []
+        note = headers.append
+        rest_bytes = len(data) % size_bytes
+        for header, payload in _splitter(size_bytes)(data[:-rest_bytes] if rest_bytes else data):
+            note(header)
+            on_datagram(payload, source)
             if not endpoint.open:
-                end = min(begin + size_bytes, end)
                 break
-        begins = range(0, end, size_bytes)
-        fates.links += [link_id] * len(begins)
-        fates.headers += b"".join([data[begin : begin + HEADER_BYTES] for begin in begins])
-        fates.arrivals_ns += [arrived_ns] * len(begins)
+        packets = len(headers)
+        fates.links += [link_id] * packets
+        fates.headers += b"".join(headers)
+        fates.arrivals_ns += [arrived_ns] * packets
         if link_id in fates.rated:
-            full, rest_bytes = divmod(end, size_bytes)
-            if full:
-                fates.weigh(link_id, size_bytes, packets=full)
-            if rest_bytes:
-                fates.weigh(link_id, rest_bytes)
-        if end == len(data):
-            return len(begins)
-        return len(begins) + self._hand_over(data[end:], size_bytes, source)
+            fates.weigh(link_id, size_bytes, packets=packets)
+        rest = data[packets * size_bytes :]
+        return packets + (self._hand_over(rest, size_bytes, source) if rest else 0)
+
+
+@functools.lru_cache(maxsize=2 * MAX_DATAGRAM_BYTES)
+def _splitter(size_bytes: int) -> Callable[[bytes], Iterator[tuple[bytes, bytes]]]:
+    """Return what splits segments of one size into netem header and payload: half the time of two slices each."""
+    return struct.Struct(f"{HEADER_BYTES}s{size_bytes - HEADER_BYTES}s").iter_unpack
 
 
 def unread(sock: socket.socket) -> Iterator[tuple[bytes, Address]]:
