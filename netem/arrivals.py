@@ -19,6 +19,7 @@ from netem.fates import FateLog
 from netem.route import HEADER_BYTES, MAX_DATAGRAM_BYTES, Address
 
 DRAIN_MOST = 64  # datagrams per socket and wake-up, so that no socket starves the others
+_RUN_LEAST = 8  # datagrams of one link behind each other in one look: of a crowd, so many never do
 _READ_BYTES = 2048  # longer than any datagram of ours, so that a longer foreign one shows
 _RUN_BYTES = 65_536  # longer than any run
 _SOL_UDP = 17
@@ -52,8 +53,8 @@ class Reader:
     """What reads one socket for its endpoint.
 
     A quiet socket is read once a look: finding out that it is empty would cost as much as the datagram. One that has more at the
-    next look is drained, and from then on gets runs whole, if the kernel can do that. All that one system call brings arrived
-    when it was read.
+    next look is drained. One in which many datagrams of one sender follow each other gets runs whole from then on, if the kernel
+    can do that. All that one system call brings arrived when it was read.
     """
 
     __slots__ = ("_busy", "_looked", "_merges", "endpoint", "sock")
@@ -63,7 +64,7 @@ class Reader:
         self.sock = sock
         self._merges: bool | None = merges(sock) or None  # None: not tried yet
         self._busy = False
-        self._looked = 0
+        self._looked = -1  # the first look of all is 1
 
     def read(self, fates: FateLog, *, elapsed_ns: Callable[[], int], look: int) -> None:
         """Hand what waits to the endpoint, which a handler may close meanwhile: at most 64 datagrams and what came with the last."""
@@ -71,8 +72,6 @@ class Reader:
             return
         busy = self._busy or self._looked == look - 1
         self._looked = look
-        if busy and self._merges is None:
-            self._merges = merge(self.sock)
         read = self._read_runs if self._merges else self._read_one_by_one
         self._busy = read(fates, elapsed_ns, DRAIN_MOST if busy else 1)
 
@@ -84,12 +83,17 @@ class Reader:
         sources, on_datagram = endpoint.sources, endpoint.on_datagram
         links, headers, arrivals_ns = fates.links, fates.headers, fates.arrivals_ns
         rated = fates.rated
+        following, last_id = 0, None
+        busy = most > 1
         for count in range(most):
             try:
                 frame, source = receive(_READ_BYTES)
             except BlockingIOError:
-                return count > 1
+                busy = count > 1
+                break
             link_id = sources.get(source)
+            following += link_id == last_id
+            last_id = link_id
             if link_id is None or len(frame) < HEADER_BYTES:
                 endpoint.receive(frame, source)
             else:  # as `endpoint.receive` does, without its calls
@@ -101,7 +105,9 @@ class Reader:
                 on_datagram(frame[HEADER_BYTES:], source)
             if not endpoint.open:
                 return False
-        return most > 1
+        if following >= _RUN_LEAST and self._merges is None:
+            self._merges = merge(self.sock)
+        return busy
 
     def _read_runs(self, fates: FateLog, elapsed_ns: Callable[[], int], most: int) -> bool:
         """Read datagrams and runs until there were so many datagrams; say whether the socket is busy."""
