@@ -15,7 +15,7 @@ from collections.abc import Callable
 from netem.fates import Cause
 from netem.link_config import LinkConfig, Rests
 from netem.randomness import BlockUniforms
-from netem.rate_queue import RateQueue
+from netem.rate_queue import UNLIMITED, RateQueue
 from netem.slot import SlotGate
 
 _LINK_QUEUE = int(Cause.LINK_QUEUE)
@@ -23,8 +23,10 @@ _LIMIT = int(Cause.LIMIT)
 _RESTS_KNOWN = 256
 
 
-class LinkLine:
+class LinkLine(RateQueue):
     """What packets of one link wait for; it may be changed live, and what was admitted leaves as it was told.
+
+    The queue of its rate counts bytes as the rate does, with overhead and cells.
 
     Args:
         config: the link's.
@@ -33,7 +35,6 @@ class LinkLine:
     """
 
     __slots__ = (
-        "_admit",
         "_departures",
         "_gate",
         "_idle_ns",
@@ -42,18 +43,17 @@ class LinkLine:
         "_most",
         "_note",
         "_ordered",
-        "_queue",
+        "_plain",
         "_rate",
-        "_rated_bytes",
         "_rests",
+        "_sizes",
         "_uniforms",
     )
 
     def __init__(self, config: LinkConfig, *, uniforms: BlockUniforms, key: bytes) -> None:
         self._uniforms = uniforms
         self._key = key
-        self._queue = RateQueue(config.rate_bytes_per_s, config.queue_limit_bytes())
-        self._admit = self._queue.admit
+        super().__init__(config.rate_bytes_per_s, config.queue_limit_bytes())
         # As far as there is a limit: of those that wait, and some that have left. A heap, unless all leave in order.
         self._departures: deque[int] | list[int] = []
         self._last_ns = 0
@@ -74,15 +74,17 @@ class LinkLine:
         self._most = sys.maxsize if limit is None else limit
         self._ordered = config.ordered
         self._rate = config.rated_bytes
-        self._rated_bytes: dict[int, int] = {}  # by size: packets come in few sizes
-        self._queue.rate_bytes_per_s = config.rate_bytes_per_s
-        self._queue.limit_bytes = config.queue_limit_bytes()
+        self._sizes: dict[int, int] = {}  # bytes for the rate, by size: packets come in few sizes
+        self.rate_bytes_per_s = config.rate_bytes_per_s
+        self.limit_bytes = config.queue_limit_bytes()
+        finite = config.rate_bytes_per_s != math.inf
+        self._plain = finite and self.limit_bytes == UNLIMITED and not config.ordered and config.slot is None
         if config.slot is None:
             self._gate = None
         elif self._gate is None or self._gate.slot != config.slot:
             self._gate = SlotGate(config.slot, uniforms=self._uniforms, key=self._key)
 
-    def admit(self, now_ns: int, ready_ns: int, size_bytes: int, number: int = 0) -> int:
+    def leave(self, now_ns: int, ready_ns: int, size_bytes: int, number: int = 0) -> int:
         """Return when a packet leaves, or -cause.
 
         Args:
@@ -93,20 +95,33 @@ class LinkLine:
         """
         if len(self._departures) >= self._most and self._is_full(now_ns):
             return -_LIMIT
-        # Without a rate this only keeps it from overtaking those that still wait for a rate that was taken away.
-        free_ns = self._queue.free_ns
-        leaves_ns = self._admit(ready_ns, self._rated_bytes.get(size_bytes) or self._learn(size_bytes))
-        if leaves_ns < 0:
-            return -_LINK_QUEUE
+        free_ns = self.free_ns
+        if self._plain:  # as `admit` does, without its call and its limit
+            if size_bytes != self._size_bytes:
+                self._take_size(size_bytes)
+            if free_ns <= ready_ns:
+                self._carry_ns = self._fraction_ns
+                leaves_ns = ready_ns + self._whole_ns
+            else:
+                cost_ns = self._carry_ns + self._size_ns
+                whole_ns = int(cost_ns)
+                self._carry_ns = cost_ns - whole_ns
+                leaves_ns = free_ns + whole_ns
+            self.free_ns = leaves_ns
+        else:
+            # Without a rate this only keeps it from overtaking those that still wait for a rate that was taken away.
+            leaves_ns = self.admit(ready_ns, size_bytes)
+            if leaves_ns < 0:
+                return -_LINK_QUEUE
+            if self._ordered:
+                self._last_ns = leaves_ns = max(leaves_ns, self._last_ns)
+            if self._gate is not None:
+                leaves_ns = self._gate.leave(now_ns, leaves_ns, size_bytes)
         if 0 < free_ns < ready_ns:
             rests = self._rests
             rests.append((number, ready_ns - free_ns))
             if len(rests) == 2 * _RESTS_KNOWN:
                 self._idle_ns += _forget_earlier(rests)
-        if self._ordered:
-            self._last_ns = leaves_ns = max(leaves_ns, self._last_ns)
-        if self._gate is not None:
-            leaves_ns = self._gate.leave(now_ns, leaves_ns, size_bytes)
         if self._note is not None:
             self._note(leaves_ns)
         return leaves_ns
@@ -116,12 +131,14 @@ class LinkLine:
         late = self._rests.copy()
         return Rests(self._idle_ns + _forget_earlier(late), tuple(late))
 
-    def admit_early(self, now_ns: int) -> int:
+    def leave_early(self, now_ns: int) -> int:
         """Return when an early packet leaves: at once, past rate and order; -cause if the limit is reached."""
         return -_LIMIT if len(self._departures) >= self._most and self._is_full(now_ns) else now_ns
 
-    def _learn(self, size_bytes: int) -> int:
-        rated = self._rated_bytes[size_bytes] = self._rate(size_bytes)
+    def _rated(self, size_bytes: int) -> int:
+        rated = self._sizes.get(size_bytes)
+        if rated is None:
+            rated = self._sizes[size_bytes] = self._rate(size_bytes)
         return rated
 
     def _is_full(self, now_ns: int) -> bool:

@@ -5,6 +5,7 @@ Source: netem's rate option: departure = max(last departure, entry) + size / rat
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from collections import deque
@@ -38,6 +39,7 @@ class RateQueue:
         "_queued",
         "_queued_bytes",
         "_rate_bytes_per_s",
+        "_rated_bytes",
         "_size_bytes",
         "_size_ns",
         "_whole_ns",
@@ -61,7 +63,7 @@ class RateQueue:
     @rate_bytes_per_s.setter
     def rate_bytes_per_s(self, rate_bytes_per_s: float) -> None:
         self._rate_bytes_per_s = rate_bytes_per_s
-        self._take_size(0)
+        self._size_bytes = -1  # of the last packet, whose times are known
 
     @property
     def limit_bytes(self) -> int:
@@ -75,11 +77,14 @@ class RateQueue:
         self._limit_bytes = limit_bytes
 
     def _take_size(self, size_bytes: int) -> None:
-        """Reckon how long a packet takes, once for many of one size: it costs as much as all the rest."""
+        """Note what a packet takes, as many of one size follow each other."""
         self._size_bytes = size_bytes
-        self._size_ns = size_bytes * S / self._rate_bytes_per_s
-        self._whole_ns = int(self._size_ns)
-        self._fraction_ns = self._size_ns - self._whole_ns
+        self._rated_bytes = self._rated(size_bytes)
+        self._size_ns, self._whole_ns, self._fraction_ns = _times_ns(self._rated_bytes, self._rate_bytes_per_s)
+
+    def _rated(self, size_bytes: int) -> int:
+        """Return the bytes that the rate takes time for, and the limit counts."""
+        return size_bytes
 
     def admit(self, now_ns: int, size_bytes: int) -> int:
         """Return when a packet entering at `now_ns` has left, or -1 if it does not fit.
@@ -92,7 +97,7 @@ class RateQueue:
         if size_bytes != self._size_bytes:
             self._take_size(size_bytes)
         if free_ns <= now_ns:
-            self._first_bytes = size_bytes
+            self._first_bytes = self._rated_bytes
             self._carry_ns = self._fraction_ns
             self.free_ns = free_ns = now_ns + self._whole_ns
             return free_ns
@@ -100,6 +105,7 @@ class RateQueue:
         if limited:
             if self._first_bytes:
                 self._queue_first()
+            size_bytes = self._rated_bytes
             if self._queued_bytes + size_bytes > self._limit_bytes and not self._has_room(now_ns, size_bytes):
                 return -1
         cost_ns = self._carry_ns + self._size_ns
@@ -127,3 +133,11 @@ class RateQueue:
         while queued and queued[0][0] <= now_ns:
             self._queued_bytes -= queued.popleft()[1]
         return not queued or self._queued_bytes + size_bytes <= self._limit_bytes
+
+
+@functools.lru_cache(maxsize=4096)
+def _times_ns(size_bytes: int, rate_bytes_per_s: float) -> tuple[float, int, float]:
+    """Return how long a packet takes, its whole nanoseconds and their fraction: to reckon it costs more than all the rest."""
+    size_ns = size_bytes * S / rate_bytes_per_s
+    whole_ns = int(size_ns)
+    return size_ns, whole_ns, size_ns - whole_ns
