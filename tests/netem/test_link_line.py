@@ -36,7 +36,7 @@ def make_line(config):
 )
 def test_a_packet_takes_the_time_that_tc_gives_it(size_bytes, rate_bytes_per_s, overheads, time_ns):
     config = LinkConfig((), rate_bytes_per_s, 64 * 1024, *overheads)
-    assert make_line(config).admit(NOW_NS, NOW_NS, size_bytes) == NOW_NS + time_ns
+    assert make_line(config).leave(NOW_NS, NOW_NS, size_bytes) == NOW_NS + time_ns
 
 
 def test_departures_wait_for_the_last_one_and_for_their_own_delay():
