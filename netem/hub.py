@@ -1,6 +1,6 @@
 """trio: the real wire: one receive hub over all UDP sockets of the process.
 
-Every socket is in one selector that trio waits on; it is also looked at after every burst of departures. A look reads at most 64
+Every socket is in one selector that trio waits on; it is also looked at after every burst of departures. A look reads some 64
 datagrams per socket. `netem.departures` sends, each packet from its sender's own socket.
 """
 
