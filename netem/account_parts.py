@@ -40,7 +40,7 @@ class _Part(msgspec.Struct, array_like=True):
     `delays` holds of each class the configuration that says it, and its bins that are not empty.
     """
 
-    totals: tuple[int, int, int, list[int], int, int] | None
+    totals: tuple[int, int, int, list[int], int, int, int] | None
     histograms: list[Counts]
     delays: list[tuple[bytes, list[tuple[int, int]]]]
     links: list[_Row]
@@ -49,7 +49,7 @@ class _Part(msgspec.Struct, array_like=True):
 def pack(account: Account) -> Iterator[bytes]:
     """Yield an account as parts of well below 1 MiB each, for `unpack`."""
     kept = account.conservation
-    totals = (kept.sent, kept.copies, kept.delivered, list(kept.dropped), kept.in_flight, account.foreign)
+    totals = (kept.sent, kept.copies, kept.delivered, list(kept.dropped), kept.in_flight, kept.unsure, account.foreign)
     histograms = [account.lateness.counts(), account.lag.counts()]
     yield msgspec.msgpack.encode(_Part(totals, histograms, [], []))
     rows = [_to_row(count) for count in account.links if count.packets or count.received or any(count.dropped)]
@@ -93,8 +93,10 @@ def unpack(parts: Iterable[bytes]) -> Account:
     account = Account(Conservation(0, 0, 0, dropped=tuple(no_drops()), in_flight=0), [])
     for part in map(msgspec.msgpack.Decoder(_Part).decode, parts):
         if part.totals is not None:
-            sent, copies, delivered, dropped, in_flight, account.foreign = part.totals
-            account.conservation = Conservation(sent, copies, delivered, dropped=tuple(dropped), in_flight=in_flight)
+            sent, copies, delivered, dropped, in_flight, unsure, account.foreign = part.totals
+            account.conservation = Conservation(
+                sent, copies, delivered, dropped=tuple(dropped), in_flight=in_flight, unsure=unsure
+            )
             for histogram, latencies in zip((account.lateness, account.lag), part.histograms, strict=True):
                 histogram.merge(latencies)
         for config, filled in part.delays:

@@ -16,7 +16,7 @@ import numpy as np
 
 from netem.certificate import Certificate, Conservation, certify
 from netem.delay_histograms import Class
-from netem.fates import Cause, FateLog, no_drops
+from netem.fates import MOST_MERGED, Cause, FateLog, no_drops
 from netem.latency import LatencyHistogram
 from netem.link_count import LinkCount
 
@@ -35,7 +35,7 @@ def conserve(
         routes: all routes.
         fates: the receivers' log.
         kernel_drops: drops counted by the kernel's own sockets; None where it does not say, and then every frame that
-            was sent and not received counts as its drop.
+            was sent and not received counts as its drop. They are datagrams, or runs of them that came whole.
 
     A frame between a sender's and a receiver's socket is in no counter, so a real network balances once it has ended.
     """
@@ -47,6 +47,7 @@ def conserve(
     for route in routes:
         dropped = [total + more for total, more in zip(dropped, route.link.dropped, strict=True)]
     delivered = fates.totals().received
+    unsure = (MOST_MERGED - 1) * (kernel_drops or 0)
     if kernel_drops is None:
         kernel_drops = sum(route.carried for route in routes) - delivered
     dropped[Cause.KERNEL] += kernel_drops
@@ -56,6 +57,7 @@ def conserve(
         delivered=delivered,
         dropped=tuple(dropped),
         in_flight=sum(route.in_flight for route in routes),
+        unsure=unsure,
     )
 
 
@@ -130,7 +132,7 @@ class Account:
         """Judge it; the reasons in `void` make it void whatever the packets say."""
         return certify(
             self.links,
-            conservation=self.conservation,
+            conservation=self.conservation.settled(),
             lateness=self.lateness,
             lag=self.lag,
             delays=self.delays,
@@ -139,7 +141,7 @@ class Account:
 
     def fates(self) -> dict[str, int]:
         """Return sent, copies, delivered, in_flight and each cause by name, sorted by name; part of the run's digest."""
-        kept = self.conservation
+        kept = self.conservation.settled()
         counts = {cause.name.lower(): kept.dropped[cause] for cause in Cause}
         counts |= {"sent": kept.sent, "copies": kept.copies, "delivered": kept.delivered}
         return dict(sorted((counts | {"in_flight": kept.in_flight}).items()))
@@ -155,6 +157,7 @@ def merge(accounts: Sequence[Account]) -> Account:
             delivered=sum(one.delivered for one in kept),
             dropped=tuple(sum(counts) for counts in zip(*(one.dropped for one in kept), strict=True)),
             in_flight=sum(one.in_flight for one in kept),
+            unsure=sum(one.unsure for one in kept),
         ),
         links=[],
         foreign=sum(account.foreign for account in accounts),

@@ -7,7 +7,7 @@ Source: DESIGN section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from netem.capture import Capture, Flight, dropped
 from netem.clock import Clock, TrueClock
@@ -163,7 +163,7 @@ class CapturedDepartures(Departures):
 
     capture: Capture
 
-    def _send(self, path: Path, frames: list[bytes]) -> None:
+    def _send(self, path: Path, frames: Sequence[bytes]) -> None:
         route = path.route
         for frame in frames:
             number, _ = HEADER.unpack_from(frame)

@@ -9,7 +9,7 @@ Source: DESIGN section 3.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ __all__ = ["Certificate", "Conservation", "LinkCount", "Quantity", "certify"]
 class Conservation:
     """The run's packets, counted at the endpoints: sent + copies = delivered + dropped + in flight.
 
-    `dropped` is indexed by `Cause` and includes the kernel's drops.
+    `dropped` is indexed by `Cause` and includes the kernel's drops. A socket without room counts what came to it whole as one
+    (UDP_GRO), however many packets it was: up to `unsure` more than counted may be the kernel's drops. `settled` says how many are.
     """
 
     sent: int
@@ -45,11 +46,18 @@ class Conservation:
     delivered: int
     dropped: tuple[int, ...]
     in_flight: int
+    unsure: int = 0
 
     @property
     def missing(self) -> int:
         """Packets without a fate; negative if there are more fates than packets."""
         return self.sent + self.copies - self.delivered - sum(self.dropped) - self.in_flight
+
+    def settled(self) -> Conservation:
+        """Return the account of a whole network that has ended: what is missing is the kernel's, as far as it may be."""
+        more = min(max(self.missing, 0), self.unsure)
+        dropped = [count + more * (place == Cause.KERNEL) for place, count in enumerate(self.dropped)]
+        return replace(self, dropped=tuple(dropped), unsure=0)
 
 
 @dataclass(frozen=True)

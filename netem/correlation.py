@@ -25,11 +25,11 @@ def normals(uniforms: np.ndarray, rho: float, state: float) -> tuple[np.ndarray,
         return fresh, state
     first = float(fresh[0])
     fresh *= math.sqrt(1.0 - rho * rho)
-    steps = fresh.tolist()
-    # The first of all is drawn as it is: every draw has the stationary law.
-    steps[0] = first if state == FRESH else rho * state + steps[0]
-    kept = list(accumulate(steps, lambda last, step: rho * last + step))
-    return np.array(kept), kept[-1]
+    if state == FRESH:  # the first of all is drawn as it is: every draw has the stationary law
+        fresh[0], state = first, 0.0
+    last = state
+    kept = [last := rho * last + step for step in fresh.tolist()]
+    return np.array(kept), last
 
 
 def filtered(uniforms: np.ndarray, rho: float, state: float) -> tuple[np.ndarray, float]:

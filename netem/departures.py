@@ -16,7 +16,7 @@ import operator
 import socket
 import struct
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from netem.clock import Clock
 from netem.fates import Cause
@@ -95,18 +95,14 @@ class Departures:
         if tick != self._armed:
             return  # an earlier timer has taken its place
         now_ns = self._now_ns()
-        packets = self._take((now_ns + COALESCE_NS) >> _TICK_BITS)
-        runs: dict[Path, list[bytes]] = {}
-        for _, path, frame in packets:
-            frames = runs.get(path)
-            if frames is None:
-                runs[path] = [frame]
-            else:
-                frames.append(frame)
-        for path, frames in runs.items():
-            self._send(path, frames)
+        dues_ns, paths, frames = zip(*self._take((now_ns + COALESCE_NS) >> _TICK_BITS), strict=True)
+        if paths.count(paths[0]) == len(paths):
+            self._send(paths[0], frames)
+        else:
+            for path, run in _by_path(paths, frames).items():
+                self._send(path, run)
         now_ns = self._now_ns()
-        self._late([now_ns - due_ns for due_ns, _, _ in packets])
+        self._late([now_ns - due_ns for due_ns in dues_ns])
         self._armed = _NEVER
         if self._order:
             self._arm(self._order[0])
@@ -127,7 +123,7 @@ class Departures:
             heapq.heappush(order, tick)
         return packets
 
-    def _send(self, path: Path, frames: list[bytes]) -> None:
+    def _send(self, path: Path, frames: Sequence[bytes]) -> None:
         route = path.route
         if route.held is not None:
             now_ns = self._now_ns()
@@ -151,10 +147,13 @@ class Departures:
             dropped[Cause.SEND_BUFFER] += len(frames) - carried
         route.leave(sender, len(frames))
 
-    def _carry(self, sock: socket.socket, target: Address, frames: list[bytes]) -> int:
+    def _carry(self, sock: socket.socket, target: Address, frames: Sequence[bytes]) -> int:
         """Send frames, and return how many the socket's buffer took."""
         if not self._segments:
             return sum(_sent(sock, target, frame) for frame in frames)
+        sizes_bytes = list(map(len, frames))
+        if len(frames) <= _MOST_SEGMENTS and sizes_bytes.count(sizes_bytes[0]) == len(frames):
+            return self._carry_together(sock, target, frames, sizes_bytes[0])
         carried = 0
         for size_bytes, run in itertools.groupby(frames, len):
             equal = list(run)
@@ -162,7 +161,7 @@ class Departures:
                 carried += self._carry_together(sock, target, equal[first : first + _MOST_SEGMENTS], size_bytes)
         return carried
 
-    def _carry_together(self, sock: socket.socket, target: Address, equal: list[bytes], size_bytes: int) -> int:
+    def _carry_together(self, sock: socket.socket, target: Address, equal: Sequence[bytes], size_bytes: int) -> int:
         try:
             sock.sendmsg(equal, [(_SOL_UDP, _UDP_SEGMENT, _SIZE.pack(size_bytes))], 0, target)
         except OSError as error:
@@ -172,6 +171,18 @@ class Departures:
             self._segments = False
             return sum(_sent(sock, target, frame) for frame in equal)
         return len(equal)
+
+
+def _by_path(paths: Iterable[Path], frames: Iterable[bytes]) -> dict[Path, list[bytes]]:
+    """Return each path's frames, all in order."""
+    runs: dict[Path, list[bytes]] = {}
+    for path, frame in zip(paths, frames, strict=True):
+        run = runs.get(path)
+        if run is None:
+            runs[path] = [frame]
+        else:
+            run.append(frame)
+    return runs
 
 
 def _sent(sock: socket.socket, target: Address, frame: bytes) -> bool:

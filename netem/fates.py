@@ -19,6 +19,7 @@ from netem.latency import LatencyHistogram
 from netem.link_sums import FateTotals, LinkFates, LinkSums
 
 FOLD_PACKETS = 8_192  # few enough to stay in the cache until then
+MOST_MERGED = 64  # packets that a kernel hands over whole, and drops as one
 _HEADER = np.dtype([("number", "<u4"), ("sent_ns", "<u8")])  # as `netem.route` packs it
 _RADIX = 1 << 16
 Keep = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
@@ -144,10 +145,10 @@ class FateLog:
         if len(self.links) >= FOLD_PACKETS:
             self.fold()
 
-    def weigh(self, link_id: int, size_bytes: int) -> None:
-        """Add a frame to the bytes, as its rate counts them, that a link delivered after the first one."""
+    def weigh(self, link_id: int, size_bytes: int, *, packets: int = 1) -> None:
+        """Add a frame, or some of one size, to the bytes, as its rate counts them, that a link delivered after the first one."""
         rated_bytes = self.rated[link_id](size_bytes)
-        self._bytes[link_id] = self._bytes.get(link_id, -rated_bytes) + rated_bytes
+        self._bytes[link_id] = self._bytes.get(link_id, -rated_bytes) + rated_bytes * packets
 
     def bytes_after_first(self) -> Mapping[int, int]:
         """Return what was weighed, by link id."""

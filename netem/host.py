@@ -199,7 +199,7 @@ class Endpoint:
         path = self._paths.get(target) or self._find_path(target, data)
         if path is None:
             return
-        route, link = path.route, path.route.link
+        route, link = path.route, path.link
         departure_ns = route.admit(self._base_ns + self._elapsed_ns(), size_bytes)
         if departure_ns < 0:
             link.dropped[Cause.UPLINK_QUEUE] += 1
@@ -214,7 +214,7 @@ class Endpoint:
 
     def _send_unusual(self, path: Path, data: bytes, arrival_ns: int) -> None:
         """Send a packet that has a copy, is damaged, or both."""
-        route, link = path.route, path.route.link
+        route, link = path.route, path.link
         for due_ns, delay_ns, damage in (
             (arrival_ns, link.delay_ns, link.damage),
             (link.copy_at, link.copy_delay_ns, link.copy_damage),
@@ -247,8 +247,7 @@ class Endpoint:
         if route is None:
             self._backbone.foreign += 1
         elif route.source.here or self.host.download_bytes_per_s == math.inf:
-            if route.link_id not in self._fates.rated:  # those are weighed too
-                self.sources[source] = route.link_id
+            self.sources[source] = route.link_id
             self.deliver(route, frame, source, arrived_ns=self._base_ns + self._elapsed_ns())
         else:
             route.take(self, frame, source)

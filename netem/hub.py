@@ -1,6 +1,6 @@
 """trio: the real wire: one receive hub over all UDP sockets of the process.
 
-Every socket is in one selector that trio waits on; it is also looked at after every burst of departures. A look reads at most 64
+Every socket is in one selector that trio waits on; it is also looked at after every burst of departures. A look reads some 64
 datagrams per socket. `netem.departures` sends, each packet from its sender's own socket.
 """
 
@@ -10,21 +10,19 @@ import selectors
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
 
 import trio
 
+from netem.arrivals import Reader, unread
 from netem.clock import Clock
 from netem.departures import Departures
 from netem.fates import FOLD_PACKETS, FateLog
 from netem.host import Endpoint
 from netem.memory import port_taken
-from netem.route import HEADER_BYTES, Address
+from netem.route import Address
 
 LONGEST_LOOK_NS = 2_000_000
-DRAIN_MOST = 64  # datagrams per socket and wake-up, so that no socket starves the others
 _RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
-_READ_BYTES = 2048  # longer than any datagram of ours, so that a longer foreign one shows
 _SO_MEMINFO = 55  # Linux: nine u32 about the memory of a socket; the last counts its drops
 
 
@@ -168,60 +166,7 @@ class _Nobody:
         """Count a frame as DESTINATION_DOWN."""
         self._endpoint.lose(frame, source)
 
-
-class Reader:
-    """What reads one socket for its endpoint.
-
-    A quiet socket is read once a look: finding out that it is empty would cost as much as the datagram. One that has more at the
-    next look is drained.
-    """
-
-    __slots__ = ("_busy", "_looked", "_receive", "endpoint", "sock")
-
-    def __init__(self, endpoint: Endpoint | _Nobody, sock: socket.socket) -> None:
-        self.endpoint = endpoint
-        self.sock = sock
-        self._receive = sock.recvfrom
-        self._busy = False
-        self._looked = 0
-
-    def read(self, fates: FateLog, *, elapsed_ns: Callable[[], int], look: int) -> None:
-        """Hand at most 64 waiting datagrams to the endpoint, which a handler may close meanwhile."""
-        receive = self._receive
-        endpoint = self.endpoint
-        if not endpoint.open:
-            return
-        busy = self._busy or self._looked == look - 1
-        self._looked = look
-        # Taken out of the loop: each is an attribute look-up less for every datagram.
-        sources, on_datagram = endpoint.sources, endpoint.on_datagram
-        links, headers, arrivals_ns = fates.links, fates.headers, fates.arrivals_ns
-        for count in range(DRAIN_MOST if busy else 1):
-            try:
-                frame, source = receive(_READ_BYTES)
-            except BlockingIOError:
-                self._busy = count > 1
-                return
-            link_id = sources.get(source)
-            if link_id is None or len(frame) < HEADER_BYTES:
-                endpoint.receive(frame, source)
-            else:  # as `endpoint.receive` does, without its calls
-                links.append(link_id)
-                headers += frame[:HEADER_BYTES]
-                arrivals_ns.append(elapsed_ns())
-                on_datagram(frame[HEADER_BYTES:], source)
-            if not endpoint.open:
-                return
-        self._busy = busy
-
-
-def unread(sock: socket.socket) -> Iterator[tuple[bytes, Address]]:
-    """Read what waits in a socket's buffer, to the end."""
-    while True:
-        try:
-            yield sock.recvfrom(_READ_BYTES)
-        except BlockingIOError:
-            return
+    lose = receive
 
 
 def bind_udp(address: Address) -> socket.socket:

@@ -66,7 +66,7 @@ class Lane:
         while departure_ns < 0:
             departure_ns = self._uplink.admit(self._clock.now_ns(), size_bytes)
             if departure_ns >= 0:
-                departure_ns = self._line.admit(departure_ns, departure_ns, self._rated_bytes(size_bytes))
+                departure_ns = self._line.leave(departure_ns, departure_ns, self._rated_bytes(size_bytes))
             if departure_ns < 0:
                 await trio.sleep(RETRANSMISSION_TIMEOUT_NS / 1e9)
         timeout_ns = RETRANSMISSION_TIMEOUT_NS

@@ -62,6 +62,7 @@ class Link:
         "_open",
         "_past",
         "_uniforms",
+        "_wait",
         "config",
         "copy_at",
         "copy_damage",
@@ -125,6 +126,7 @@ class Link:
         if not self._open:
             self.verdict = self._refuse
         elif self._line is not None:
+            self._wait = self._line.leave
             self.verdict = self._judge_in_line
         elif self._blocks.fixed_ns >= 0:
             self.delay_ns = self._blocks.fixed_ns
@@ -153,7 +155,8 @@ class Link:
 
     def _judge_in_line(self, now_ns: int, size_bytes: int) -> int:
         """Judge a packet that may wait for others."""
-        self.number += 1
+        number = self.number
+        self.number = number + 1
         try:
             delay_ns = self._next()
         except IndexError:
@@ -163,8 +166,7 @@ class Link:
         if delay_ns < 0:
             return self._judge_unusual(delay_ns, now_ns, size_bytes)
         self.delay_ns = delay_ns
-        assert self._line is not None
-        arrival_ns = self._line.admit(now_ns, now_ns + delay_ns, size_bytes, self.number - 1)
+        arrival_ns = self._wait(now_ns, now_ns + delay_ns, size_bytes, number)
         if arrival_ns < 0:
             self.dropped[-arrival_ns] += 1
         return arrival_ns
@@ -237,7 +239,7 @@ class Link:
         if line is None:
             return now_ns + delay_ns
         arrival_ns = (
-            line.admit_early(now_ns) if early else line.admit(now_ns, now_ns + delay_ns, size_bytes, self.number - 1)
+            line.leave_early(now_ns) if early else line.leave(now_ns, now_ns + delay_ns, size_bytes, self.number - 1)
         )
         if arrival_ns < 0:
             self.dropped[-arrival_ns] += 1

@@ -5,15 +5,17 @@ Source: DESIGN section 3; `netem_enqueue` of Linux `sch_netem.c` for their order
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
 import sys
 from collections import deque
+from collections.abc import Callable
 
 from netem.fates import Cause
 from netem.link_config import LinkConfig, Rests
 from netem.randomness import BlockUniforms
-from netem.rate_queue import RateQueue
+from netem.rate_queue import UNLIMITED, RateQueue
 from netem.slot import SlotGate
 
 _LINK_QUEUE = int(Cause.LINK_QUEUE)
@@ -21,8 +23,10 @@ _LIMIT = int(Cause.LIMIT)
 _RESTS_KNOWN = 256
 
 
-class LinkLine:
+class LinkLine(RateQueue):
     """What packets of one link wait for; it may be changed live, and what was admitted leaves as it was told.
+
+    The queue of its rate counts bytes as the rate does, with overhead and cells.
 
     Args:
         config: the link's.
@@ -31,51 +35,56 @@ class LinkLine:
     """
 
     __slots__ = (
-        "_admit",
-        "_config",
         "_departures",
         "_gate",
         "_idle_ns",
         "_key",
         "_last_ns",
-        "_limited",
         "_most",
-        "_queue",
-        "_rated_bytes",
+        "_note",
+        "_ordered",
+        "_plain",
+        "_rate",
         "_rests",
+        "_sizes",
         "_uniforms",
     )
 
     def __init__(self, config: LinkConfig, *, uniforms: BlockUniforms, key: bytes) -> None:
         self._uniforms = uniforms
         self._key = key
-        self._queue = RateQueue(config.rate_bytes_per_s, config.queue_limit_bytes())
-        self._admit = self._queue.admit
+        super().__init__(config.rate_bytes_per_s, config.queue_limit_bytes())
         # As far as there is a limit: of those that wait, and some that have left. A heap, unless all leave in order.
         self._departures: deque[int] | list[int] = []
         self._last_ns = 0
         self._gate: SlotGate | None = None
-        self._rests: deque[tuple[int, int]] = deque()
+        self._rests: list[tuple[int, int]] = []
         self._idle_ns = 0  # in rests before these
         self.configure(config)
 
     def configure(self, config: LinkConfig) -> None:
         """Follow a live change; slots that stay the same go on."""
-        self._config = config
         limit = config.limit()
         in_order = config.rate_bytes_per_s != math.inf or config.ordered or config.slot is not None
-        self._departures = deque(sorted(self._departures)) if in_order else sorted(self._departures)
-        self._limited = limit is not None
+        departures = sorted(self._departures)
+        self._departures = deque(departures) if in_order else departures
+        self._note: Callable[[int], None] | None = None
+        if limit is not None:
+            self._note = self._departures.append if in_order else functools.partial(heapq.heappush, departures)
         self._most = sys.maxsize if limit is None else limit
-        self._rated_bytes: dict[int, int] = {}  # by size: packets come in few sizes
-        self._queue.rate_bytes_per_s = config.rate_bytes_per_s
-        self._queue.limit_bytes = config.queue_limit_bytes()
+        self._ordered = config.ordered
+        self._rate = config.rated_bytes
+        self._sizes: dict[int, int] = {}  # bytes for the rate, by size: packets come in few sizes
+        self.rate_bytes_per_s = config.rate_bytes_per_s
+        self.limit_bytes = config.queue_limit_bytes()
+        finite = config.rate_bytes_per_s != math.inf
+        self._plain = finite and self.limit_bytes == UNLIMITED and not config.ordered and config.slot is None
         if config.slot is None:
             self._gate = None
         elif self._gate is None or self._gate.slot != config.slot:
             self._gate = SlotGate(config.slot, uniforms=self._uniforms, key=self._key)
 
-    def admit(self, now_ns: int, ready_ns: int, size_bytes: int, number: int = 0) -> int:
+    def leave(self, now_ns: int, ready_ns: int, size_bytes: int, number: int = 0) -> int:
         """Return when a packet leaves, or -cause.
 
         Args:
@@ -86,48 +95,67 @@ class LinkLine:
         """
         if len(self._departures) >= self._most and self._is_full(now_ns):
             return -_LIMIT
-        # Without a rate this only keeps it from overtaking those that still wait for a rate that was taken away.
-        free_ns = self._queue.free_ns
-        leaves_ns = self._admit(ready_ns, self._rated_bytes.get(size_bytes) or self._rate(size_bytes))
-        if leaves_ns < 0:
-            return -_LINK_QUEUE
-        if 0 < free_ns < ready_ns:
-            self._rest(number, ready_ns - free_ns)
-        if self._config.ordered:
-            self._last_ns = leaves_ns = max(leaves_ns, self._last_ns)
-        if self._gate is not None:
-            leaves_ns = self._gate.leave(now_ns, leaves_ns, size_bytes)
-        if self._limited:
-            departures = self._departures
-            if isinstance(departures, deque):
-                departures.append(leaves_ns)
+        free_ns = self.free_ns
+        if self._plain:  # as `admit` does, without its call and its limit
+            if size_bytes != self._size_bytes:
+                self._take_size(size_bytes)
+            if free_ns <= ready_ns:
+                self._carry_ns = self._fraction_ns
+                leaves_ns = ready_ns + self._whole_ns
             else:
-                heapq.heappush(departures, leaves_ns)
+                cost_ns = self._carry_ns + self._size_ns
+                whole_ns = int(cost_ns)
+                self._carry_ns = cost_ns - whole_ns
+                leaves_ns = free_ns + whole_ns
+            self.free_ns = leaves_ns
+        else:
+            # Without a rate this only keeps it from overtaking those that still wait for a rate that was taken away.
+            leaves_ns = self.admit(ready_ns, size_bytes)
+            if leaves_ns < 0:
+                return -_LINK_QUEUE
+            if self._ordered:
+                self._last_ns = leaves_ns = max(leaves_ns, self._last_ns)
+            if self._gate is not None:
+                leaves_ns = self._gate.leave(now_ns, leaves_ns, size_bytes)
+        if 0 < free_ns < ready_ns:
+            rests = self._rests
+            rests.append((number, ready_ns - free_ns))
+            if len(rests) == 2 * _RESTS_KNOWN:
+                self._idle_ns += _forget_earlier(rests)
+        if self._note is not None:
+            self._note(leaves_ns)
         return leaves_ns
-
-    def _rest(self, number: int, idle_ns: int) -> None:
-        if len(self._rests) == _RESTS_KNOWN:
-            self._idle_ns += self._rests.popleft()[1]
-        self._rests.append((number, idle_ns))
 
     def rests(self) -> Rests:
         """Return when the line of the rate stood idle so far."""
-        return Rests(self._idle_ns, tuple(self._rests))
+        late = self._rests.copy()
+        return Rests(self._idle_ns + _forget_earlier(late), tuple(late))
 
-    def admit_early(self, now_ns: int) -> int:
+    def leave_early(self, now_ns: int) -> int:
         """Return when an early packet leaves: at once, past rate and order; -cause if the limit is reached."""
         return -_LIMIT if len(self._departures) >= self._most and self._is_full(now_ns) else now_ns
 
-    def _rate(self, size_bytes: int) -> int:
-        rated = self._rated_bytes[size_bytes] = self._config.rated_bytes(size_bytes)
+    def _rated(self, size_bytes: int) -> int:
+        rated = self._sizes.get(size_bytes)
+        if rated is None:
+            rated = self._sizes[size_bytes] = self._rate(size_bytes)
         return rated
 
     def _is_full(self, now_ns: int) -> bool:
         """Forget what has left, which only a line that looks full need know."""
         departures = self._departures
-        while departures and departures[0] <= now_ns:
-            if isinstance(departures, deque):
+        if isinstance(departures, deque):
+            while departures and departures[0] <= now_ns:
                 departures.popleft()
-            else:
+        else:
+            while departures and departures[0] <= now_ns:
                 heapq.heappop(departures)
         return len(departures) >= self._most
+
+
+def _forget_earlier(rests: list[tuple[int, int]]) -> int:
+    """Keep the last `_RESTS_KNOWN` only; return how long the others were in all."""
+    earlier = max(len(rests) - _RESTS_KNOWN, 0)
+    idle_ns = sum(idle_ns for _, idle_ns in rests[:earlier])
+    del rests[:earlier]
+    return idle_ns

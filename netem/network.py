@@ -180,6 +180,9 @@ class Network(Scheduled):
 
     def conservation(self) -> Conservation:
         """Return the account of all packets; over real sockets it balances once `run` has ended."""
+        return self._conserved().settled()
+
+    def _conserved(self) -> Conservation:
         return accounts.conserve(
             self.hosts.values(), self.links.routes, self.fates, kernel_drops=self.wire.kernel_drops()
         )
@@ -187,7 +190,7 @@ class Network(Scheduled):
     def account(self) -> Account:
         """Return all that this process knows of the network's packets; over real sockets, call it after `run` has ended."""
         return Account(
-            self.conservation(),
+            self._conserved(),
             links=accounts.count_links(self.links.routes, self.fates),
             lateness=self.fates.lateness,
             lag=self.lag.histogram,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,8 @@ class RealTime:
         self.base_ns = time.time_ns() - time.monotonic_ns() if base_ns is None else base_ns
         self._timers = TimerHeap()
         self._alarm = open_alarm()
-        self._armed_ns: int | None = None
+        self._armed_ns = sys.maxsize  # no alarm is set
+        self._turn_took_ns = 0  # at least: the last turn of the event loop, with what tasks did in it
         self._next_turn_ns = 0  # what was due by COALESCE_NS before this has fired
         self._firing = False
         self._halted = False
@@ -58,7 +60,7 @@ class RealTime:
 
     def _set(self, when_ns: int, callback: Callable[..., None], args: tuple[Any, ...], *, gate: Gate | None) -> None:
         self._timers.push(when_ns, callback, args, gate=gate)
-        if not self._firing and (self._armed_ns is None or when_ns < self._armed_ns - COALESCE_NS):
+        if not self._firing and when_ns < self._armed_ns - COALESCE_NS:
             self._arm(when_ns)
 
     def halt(self) -> None:
@@ -79,13 +81,29 @@ class RealTime:
                 self._firing = False
                 if more:
                     await trio.lowlevel.checkpoint()
-                    continue
-                self._armed_ns = None
-                if heap and not self._halted:
-                    self._arm(max(heap[0][0], self._next_turn_ns))
-                await self._alarm.wait()
+                elif heap and not self._halted:
+                    await self._wait_until(max(heap[0][0], self._next_turn_ns))
+                else:
+                    self._armed_ns = sys.maxsize
+                    await self._alarm.wait()
         finally:
             self._alarm.close()
+
+    async def _wait_until(self, due_ns: int) -> None:
+        """Wait until a timer is due, or for a turn of the event loop, if it is so busy that this should take longer.
+
+        Then setting an alarm would cost two system calls for nothing. In a loop that was busy, and is no more, some turns are in vain,
+        each half as far from the time as the one before: who comes first in a turn is random, so that one short turn says little.
+        """
+        now_ns = self.now_ns()
+        if due_ns < now_ns + self._turn_took_ns:
+            self._armed_ns = due_ns
+            await trio.lowlevel.checkpoint()
+            self._turn_took_ns = max(self.now_ns() - now_ns, self._turn_took_ns // 2)
+        else:
+            self._arm(due_ns)
+            await self._alarm.wait()
+            self._turn_took_ns = self.now_ns() - self._armed_ns
 
     def _fire(self) -> bool:
         """Run what is due, for one turn; say whether the turn ended first."""

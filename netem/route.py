@@ -59,10 +59,11 @@ class Wire(Protocol):
 class Path:
     """The way from one endpoint to one address."""
 
-    __slots__ = ("route", "sender", "target")
+    __slots__ = ("link", "route", "sender", "target")
 
     def __init__(self, route: Route, sender: Endpoint, target: Address) -> None:
         self.route = route
+        self.link = route.link
         self.sender = sender
         self.target = target
 

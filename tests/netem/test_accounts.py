@@ -41,7 +41,9 @@ CLASSES = st.dictionaries(
 def accounts(draw):
     links = draw(st.lists(LINKS, max_size=5, unique_by=lambda count: (count.source, count.target)))
     dropped = [draw(COUNTS) for _ in no_drops()]
-    kept = Conservation(draw(COUNTS), draw(COUNTS), draw(COUNTS), dropped=tuple(dropped), in_flight=draw(COUNTS))
+    kept = Conservation(
+        *(draw(COUNTS) for _ in range(3)), dropped=tuple(dropped), in_flight=draw(COUNTS), unsure=draw(COUNTS)
+    )
     account = Account(kept, links, foreign=draw(COUNTS))
     for key, filled in draw(CLASSES).items():
         account.delays[key] = np.zeros(BINS + 2, dtype=np.int64)

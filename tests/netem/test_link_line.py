@@ -36,30 +36,30 @@ def make_line(config):
 )
 def test_a_packet_takes_the_time_that_tc_gives_it(size_bytes, rate_bytes_per_s, overheads, time_ns):
     config = LinkConfig((), rate_bytes_per_s, 64 * 1024, *overheads)
-    assert make_line(config).admit(NOW_NS, NOW_NS, size_bytes) == NOW_NS + time_ns
+    assert make_line(config).leave(NOW_NS, NOW_NS, size_bytes) == NOW_NS + time_ns
 
 
 def test_departures_wait_for_the_last_one_and_for_their_own_delay():
     line = make_line(LinkConfig((), 1_000_000.0))
-    assert line.admit(NOW_NS, NOW_NS + 10 * MS, 1000) == NOW_NS + 11 * MS
-    assert line.admit(NOW_NS, NOW_NS + 2 * MS, 1000) == NOW_NS + 12 * MS
-    assert line.admit(NOW_NS, NOW_NS + 20 * MS, 1000) == NOW_NS + 21 * MS
+    assert line.leave(NOW_NS, NOW_NS + 10 * MS, 1000) == NOW_NS + 11 * MS
+    assert line.leave(NOW_NS, NOW_NS + 2 * MS, 1000) == NOW_NS + 12 * MS
+    assert line.leave(NOW_NS, NOW_NS + 20 * MS, 1000) == NOW_NS + 21 * MS
 
 
 def test_the_limit_counts_what_waits_for_whatever_reason():
     line = make_line(LinkConfig(limit_packets=2))
-    assert line.admit(NOW_NS, NOW_NS + 10 * MS, 100) == NOW_NS + 10 * MS
-    assert line.admit(NOW_NS, NOW_NS + 5 * MS, 100) == NOW_NS + 5 * MS
-    assert line.admit(NOW_NS, NOW_NS + 1, 100) == -Cause.LIMIT
-    assert line.admit_early(NOW_NS) == -Cause.LIMIT
-    assert line.admit(NOW_NS + 5 * MS, NOW_NS + 6 * MS, 100) == NOW_NS + 6 * MS
-    assert line.admit_early(NOW_NS + 6 * MS) == NOW_NS + 6 * MS
+    assert line.leave(NOW_NS, NOW_NS + 10 * MS, 100) == NOW_NS + 10 * MS
+    assert line.leave(NOW_NS, NOW_NS + 5 * MS, 100) == NOW_NS + 5 * MS
+    assert line.leave(NOW_NS, NOW_NS + 1, 100) == -Cause.LIMIT
+    assert line.leave_early(NOW_NS) == -Cause.LIMIT
+    assert line.leave(NOW_NS + 5 * MS, NOW_NS + 6 * MS, 100) == NOW_NS + 6 * MS
+    assert line.leave_early(NOW_NS + 6 * MS) == NOW_NS + 6 * MS
 
 
 def test_the_limit_takes_the_place_of_the_queue_in_bytes():
     def sizes(config):
         line = make_line(config)
-        return [line.admit(NOW_NS, NOW_NS, 1000) for _ in range(200)]
+        return [line.leave(NOW_NS, NOW_NS, 1000) for _ in range(200)]
 
     assert -Cause.LINK_QUEUE in sizes(LinkConfig((), 1e6))
     assert min(sizes(LinkConfig((), 1e6, limit_packets=1000))) > 0
@@ -68,7 +68,7 @@ def test_the_limit_takes_the_place_of_the_queue_in_bytes():
 
 def test_the_kernel_holds_a_thousand_packets():
     line = make_line(LinkConfig((Delay(1.0),), mode="kernel"))
-    verdicts = [line.admit(NOW_NS, NOW_NS + S, 100) for _ in range(1001)]
+    verdicts = [line.leave(NOW_NS, NOW_NS + S, 100) for _ in range(1001)]
     assert [verdict for verdict in verdicts if verdict < 0] == [-Cause.LIMIT]
     assert not LinkConfig((Delay(1.0),)).is_shaped()
 
@@ -79,7 +79,7 @@ def test_ordered_packets_leave_in_order_and_never_before_their_time(steps):
     now_ns, last_ns = NOW_NS, 0
     for step_ns, delay_ns in steps:
         now_ns += step_ns
-        leaves_ns = line.admit(now_ns, now_ns + delay_ns, 100)
+        leaves_ns = line.leave(now_ns, now_ns + delay_ns, 100)
         assert leaves_ns == max(now_ns + delay_ns, last_ns)
         last_ns = leaves_ns
 
@@ -148,11 +148,11 @@ def test_the_same_key_opens_the_same_slots():
 def test_slots_that_stay_go_on_when_something_else_changes():
     slot = Slot(0.01, 0.01, "", 1)
     line = make_line(LinkConfig(slot=slot))
-    assert [line.admit(NOW_NS, NOW_NS, 100) for _ in range(2)] == [NOW_NS, NOW_NS + 10 * MS]
+    assert [line.leave(NOW_NS, NOW_NS, 100) for _ in range(2)] == [NOW_NS, NOW_NS + 10 * MS]
     line.configure(LinkConfig(slot=slot, rate_bytes_per_s=1e9))
-    assert line.admit(NOW_NS, NOW_NS, 100) == NOW_NS + 20 * MS
+    assert line.leave(NOW_NS, NOW_NS, 100) == NOW_NS + 20 * MS
     line.configure(LinkConfig())
-    assert line.admit(NOW_NS + S, NOW_NS + S, 100) == NOW_NS + S
+    assert line.leave(NOW_NS + S, NOW_NS + S, 100) == NOW_NS + S
 
 
 @pytest.mark.parametrize(
@@ -191,4 +191,4 @@ def test_the_automatic_queue_grows_with_rate_and_delay():
     assert LinkConfig((Delay(0.1),), 1e7, queue_bytes=5000).queue_limit_bytes() == 5000
     # So jitter does not leave a fast link idle.
     line = make_line(LinkConfig((Delay(0.02, 0.005),), 125e6))
-    assert min(line.admit(NOW_NS, NOW_NS + delay_ns, 1200) for delay_ns in range(15 * MS, 25 * MS, 10_000)) > 0
+    assert min(line.leave(NOW_NS, NOW_NS + delay_ns, 1200) for delay_ns in range(15 * MS, 25 * MS, 10_000)) > 0

@@ -95,6 +95,38 @@ def test_a_flood_of_due_timers_lets_tasks_run_in_between(monkeypatch):
     run(program)
 
 
+def alarms_of(timers, *, apart_ns, busy_s):
+    """Return how often the alarm was set for so many timers, each set by the one before, while a task keeps the loop busy."""
+    alarms = []
+
+    async def program(clock):
+        done = trio.Event()
+        arm = clock._alarm.arm
+        clock._alarm.arm = lambda monotonic_ns: (alarms.append(monotonic_ns), arm(monotonic_ns))
+
+        def again(left):
+            if left:
+                clock.call_at(clock.now_ns() + apart_ns, again, left - 1)
+            else:
+                done.set()
+
+        again(timers)
+        while busy_s and not done.is_set():
+            end_s = time.perf_counter() + busy_s
+            while time.perf_counter() < end_s:
+                pass
+            await trio.lowlevel.checkpoint()
+        await done.wait()
+
+    run(program)
+    return len(alarms)
+
+
+def test_no_alarm_is_set_where_a_busy_loop_comes_back_later_than_it_would_ring():
+    assert alarms_of(100, apart_ns=150_000, busy_s=0.0005) < 30
+    assert alarms_of(10, apart_ns=20_000_000, busy_s=0) >= 10
+
+
 def test_the_portable_alarm_rings_too(monkeypatch):
     monkeypatch.setattr(real_time, "open_alarm", timerfd.SleepingAlarm)
     test_an_earlier_timer_moves_the_alarm_forward()
