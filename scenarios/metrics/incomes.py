@@ -18,6 +18,7 @@ from node.events import PieceAccepted
 from scenarios.metrics.bids import PROVEN
 from scenarios.metrics.nodes import MOST_NODES
 from scenarios.prices import Prices
+from tracker.events import DownloadSettled
 
 if TYPE_CHECKING:
     from scenarios.testbed import Bed
@@ -83,7 +84,7 @@ class Incomes(Family):
 
     def folds(self) -> Mapping[type[Event], Handler]:
         """Return how to count income."""
-        return self._prices.folds(accepted=self._accepted, settled=lambda _, event: self._prices.settle(event))
+        return self._prices.folds(accepted=self._accepted, settled=self._settled)
 
     def _accepted(self, _time_ns: int, event: PieceAccepted) -> None:
         offers = self._offers.get(event.index, {})
@@ -92,6 +93,9 @@ class Incomes(Family):
             price = self._prices.credits(event.download, sum(nbytes for _, nbytes in event.sources))
             for server, offer in offers.items():
                 self._due[server] = self._due.get(server, 0.0) + price * offer / whole
+
+    def _settled(self, _time_ns: int, event: DownloadSettled) -> None:
+        self._prices.settle(event)
 
     def gather(self, now_ns: int) -> Iterator[None]:  # noqa: ARG002 - counts have no time
         """Read the bids, and say whose income is whose."""
