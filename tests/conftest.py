@@ -48,6 +48,11 @@ FIELDS = (
 )
 Disk = Callable[[int], contextlib.AbstractContextManager[Path]]
 
+# Helpers beside the tests assert, too, and should say as much when they fail.
+pytest.register_assert_rewrite(
+    "tests.node.simulated_swarm", "tests.scenarios.whole_runs", "tests.tracker.clients", "tests.tracker.transactions"
+)
+
 # How long an example takes says how busy the host is. The same examples every time: a commit is not to fail for what another
 # did. `pytest --hypothesis-profile=explore` looks for new ones.
 hypothesis.settings.register_profile("same everywhere", deadline=None, derandomize=True)

@@ -5,7 +5,6 @@ The slow test lets atheris look for ten minutes; `SWARMBED_FUZZ_S` sets another 
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -16,10 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import parsers
+
 HERE = Path(__file__).parent
-_spec = importlib.util.spec_from_file_location("parsers", HERE / "parsers.py")
-parsers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(parsers)
 
 VALUES = st.recursive(
     st.none()

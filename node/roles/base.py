@@ -8,13 +8,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 import trio
 
 from netem.clock import Clock
+from netem.errors import Rejection
 from netem.events import Event
 from netem.host import Endpoint, Host
+from node.downloader import CLOSE_S, Download, Downloader
 from node.peer import Peer, PeerConfig
 from node.store import Store
 from tracker import messages as m
@@ -65,6 +68,16 @@ class Role(Peer, ABC):
         largest_bytes = max((file.size_bytes for file in files), default=0)
         return [file for file in files if 2 * file.size_bytes >= largest_bytes]
 
+    async def _fetch_in_turn(self, patience_s: float) -> None:
+        """Fetch the files one after the other for ever, each for so long at most; none is kept, so that it can be had again."""
+        while True:
+            for file in await self._files():
+                self.done["downloads"] += 1
+                with trio.move_on_after(patience_s), suppress(Rejection):
+                    manifest = await self._downloader.fetch(file.index)
+                    self._store.discard(manifest.root)
+                    self.done["files had"] += 1
+
     async def _servers(self, index: int) -> list[m.Server]:
         """Return who serves a file besides this node."""
         return (await self._link.ask(m.GetServers(index), m.Servers)).servers
@@ -72,3 +85,23 @@ class Role(Peer, ABC):
     async def _connect(self) -> trio.abc.Stream:
         """Open another connection to the tracker."""
         return await self._host.connect_tcp(self._config.tracker)
+
+
+class UnpaidDownloader(Downloader):
+    """A downloader that closes every download as if nothing had come; fetches also what the store has."""
+
+    async def fetch(self, index: int) -> m.Manifest:
+        """Download a file and claim to have received nothing (see `Downloader.fetch`)."""
+        download = await self._open(index, await self._manifest(index))
+        reason = "stopped"
+        try:
+            reason = await self._until_over(download)
+        finally:
+            self._end(download, reason)
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
+                await self._deny(download)
+        return download.manifest
+
+    async def _deny(self, download: Download) -> None:
+        """Tell the tracker that nothing came."""
+        await self._link.ask(m.Close(download.download, []), m.Closed)

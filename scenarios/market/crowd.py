@@ -1,4 +1,4 @@
-"""trio: a crowd that wants files: its parameters, the servers that wait for it, and its requests as a Poisson stream.
+"""trio: a crowd that wants files: its parameters, the servers that wait for it, and its requests.
 
 Source: huberman-wu, section 2 (a server's finite store; whoever fetched a file may serve it).
 """
@@ -6,7 +6,7 @@ Source: huberman-wu, section 2 (a server's finite store; whoever fetched a file 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -20,14 +20,13 @@ from node.shelving import Room
 from node.storage import make_storage, storage_names
 from node.turns import ALLOWED, make_turns
 from scenarios.content import Shared
-from scenarios.market.events import Arrival
+from scenarios.market.arrivals import Fetch, let_requests_come
 from scenarios.parameters import Params, param
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
 from tracker.desk import Terms
 
 SMALLEST_MEAN_BYTES = 64 * 1024  # of what the load is reckoned with: asking costs too
 LONGEST_HOLD_S = 3_600.0
-Fetch = Callable[[AnyPeer, int], Awaitable[None]]  # what a node does for a file that it wants
 AGAIN_S = 0.5  # until a node that crashed is asked again
 
 
@@ -118,10 +117,22 @@ async def open_market(bed: Bed, p: np.ndarray, files: Sequence[Shared], *, roles
     params: CrowdParams = bed.params
     await start_market(bed, p, stays_s=params.duration_s, roles=roles)
     with bed.lasting(math.inf):
-        await publish_all(bed.peers[0], files)  # the first alone, so that indices follow the order
-        async with trio.open_nursery() as publishing:
-            for peer in bed.peers[1 : params.initial_servers()]:
-                publishing.start_soon(publish_all, peer, files)
+        await fill_markets(bed, [(range(params.initial_servers()), files)])
+
+
+async def fill_markets(bed: Bed, markets: Sequence[tuple[range, Sequence[Shared]]]) -> None:
+    """Let the servers of each market publish its files; catalogue indices follow the order of all files.
+
+    Args:
+        bed: a started testbed.
+        markets: by market, the places of its servers in `bed.peers`, and its files.
+    """
+    for servers, files in markets:  # the first of each alone, one after the other, so that indices follow the order
+        await publish_all(bed.peers[servers[0]], files)
+    async with trio.open_nursery() as publishing:
+        for servers, files in markets:
+            for server in servers[1:]:
+                publishing.start_soon(publish_all, bed.peers[server], files)
 
 
 async def publish_all(peer: AnyPeer, files: Sequence[Shared]) -> None:
@@ -151,7 +162,7 @@ async def let_crowd_come(
     fetch: Fetch | None = None,
     for_s: float = math.inf,
 ) -> None:
-    """Let requests arrive until cancelled, or for so long; each picks a file by p and a random node that lacks it.
+    """Let the crowd's requests arrive, as often as its parameters say (see `let_requests_come`).
 
     Args:
         bed: a started testbed.
@@ -163,38 +174,19 @@ async def let_crowd_come(
         for_s: then no more requests come, and it returns when the last download has ended.
     """
     params: CrowdParams = bed.params
-    per_s = params.requests_per_s(float(p @ [file.size_bytes for file in files]))
-    chance = bed.chance("crowd")
-    fetching: set[tuple[bytes, int]] = set()
-    next_s = trio.current_time()
-    until_s = next_s + for_s
-    async with trio.open_nursery() as nursery:
-        while (next_s := next_s + float(chance.exponential(1 / per_s))) < until_s:
-            await trio.sleep_until(next_s)
-            index = min(int(np.searchsorted(np.cumsum(p), chance.random(), side="right")), len(p) - 1)
-            pick = chance.random()
-            if not is_out(index):
-                continue
-            free = [q for q in bed.peers[customers] if not q.holds(index) and (q.node, index) not in fetching]
-            peer = free[int(pick * len(free))] if free else None
-            bed.emit(Arrival(index, peer.node if peer else b""))
-            if peer is not None:
-                fetching.add((peer.node, index))
-                nursery.start_soon(
-                    _fetch, peer, index, fetch or partial(_serve_on, room=Room(params.keep_files)), fetching
-                )
+    await let_requests_come(
+        bed,
+        p,
+        fetch or partial(_serve_on, room=Room(params.keep_files)),
+        chance=bed.chance("crowd"),
+        mean_s=1 / params.requests_per_s(float(p @ [file.size_bytes for file in files])),
+        is_out=is_out,
+        customers=customers,
+        for_s=for_s,
+    )
 
 
 async def _serve_on(peer: AnyPeer, index: int, *, room: Room) -> None:
     """Fetch a file and serve it, in a finite store: in an endless one a short run would end with everybody holding everything."""
     await peer.fetch(index)
     await peer.make_room(room)
-
-
-async def _fetch(peer: AnyPeer, index: int, fetch: Fetch, fetching: set[tuple[bytes, int]]) -> None:
-    try:
-        await fetch(peer, index)
-    except Rejection:
-        pass  # told by the DownloadStopped event
-    finally:
-        fetching.discard((peer.node, index))

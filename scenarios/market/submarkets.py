@@ -9,27 +9,27 @@ Source: huberman-wu, sections 2 and 3.1.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
 import trio
 
-from netem.errors import ConfigError, Rejection
+from netem.errors import ConfigError
 from scenarios.content import Shared, standard_library
 from scenarios.control import Cast
-from scenarios.market.crowd import LONGEST_HOLD_S, SMALLEST_MEAN_BYTES, publish
-from scenarios.market.events import Arrival, CrowdLeft
+from scenarios.market.arrivals import fetch_and_drop, let_requests_come
+from scenarios.market.boards import next_board
+from scenarios.market.crowd import LONGEST_HOLD_S, SMALLEST_MEAN_BYTES, fill_markets
+from scenarios.market.events import CrowdLeft
 from scenarios.parameters import Params, param
-from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
+from scenarios.testbed import HOLD_MARGIN_S, Bed
 from tracker.desk import Terms
 
 SMALL_FILES = (
     64  # of the standard library are 256 KiB at most each: many small downloads say more than a few large ones
 )
-LOOK_S = 0.02  # between two looks whether there is a new board: less than a split decided on it takes to come back
 
 
 class SubMarketParams(Params, frozen=True, kw_only=True):
@@ -125,12 +125,7 @@ async def open_markets(bed: Bed, markets: Sequence[SubMarket], files: Sequence[S
     await bed.start(terms=terms, casts=[cast for market in markets for cast in market.casts()])
     bed.facts["servers"] = [peer.node for peer in bed.peers[: params.server_count()]]
     with bed.lasting(math.inf):
-        for market in markets:  # one after another, so that indices follow the order of the files
-            await _publish(bed.peers[market.servers[0]], market, files)
-        async with trio.open_nursery() as publishing:
-            for market in markets:
-                for server in market.servers[1:]:
-                    publishing.start_soon(_publish, bed.peers[server], market, files)
+        await fill_markets(bed, [(market.servers, [files[index] for index in market.files]) for market in markets])
 
 
 async def trade(bed: Bed) -> None:
@@ -159,20 +154,11 @@ def _request_rates(params: SubMarketParams, markets: Sequence[SubMarket], files:
     return rates
 
 
-async def _publish(peer: AnyPeer, market: SubMarket, files: Sequence[Shared]) -> None:
-    for index in market.files:
-        await publish(peer, files[index])
-
-
 async def _watch(bed: Bed) -> None:
     """Note what every new board was made of, before anybody can have answered it."""
     markets: Sequence[SubMarket] = bed.facts["markets"]
-    board = bed.tracker.board
     while True:
-        await trio.sleep(LOOK_S)
-        if bed.tracker.board == board:
-            continue
-        board = bed.tracker.board
+        await next_board(bed.tracker)
         nodes = [[bed.peers[server].node for server in market.servers] for market in markets]
         rates = [bed.tracker.proven_bytes_per_s(node) for group in nodes for node in group]
         splits = [_splits(bed, market, group) for market, group in zip(markets, nodes, strict=True)]
@@ -187,30 +173,12 @@ def _splits(bed: Bed, market: SubMarket, nodes: Sequence[bytes]) -> np.ndarray:
 async def _let_customers_come(bed: Bed) -> None:
     """Let requests arrive by Poisson's law until cancelled; each customer downloads, and keeps and serves nothing."""
     rates: np.ndarray = bed.facts["rates_per_s"]
-    customers = bed.peers[bed.params.server_count() :]
-    chance = bed.chance("customers")
-    bounds = np.cumsum(rates)
-    busy: set[tuple[bytes, int]] = set()
-    next_s = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        while True:
-            next_s += float(chance.exponential(1 / bounds[-1]))
-            await trio.sleep_until(next_s)
-            index = min(int(np.searchsorted(bounds, chance.random() * bounds[-1], side="right")), len(rates) - 1)
-            pick = chance.random()
-            free = [peer for peer in customers if (peer.node, index) not in busy]
-            peer = free[int(pick * len(free))] if free else None
-            bed.emit(Arrival(index, peer.node if peer else b""))
-            if peer is not None:
-                busy.add((peer.node, index))
-                nursery.start_soon(_fetch, peer, index, partial(busy.discard, (peer.node, index)))
-
-
-async def _fetch(peer: AnyPeer, index: int, done: Callable[[], None]) -> None:
-    try:
-        await peer.fetch(index)
-        await peer.drop(index)
-    except Rejection:
-        pass  # told by the DownloadStopped event
-    finally:
-        done()
+    per_s = float(np.cumsum(rates)[-1])
+    await let_requests_come(
+        bed,
+        rates / per_s,
+        fetch_and_drop,
+        chance=bed.chance("customers"),
+        mean_s=1 / per_s,
+        customers=slice(bed.params.server_count(), None),
+    )

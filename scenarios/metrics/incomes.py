@@ -9,7 +9,6 @@ Source: huberman-wu, eq. (1) to (3); DESIGN section 4 (settlement by bytes).
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from node.events import PieceAccepted
 from scenarios.metrics.bids import PROVEN
 from scenarios.metrics.nodes import MOST_NODES
 from scenarios.prices import Prices
-from tracker.events import DownloadSettled, FeeHeld, FilePublished
+from tracker.events import DownloadSettled
 
 if TYPE_CHECKING:
     from scenarios.testbed import Bed
@@ -80,18 +79,12 @@ class Incomes(Family):
     def __init__(self) -> None:
         super().__init__()
         self._prices = Prices()
-        self._earned: Counter[bytes] = Counter()
         self._due: dict[bytes, float] = {}
         self._offers: dict[int, dict[bytes, float]] = {}  # by file and server, bytes/s
 
     def folds(self) -> Mapping[type[Event], Handler]:
         """Return how to count income."""
-        return {
-            FilePublished: lambda _, event: self._prices.publish(event),
-            FeeHeld: lambda _, event: self._prices.hold(event),
-            PieceAccepted: self._accepted,
-            DownloadSettled: self._settled,
-        }
+        return self._prices.folds(accepted=self._accepted, settled=self._settled)
 
     def _accepted(self, _time_ns: int, event: PieceAccepted) -> None:
         offers = self._offers.get(event.index, {})
@@ -103,8 +96,6 @@ class Incomes(Family):
 
     def _settled(self, _time_ns: int, event: DownloadSettled) -> None:
         self._prices.settle(event)
-        for server, paid in event.payouts:
-            self._earned[server] += paid
 
     def gather(self, now_ns: int) -> Iterator[None]:  # noqa: ARG002 - counts have no time
         """Read the bids, and say whose income is whose."""
@@ -117,6 +108,6 @@ class Incomes(Family):
                 self._offers.setdefault(file, {})[node] = rate * share
         yield
         for number, peer in enumerate(bed.peers):
-            self.set(_EARNED, self._earned[peer.node], f"node-{number}")
+            self.set(_EARNED, self._prices.earned_credits[peer.node], f"node-{number}")
             self.set(_DUE, self._due.get(peer.node, 0.0), f"node-{number}")
         yield

@@ -13,7 +13,7 @@ from netem.events import Event
 from netem.metric import Family, Handler, Label, Panel, Query, gauge
 from node.events import PieceAccepted
 from scenarios.prices import Prices
-from tracker.events import DownloadSettled, FeeHeld, FilePublished
+from tracker.events import DownloadSettled
 
 if TYPE_CHECKING:
     from scenarios.testbed import Bed
@@ -90,18 +90,12 @@ class Traders(Family):
         self._served: set[bytes] = set()
         self._fetched: Counter[bytes] = Counter()
         self._paid: Counter[bytes] = Counter()
-        self._earned: Counter[bytes] = Counter()
         self._due: dict[bytes, float] = {}
         self._open: dict[bytes, float] = {}  # by download, what came so far
 
     def folds(self) -> Mapping[type[Event], Handler]:
         """Return how to keep accounts."""
-        return {
-            FilePublished: lambda _, event: self._prices.publish(event),
-            FeeHeld: lambda _, event: self._prices.hold(event),
-            PieceAccepted: self._accepted,
-            DownloadSettled: self._settled,
-        }
+        return self._prices.folds(accepted=self._accepted, settled=self._settled)
 
     def _accepted(self, _time_ns: int, event: PieceAccepted) -> None:
         nbytes = sum(size for _, size in event.sources)
@@ -114,8 +108,6 @@ class Traders(Family):
         downloader = self._prices.settle(event)
         self._paid[downloader] += sum(paid for _, paid in event.payouts)
         self._due[downloader] = self._due.get(downloader, 0.0) + self._open.pop(event.download, 0.0)
-        for server, paid in event.payouts:
-            self._earned[server] += paid
 
     def gather(self, now_ns: int) -> Iterator[None]:  # noqa: ARG002 - counts have no time
         """Add up both sides."""
@@ -128,5 +120,5 @@ class Traders(Family):
             self.set(_FETCHED, sum(self._fetched[node] for node in nodes), trader)
             self.set(_PAID, sum(self._paid[node] for node in nodes), trader)
             self.set(_DUE, sum(self._due.get(node, 0.0) for node in nodes), trader)
-            self.set(_EARNED, sum(self._earned[node] for node in nodes), trader)
+            self.set(_EARNED, sum(self._prices.earned_credits[node] for node in nodes), trader)
             yield

@@ -21,21 +21,19 @@ from netem.errors import ConfigError
 from netem.randomness import keyed_generator
 from node.beliefs import make_beliefs
 from scenarios.claims import Claim, Record
-from scenarios.content import Shared
 from scenarios.control import Cast
 from scenarios.hosts import node_names
 from scenarios.market.belief_claims import MARKETS, belief_claims
-from scenarios.market.crowd import LONGEST_HOLD_S, CrowdParams, let_crowd_come, publish_all, zipf_shares
+from scenarios.market.boards import next_board
+from scenarios.market.crowd import LONGEST_HOLD_S, CrowdParams, fill_markets, let_crowd_come, zipf_shares
 from scenarios.market.events import CrowdLeft
 from scenarios.parameters import Upload, param
 from scenarios.shared_claims import shared_claims
 from scenarios.testbed import HOLD_MARGIN_S, AnyPeer, Bed
 from tracker.desk import Terms
-from tracker.tracker import Tracker
 
 MOST_FILES = 40  # of a market: then all odds are on one page, and a server's bids in one heartbeat
 SMALL_FILES = 192  # the largest of so many have less than 90 KB: a long shot is not on its way for the whole show
-LOOK_S = 0.02  # few heartbeats come between a board and the look at what it was made of
 SETTLE_S = 3.0  # until every server has declared all its files: a heartbeat a second, and some are lost
 
 
@@ -107,7 +105,8 @@ async def run(bed: Bed) -> None:
     await bed.start(terms=terms, casts=casts)
     servers = bed.peers[: len(MARKETS) * size]
     with bed.lasting(math.inf):
-        await _publish(servers, files, size=size)
+        await fill_markets(bed, [(range(size), files[:each]), (range(size, 2 * size), files[each:])])
+        await trio.sleep(SETTLE_S)
     with bed.lasting(params.duration_s):  # no show at all after a Ctrl-C during the preparations
         async with trio.open_nursery() as crowd:
             crowd.start_soon(_look, bed, servers, budgets)
@@ -127,35 +126,16 @@ def drawn_beliefs(casts: Sequence[Cast], *, run_seed: int) -> np.ndarray:
     )
 
 
-async def _publish(servers: Sequence[AnyPeer], files: Sequence[Shared], *, size: int) -> None:
-    """Let servers publish their market's files; catalogue indices follow the order of files."""
-    each = len(files) // len(MARKETS)
-    shelves = [files[:each], files[each:]]
-    for market, shelf in enumerate(shelves):  # one server of each alone, for the order
-        await publish_all(servers[market * size], shelf)
-    async with trio.open_nursery() as publishing:
-        for number, peer in enumerate(servers):
-            if number % size:
-                publishing.start_soon(publish_all, peer, shelves[number // size])
-    await trio.sleep(SETTLE_S)
-
-
 async def _look(bed: Bed, servers: Sequence[AnyPeer], budgets: dict[int, list[float]]) -> None:
     """Note the splits that the first board shows, and on every board what each server's bandwidth counts."""
     tracker, files = bed.tracker, range(len(bed.facts["files"]))
-    await _next_board(tracker)
+    await next_board(tracker)
     bed.facts["start"] = np.array(
         [[split.get(file, 0.0) for file in files] for split in (tracker.split(peer.node) for peer in servers)]
     )
     while True:
         budgets[tracker.board] = [tracker.proven_bytes_per_s(peer.node) for peer in servers]
-        await _next_board(tracker)
-
-
-async def _next_board(tracker: Tracker) -> None:
-    board = tracker.board
-    while tracker.board == board:  # noqa: ASYNC110 - the tracker posts boards to nodes, not to those who watch it
-        await trio.sleep(LOOK_S)
+        await next_board(tracker)
 
 
 def claims(record: Record) -> Sequence[Claim]:

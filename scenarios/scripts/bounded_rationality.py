@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -25,6 +25,7 @@ from node.peer import Peer
 from scenarios.claims import Claim, Record
 from scenarios.content import Shared
 from scenarios.control import Cast
+from scenarios.market.boards import until
 from scenarios.market.events import Arrival, CrowdLeft
 from scenarios.market.urn_claims import AllArrived, ServerArrived, urn_claims
 from scenarios.parameters import Params as CommonParams
@@ -163,7 +164,7 @@ async def _arrive(
     shown = await _board_of(bed, [peer for nodes in members for peer in nodes[:first]])
     for number in range(params.arrivals):
         newcomers = [nodes[first + number] for nodes in members]
-        await _until(partial(_have_heard, newcomers, shown))
+        await until(partial(_have_heard, newcomers, shown), look_s=LOOK_S)
         heard = [
             float(peer.odds[2 * urn] / peer.odds[2 * urn : 2 * urn + 2].sum()) for urn, peer in enumerate(newcomers)
         ]
@@ -175,23 +176,18 @@ async def _arrive(
         for urn, peer in enumerate(newcomers):
             chose_a = bed.tracker.split(peer.node).get(2 * urn, 0.0) == 1.0
             bed.emit(ServerArrived(urn, number, rational[urn][number], heard[urn], chose_a))
-    await _until(lambda: bed.tracker.board >= shown)
+    await until(lambda: bed.tracker.board >= shown, look_s=LOOK_S)
     bed.emit(AllArrived(shown))
 
 
 async def _board_of(bed: Bed, servers: Sequence[Peer]) -> int:
     """Wait until the tracker knows what servers serve, and return the number of the board that will show it."""
-    await _until(lambda: all(bed.tracker.split(peer.node) for peer in servers))
+    await until(lambda: all(bed.tracker.split(peer.node) for peer in servers), look_s=LOOK_S)
     return bed.tracker.board + 1
 
 
 def _have_heard(nodes: Sequence[Peer], board: int) -> bool:
     return min(peer.board for peer in nodes) >= board
-
-
-async def _until(done: Callable[[], bool]) -> None:
-    while not done():  # noqa: ASYNC110 - what is waited for happens in many nodes, and none of them tells
-        await trio.sleep(LOOK_S)
 
 
 async def _fetch(bed: Bed, members: Sequence[Sequence[Peer]], files: Sequence[Shared]) -> None:

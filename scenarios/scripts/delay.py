@@ -14,6 +14,7 @@ Source: huberman-wu, section 3.3, and Tewari and Kleinrock, which it cites; `swa
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -25,7 +26,8 @@ from node.swarm import MAX_SERVERS
 from scenarios.claims import Claim, Record, assumed
 from scenarios.content import Shared
 from scenarios.control import Cast
-from scenarios.market.crowd import publish, zipf_shares
+from scenarios.market.arrivals import arrival_times, fetch_and_drop
+from scenarios.market.crowd import publish, publish_all, zipf_shares
 from scenarios.market.delay_markets import Market, pooled_mean, single_long_run, single_mean, split_files
 from scenarios.market.events import Arrival
 from scenarios.market.submarkets import choose_files
@@ -140,9 +142,7 @@ async def _publish(bed: Bed, markets: Sequence[Market]) -> None:
     servers = iter(bed.peers[params.clients() :])
     for market in markets[:2]:
         for _ in range(params.pooled_servers()):
-            server = next(servers)
-            for file in market.files:
-                await publish(server, file)
+            await publish_all(next(servers), market.files)
     for market in markets[2:]:
         for file in market.files:
             await publish(next(servers), file)
@@ -164,12 +164,11 @@ async def _let_requests_come(bed: Bed, market: Market, clients: Sequence[AnyPeer
     # Each client waits for its turn: who asks a server again soon may still owe it the receipt that was lost.
     turns = {index: list(clients) for index in range(market.first, market.first + len(sizes))}
     now_s = trio.current_time()
-    until_s = now_s + params.duration_s
     async with trio.open_nursery() as fetching:
-        while (now_s := now_s + float(chance.exponential(1 / per_s))) < until_s:
+        for next_s in arrival_times(chance, mean_s=1 / per_s, from_s=now_s, for_s=params.duration_s):
             title = int(chance.choice(len(firsts), p=market.p))
             index = int(firsts[title]) + int(chance.random() * market.copies[title])
-            await trio.sleep_until(now_s)
+            await trio.sleep_until(next_s)
             if turns[index]:
                 fetching.start_soon(_fetch_in_turn, bed, turns[index], index)
 
@@ -183,11 +182,8 @@ async def _fetch_in_turn(bed: Bed, waiting: list[AnyPeer], index: int) -> None:
 async def _fetch(bed: Bed, peer: AnyPeer, index: int) -> None:
     """Fetch a file and delete it; a download that failed is told by its DownloadStopped event."""
     bed.emit(Arrival(index, peer.node))
-    try:
-        await peer.fetch(index)
-        await peer.drop(index)
-    except (Rejection, RemoteProtocolError):
-        pass
+    with contextlib.suppress(Rejection, RemoteProtocolError):
+        await fetch_and_drop(peer, index)
 
 
 def claims(record: Record) -> Sequence[Claim]:

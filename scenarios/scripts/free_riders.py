@@ -24,6 +24,7 @@ from node.shelving import Room
 from scenarios.claims import Claim, Record
 from scenarios.content import STANDARD_LIBRARY_BYTES, Shared
 from scenarios.control import Cast
+from scenarios.market.arrivals import arrival_times
 from scenarios.market.crowd import LONGEST_HOLD_S, publish_all
 from scenarios.market.events import Arrival, CrowdLeft
 from scenarios.market.riding_books import CONTRIBUTOR, COPYCAT, FREE_RIDER, Declined, MarketOpened
@@ -145,10 +146,10 @@ async def _keep_asking(bed: Bed, number: int, files: int, downloads: trio.Nurser
     """Ask for files as a Poisson stream of one node's own, each for one that it lacks; the same whatever things cost."""
     params: Params = bed.params
     chance = bed.chance("requests", number)
-    end_s = next_s = trio.current_time()
-    end_s += params.duration_s
+    now_s = trio.current_time()
     fetching: set[int] = set()
-    while (next_s := next_s + float(chance.exponential(params.duration_s / params.requests_per_node))) < end_s:
+    mean_s = params.duration_s / params.requests_per_node
+    for next_s in arrival_times(chance, mean_s=mean_s, from_s=now_s, for_s=params.duration_s):
         await trio.sleep_until(next_s)
         peer = bed.peers[number]  # of the present boot
         pick = chance.random()
@@ -158,7 +159,7 @@ async def _keep_asking(bed: Bed, number: int, files: int, downloads: trio.Nurser
         if lacking:
             fetching.add(index)
             downloads.start_soon(_fetch, bed, number, index, fetching)
-    await trio.sleep_until(end_s)
+    await trio.sleep_until(now_s + params.duration_s)
 
 
 async def _fetch(bed: Bed, number: int, index: int, fetching: set[int]) -> None:

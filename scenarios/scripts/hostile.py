@@ -9,6 +9,7 @@ Source: DESIGN section 4 (wire, odds, settlement); the bounds of `node/tabs.py`,
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from node.peer import Peer
 from node.roles.base import Role
 from node.roles.byzantine import byzantine_names, byzantine_role
 from scenarios.claims import Claim, Record
+from scenarios.market.arrivals import fetch_and_drop
 from scenarios.market.attack_samples import sample
 from scenarios.market.hostile_claims import judge
 from scenarios.parameters import Params as CommonParams
@@ -112,11 +114,8 @@ async def _keep_fetching(peer: Peer, number: int) -> None:
     while True:
         index = number % FILES
         number += 1
-        try:
-            await peer.fetch(index)
-        except Rejection:
-            continue  # told by the DownloadStopped event
-        await peer.drop(index)
+        with contextlib.suppress(Rejection):  # told by the DownloadStopped event
+            await fetch_and_drop(peer, index)
 
 
 def claims(record: Record) -> Sequence[Claim]:

@@ -24,13 +24,14 @@ from netem.errors import ConfigError, Rejection
 from netem.offload import offload
 from node.shelving import Room
 from scenarios.claims import Claim, Record
+from scenarios.market.arrivals import fetch_and_drop
 from scenarios.market.crowd import CrowdParams, let_crowd_come, start_market, zipf_shares
 from scenarios.market.events import CrowdLeft
 from scenarios.market.repertoire_claims import Tried, repertoire_claims
 from scenarios.market.store_claims import store_claims
 from scenarios.parameters import param
 from scenarios.shared_claims import shared_claims
-from scenarios.testbed import AnyPeer, Bed
+from scenarios.testbed import Bed
 from tracker.bank.transactions import user_account
 from tracker.bank.why import why
 
@@ -108,7 +109,9 @@ async def run(bed: Bed) -> None:
             for number in servers:
                 nursery.start_soon(_keep_stocked, bed, number)
             nursery.start_soon(_try_to_serve, bed, params.nodes - 1)
-            await let_crowd_come(bed, p, bed.content, customers=slice(crowd.start, crowd.stop), fetch=_download)
+            # Everybody downloads for oneself, and is done with it.
+            download = partial(fetch_and_drop, serve=False)
+            await let_crowd_come(bed, p, bed.content, customers=slice(crowd.start, crowd.stop), fetch=download)
     bed.emit(CrowdLeft())
     for node in bed.facts["providers"]:
         movements = await offload(bed.clock, partial(why, bed.journal, user_account(node)))
@@ -132,12 +135,6 @@ async def _keep_stocked(bed: Bed, number: int) -> None:
         await trio.sleep(float(chance.exponential(params.restock_s)))
         with contextlib.suppress(Rejection):  # it cannot pay, or the file could not be had: tried again
             await bed.peers[number].restock(params.room())
-
-
-async def _download(peer: AnyPeer, index: int) -> None:
-    """Download a file for oneself, and be done with it."""
-    await peer.fetch(index, serve=False)
-    await peer.drop(index)
 
 
 async def _try_to_serve(bed: Bed, number: int) -> None:

@@ -24,7 +24,7 @@ from netem.link import LinkConfig
 from scenarios.claims import Claim, Record
 from scenarios.content import Shared
 from scenarios.hosts import TRACKER, node_names
-from scenarios.market.crowd import LONGEST_HOLD_S, CrowdParams, let_crowd_come, publish_all, zipf_shares
+from scenarios.market.crowd import LONGEST_HOLD_S, CrowdParams, fill_markets, let_crowd_come, zipf_shares
 from scenarios.market.events import CrowdLeft
 from scenarios.market.theory import total_variation
 from scenarios.market.tracking_claims import PopularityShifted, tracking_claims
@@ -123,19 +123,19 @@ async def _open_markets(bed: Bed, files: Sequence[Shared], old: np.ndarray) -> N
     # The first boards tell only of those who were first: whoever heard them would bid like nobody else for long.
     bed.tracker.withhold_odds(peer.node for peer in bed.peers)
     with bed.lasting(math.inf):
-        for servers, shelf in zip(_markets(bed), shelves, strict=True):  # one server of each first, for the order
-            await publish_all(servers[0], shelf)
-        async with trio.open_nursery() as publishing:
-            for servers, shelf in zip(_markets(bed), shelves, strict=True):
-                for peer in servers[1:]:
-                    publishing.start_soon(publish_all, peer, shelf)
+        await fill_markets(bed, list(zip(_places(params), shelves, strict=True)))
     bed.tracker.withhold_odds(())
+
+
+def _places(params: Params) -> list[range]:
+    """Return the places of each market's servers among all peers."""
+    size = params.market_servers()
+    return [range(first, first + size) for first in range(0, size * len(MARKETS), size)]
 
 
 def _markets(bed: Bed) -> list[Sequence[AnyPeer]]:
     """Return the servers of each market as they are now: a crash brings a new boot."""
-    size = bed.params.market_servers()
-    return [bed.peers[first : first + size] for first in range(0, size * len(MARKETS), size)]
+    return [bed.peers[servers.start : servers.stop] for servers in _places(bed.params)]
 
 
 async def _shift(bed: Bed, wanted: np.ndarray) -> None:

@@ -60,6 +60,26 @@ def late_share(mean_delay_s: float) -> float:
     return min(1.0, 2 * mean_delay_s / (HEARTBEAT_NS / S))
 
 
+def board_odds(budgets: np.ndarray, declared: np.ndarray) -> np.ndarray:
+    """Return π_j = Σ_i B_i f_ij, float64 (plays, files), of budgets that sum to 1, (servers,), and splits (plays, servers, files)."""
+    return np.asarray(np.einsum("i,pij->pj", budgets, declared))
+
+
+def next_declared(
+    declared: np.ndarray, *, before: np.ndarray, decided: np.ndarray, late: np.ndarray, told: np.ndarray
+) -> np.ndarray:
+    """Return the splits that the next board shows, float64 (plays, servers, files).
+
+    Args:
+        declared: those that this board showed.
+        before: those in force when it came.
+        decided: those in force since, decided on it.
+        late: whose heartbeats come too early or too late to say what was decided, bool (plays, servers, 1).
+        told: whose heartbeat comes through; as `late`.
+    """
+    return np.where(told, np.where(late, before, decided), declared)
+
+
 def play(
     rule: Rule, beliefs: np.ndarray, *, rates: np.ndarray, start: np.ndarray, plays: int, chance: np.random.Generator
 ) -> Plays:
@@ -81,15 +101,15 @@ def play(
     odds, splits = [], []
     for board in range(boards):
         budgets = rates[board] / rates[board].sum()
-        shown = np.einsum("i,pij->pj", budgets, declared).astype(np.float32).astype(np.float64)  # as boards are sent
+        shown = board_odds(budgets, declared).astype(np.float32).astype(np.float64)  # as boards are sent
         odds.append(shown)
         splits.append(declared)
         moves = (chance.random(shape) >= rule.loss) & (chance.random(shape) < rule.turns.probability)
         wish = _wish(rule, beliefs, shown=shown, budgets=budgets, own=current)
         before = current
         current = np.where(moves, before + rule.turns.step * (wish - before), before)
-        said = chance.random(shape) >= rule.loss
-        declared = np.where(said, np.where(late, before, current), declared)
+        told = chance.random(shape) >= rule.loss
+        declared = next_declared(declared, before=before, decided=current, late=late, told=told)
     return Plays(np.array(odds), np.array(splits))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from node.policies.base import ODDS_FLOOR
 from node.policies.proportional_response import DAMPING, SHARE_FLOOR
+from scenarios.solvers.bid_dynamics import board_odds, next_declared
 
 
 def respond(
@@ -41,11 +42,12 @@ def respond(
     declared = own
     odds = np.empty((runs, boards, files))
     for board, rates in enumerate(budgets):
-        odds[:, board] = np.einsum("i,rij->rj", rates / rates.sum(), declared)
+        odds[:, board] = board_odds(rates / rates.sum(), declared)
         known = np.maximum(odds[:, board, None], ODDS_FLOOR)
         before, own = own, np.where(heard[:, board, :, None], step(beliefs, own, known), own)
-        said = np.where(late[:, :, None], before, own)
-        declared = np.where(told[:, board, :, None], said, declared)
+        declared = next_declared(
+            declared, before=before, decided=own, late=late[:, :, None], told=told[:, board, :, None]
+        )
     return odds
 
 

@@ -17,14 +17,12 @@ from node.content import block_count
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
 from node.store import Store
 from node.uploader import OVERHEAD_BYTES
+from tests.node.worlds import CLEAN, KB, LOSSY
 from tracker.desk import Terms
 from tracker.events import DownloadSettled, NodeLeft
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 
-KB = 1_000
 DELAY = Delay(0.02, 0.005)
-CLEAN = LinkConfig((DELAY,))
-LOSSY = LinkConfig((Loss(0.05), DELAY))
 
 
 class Liar(Store):

@@ -7,19 +7,16 @@ import pytest
 import trio
 
 from netem.errors import LocalProtocolError, Rejection
-from netem.impairments.delay import Delay
-from netem.impairments.loss import Loss
-from netem.link import LinkConfig
 from node.events import DownloadFinished, LicenceBought
 from node.shelving import Room
 from node.storage import Storage
+from tests.node.worlds import LOSSY, holders
 from tracker.desk import Terms
 from tracker.events import FileHeld, LicenceSold
 from tracker.messages import PIECE_BYTES
 
 PRICE = 2_500_000
 FEE = Terms().fee_credits
-LOSSY = LinkConfig((Loss(0.05), Delay(0.02, 0.005)))
 
 
 async def repertoire(world, *, files=1, prior=()):
@@ -29,10 +26,6 @@ async def repertoire(world, *, files=1, prior=()):
     for path in paths:
         await provider.sell(path.name, path, PRICE)
     return provider, paths
-
-
-def holders(world, index):
-    return [world.name_of(node) for node in world.tracker._desk.catalogue.servers(index)]
 
 
 class Fickle(Storage):

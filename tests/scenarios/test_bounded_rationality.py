@@ -10,7 +10,6 @@ import pytest
 
 from netem.errors import ConfigError
 from netem.randomness import keyed_generator
-from scenarios.catalogue import scenario_named
 from scenarios.claims import Record, Trace
 from scenarios.content import Shared
 from scenarios.market.urn_claims import (
@@ -22,10 +21,8 @@ from scenarios.market.urn_claims import (
     groups_of,
     urn_claims,
 )
-from scenarios.options import Options
-from scenarios.result import EXIT_OK
-from scenarios.runner import run_scenario
 from scenarios.scripts.bounded_rationality import Params, copies
+from tests.scenarios.whole_runs import assert_every_claim_holds, assert_every_claim_holds_in_real_time, play
 from tracker.events import BoardPosted
 
 LARGE = {"nodes": 600}  # twenty urns for each α
@@ -134,29 +131,26 @@ def test_too_few_files_are_published_again_under_other_names(tmp_path):
     assert copies(few, 2) == few[:2]
 
 
-def play(tmp_path, *, time="virtual", seed=1, content=None, **values):
-    options = Options(seed=seed, time=time, out=tmp_path / "run", content=content, quiet=True)
-    return run_scenario(scenario_named("bounded-rationality"), values, options)
-
-
 def test_a_short_run_plays_urns_side_by_side(tmp_path, content):
-    result = play(tmp_path, content=content, nodes=20, arrivals=3, alphas="0,1", crowd_bytes_per_s=2e6)
-    assert [claim.name for claim in result.claims if claim.ok is not True] == []
-    assert result.status == EXIT_OK
+    assert_every_claim_holds(
+        play(
+            "bounded-rationality",
+            tmp_path / "run",
+            content=content,
+            nodes=20,
+            arrivals=3,
+            alphas="0,1",
+            crowd_bytes_per_s=2e6,
+        )
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_every_claim_holds_in_virtual_time(tmp_path, seed):
-    result = play(tmp_path, seed=seed)
-    assert [claim.name for claim in result.claims if claim.ok is not True] == []
-    assert result.status == EXIT_OK
+    assert_every_claim_holds(play("bounded-rationality", tmp_path / "run", seed=seed))
 
 
 @pytest.mark.slow
 def test_every_claim_holds_on_real_sockets(tmp_path):
-    result = play(tmp_path, time="real")
-    assert all(result.invariants.values())
-    if not result.certificate.valid:
-        pytest.skip(f"this host was too busy to emulate in real time: {result.certificate.reasons}")
-    assert [claim.name for claim in result.claims if claim.ok is not True] == []
+    assert_every_claim_holds_in_real_time(play("bounded-rationality", tmp_path / "run", time="real"))

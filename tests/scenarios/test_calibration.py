@@ -12,17 +12,7 @@ from scenarios import calibration as module
 from scenarios.calibration import cache_path, calibrate, quick_calibration, save_calibration, saved_calibration
 from scenarios.capacity import VERSION, Calibration, most_nodes
 from scenarios.catalogue import scenario_named
-
-HOST = Calibration(
-    packet_us=10.0,
-    block_us=200.0,
-    node_us_per_s=1000.0,
-    share=0.5,
-    lag_p99_ms=1.0,
-    lateness_p99_ms=0.1,
-    open_files=20_000,
-    cores=2,
-)
+from tests.scenarios.modest_host import HOST
 
 
 @pytest.fixture(autouse=True)

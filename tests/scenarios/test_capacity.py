@@ -11,7 +11,6 @@ from scenarios.capacity import (
     LEAST_DEMAND,
     PEAK,
     SPARE,
-    Calibration,
     capacity_warning,
     expected_load,
     fitting_demand_bytes_per_s,
@@ -20,19 +19,10 @@ from scenarios.capacity import (
 )
 from scenarios.catalogue import scenario_named
 from scenarios.parameters import Params, fill
+from tests.scenarios.modest_host import HOST
 from tracker.messages import BLOCK_BYTES
 
 FLASH_CROWD = scenario_named("flash-crowd").params
-HOST = Calibration(
-    packet_us=10.0,
-    block_us=200.0,
-    node_us_per_s=1000.0,
-    share=0.5,
-    lag_p99_ms=1.0,
-    lateness_p99_ms=0.1,
-    open_files=20_000,
-    cores=2,
-)
 
 
 def params(**values):

@@ -9,23 +9,14 @@ import pytest
 
 from scenarios import fitting
 from scenarios.campaign import plan
-from scenarios.capacity import LEAST_DEMAND, Calibration, capacity_warning
+from scenarios.capacity import LEAST_DEMAND, capacity_warning
 from scenarios.catalogue import scenario_named
 from scenarios.fitting import fit
 from scenarios.options import Options
 from scenarios.parameters import Params, fill
+from tests.scenarios.modest_host import HOST
 
 FLASH_CROWD = scenario_named("flash-crowd").params
-HOST = Calibration(
-    packet_us=10.0,
-    block_us=200.0,
-    node_us_per_s=1000.0,
-    share=0.5,
-    lag_p99_ms=1.0,
-    lateness_p99_ms=0.1,
-    open_files=20_000,
-    cores=2,
-)
 REAL = Options(time="real", procs=None)
 
 

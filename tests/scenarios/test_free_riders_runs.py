@@ -4,12 +4,16 @@ import pytest
 
 from node.peer import Peer
 from node.roles.free_rider import FreeRider
-from scenarios.catalogue import scenario_named
 from scenarios.market.riding_claims import GAIN, REFUSALS, RIDER_FILES
-from scenarios.options import Options
 from scenarios.result import EXIT_CLAIM, EXIT_OK
-from scenarios.runner import run_scenario
 from scenarios.trace_file import read_trace
+from tests.scenarios.whole_runs import (
+    assert_every_claim_holds,
+    assert_every_claim_holds_in_real_time,
+    not_held,
+    play,
+    verdicts,
+)
 
 SMALL = {
     "nodes": 5,
@@ -30,15 +34,6 @@ def small_files(tmp_path_factory):
     return folder
 
 
-def play(out, *, seed=1, time="virtual", procs=1, content=None, **values):
-    options = Options(seed=seed, time=time, procs=procs, content=content, out=out, quiet=True)
-    return run_scenario(scenario_named("free-riders"), values, options)
-
-
-def failed(result):
-    return {claim.name for claim in result.claims if claim.ok is not True}
-
-
 def wishes(result):
     """Return who wanted a file, in ns after the market opened."""
     events = list(read_trace(result.directory / "events.msgpack"))
@@ -47,7 +42,9 @@ def wishes(result):
 
 
 def test_the_same_nodes_want_files_at_the_same_times_whether_they_pay_or_not(tmp_path, small_files):
-    results = {pay: play(tmp_path / pay, content=small_files, payment=pay, **SMALL) for pay in ("on", "off")}
+    results = {
+        pay: play("free-riders", tmp_path / pay, content=small_files, payment=pay, **SMALL) for pay in ("on", "off")
+    }
     assert [claim.name for result in results.values() for claim in result.claims if claim.ok is False] == []
     assert wishes(results["on"]) == wishes(results["off"])
     got = {pay: {claim.name: claim.measured for claim in result.claims} for pay, result in results.items()}
@@ -72,16 +69,14 @@ def test_nothing_but_empty_files_is_refused(swarmbed, tmp_path):
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("payment", ["on", "off"])
 def test_every_claim_holds_in_virtual_time(tmp_path, seed, payment):
-    result = play(tmp_path / "run", seed=seed, payment=payment)
-    assert failed(result) == set()
-    assert result.status == EXIT_OK
+    assert_every_claim_holds(play("free-riders", tmp_path / "run", seed=seed, payment=payment))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_every_claim_holds_with_none_or_many_free_riders(tmp_path, share):
-    result = play(tmp_path / "run", free_riders=share)
-    assert [claim.name for claim in result.claims if claim.ok is False] == []
+    result = play("free-riders", tmp_path / "run", free_riders=share)
+    assert False not in verdicts(result).values()
     assert result.status == EXIT_OK
 
 
@@ -89,15 +84,11 @@ def test_every_claim_holds_with_none_or_many_free_riders(tmp_path, share):
 def test_free_riders_who_serve_after_all_are_found_out(tmp_path, monkeypatch):
     for side in ("_serve_kept", "holds", "stored"):
         monkeypatch.setattr(FreeRider, side, getattr(Peer, side))
-    result = play(tmp_path / "run")
-    assert {RIDER_FILES, REFUSALS, GAIN} <= failed(result)
+    result = play("free-riders", tmp_path / "run")
+    assert {RIDER_FILES, REFUSALS, GAIN} <= set(not_held(result))
     assert result.status == EXIT_CLAIM
 
 
 @pytest.mark.slow
 def test_every_claim_holds_on_real_sockets_in_two_processes(tmp_path):
-    result = play(tmp_path / "run", time="real", procs=2)
-    assert all(result.invariants.values())
-    if not result.certificate.valid:
-        pytest.skip(f"this host was too busy to emulate in real time: {result.certificate.reasons}")
-    assert failed(result) == set()
+    assert_every_claim_holds_in_real_time(play("free-riders", tmp_path / "run", time="real", procs=2))

@@ -8,11 +8,8 @@ from node.roles.byzantine import byzantine_names, byzantine_role
 from node.swarm import Swarm
 from node.tabs import Tab
 from node.uploader import Uploader
-from scenarios.catalogue import scenario_named
 from scenarios.market.hostile_claims import UNPAID_NAME
-from scenarios.options import Options
-from scenarios.result import EXIT_OK
-from scenarios.runner import run_scenario
+from tests.scenarios.whole_runs import assert_every_claim_holds, assert_every_claim_holds_in_real_time, not_held, play
 from tracker.replay import ReplayWindow
 from tracker.settlement import ReceiptBook
 
@@ -21,24 +18,13 @@ pytestmark = pytest.mark.slow
 SMALL = {"nodes": 8, "duration_s": 60.0, "upload_bytes_per_s": 250_000.0, "delay_s": 0.01}
 
 
-def play(tmp_path, *, time="virtual", **values):
-    options = Options(seed=1, time=time, out=tmp_path / "run", quiet=True)
-    return run_scenario(scenario_named("hostile"), values, options)
-
-
-def failed(result):
-    return {claim.name for claim in result.claims if claim.ok is not True}
-
-
 def test_all_attacks_at_once_leave_every_claim_standing(tmp_path):
-    result = play(tmp_path)
-    assert failed(result) == set()
-    assert result.status == EXIT_OK
+    assert_every_claim_holds(play("hostile", tmp_path / "run"))
 
 
 @pytest.mark.parametrize("name", byzantine_names())
 def test_each_attack_alone_leaves_every_claim_standing(tmp_path, name):
-    assert failed(play(tmp_path, attack=name, **SMALL)) == set()
+    assert not_held(play("hostile", tmp_path / "run", attack=name, **SMALL)) == []
 
 
 def every_receipt_counts_again(self, receipt):
@@ -90,12 +76,8 @@ def test_each_claim_fails_when_the_defence_it_guards_is_broken(tmp_path, monkeyp
     for patch in patches:
         monkeypatch.setattr(*patch)
     duration_s = 120.0 if name in SLOW_TO_SHOW else SMALL["duration_s"]
-    assert claim in failed(play(tmp_path, attack=name, **{**SMALL, "duration_s": duration_s}))
+    assert claim in not_held(play("hostile", tmp_path / "run", attack=name, **{**SMALL, "duration_s": duration_s}))
 
 
 def test_the_attacks_change_nothing_on_real_sockets_either(tmp_path):
-    result = play(tmp_path, time="real")
-    assert all(result.invariants.values())
-    if not result.certificate.valid:
-        pytest.skip(f"this host was too busy to emulate in real time: {result.certificate.reasons}")
-    assert failed(result) == set()
+    assert_every_claim_holds_in_real_time(play("hostile", tmp_path / "run", time="real"))

@@ -4,13 +4,11 @@ import msgspec
 import pytest
 
 from netem.errors import ConfigError
-from scenarios.catalogue import scenario_named
 from scenarios.market.crowd import zipf_shares
 from scenarios.market.shelves import fill_shelves
-from scenarios.options import Options
-from scenarios.runner import run_scenario
 from scenarios.scripts import long_tail
 from scenarios.scripts.long_tail import Params, check, other_odds
+from tests.scenarios.whole_runs import play, verdicts
 
 
 def off(zipf=0.8, **values):
@@ -39,12 +37,10 @@ def test_what_keeps_the_odds_from_the_requests_leaves_them_unjudged():
 
 
 def test_a_small_catalogue_is_provided_to_the_last_file(tmp_path, content):
-    options = Options(seed=1, time="virtual", content=content, out=tmp_path / "run", quiet=True)
-    result = run_scenario(scenario_named("long-tail"), {"nodes": 6, "duration_s": 3, "load": 0.5}, options)
-    verdicts = {claim.name: claim.ok for claim in result.claims}
-    assert verdicts["files identical to their source"]
-    assert verdicts["payouts + refunds = fees (µcr)"]
-    assert verdicts["requests answered"]
+    seen = verdicts(play("long-tail", tmp_path / "run", content=content, nodes=6, duration_s=3, load=0.5))
+    assert seen["files identical to their source"]
+    assert seen["payouts + refunds = fees (µcr)"]
+    assert seen["requests answered"]
 
 
 def test_the_scenario_says_what_it_asks():

@@ -4,11 +4,15 @@ import json
 
 import pytest
 
-from scenarios.catalogue import scenario_named
 from scenarios.market.store_claims import FILES_NAME, PLACES_NAME
-from scenarios.options import Options
-from scenarios.result import EXIT_CLAIM, EXIT_OK
-from scenarios.runner import run_scenario
+from scenarios.result import EXIT_CLAIM
+from tests.scenarios.whole_runs import (
+    assert_every_claim_holds,
+    assert_every_claim_holds_in_real_time,
+    not_held,
+    play,
+    verdicts,
+)
 from tracker.repertoire import Repertoire
 
 SMALL = {
@@ -23,18 +27,9 @@ SMALL = {
 REVENUE_NAME = "revenue of provider 0 (µcr)"
 
 
-def play(tmp_path, *, time="virtual", seed=1, content=None, **values):
-    options = Options(seed=seed, time=time, content=content, out=tmp_path / "run", quiet=True)
-    return run_scenario(scenario_named("repertoire"), values, options)
-
-
-def verdicts(result):
-    return {claim.name: claim.ok for claim in result.claims}
-
-
 def test_a_tracker_that_does_not_ask_for_licences_is_seen(tmp_path, content, monkeypatch):
     monkeypatch.setattr(Repertoire, "check", lambda *_: None)
-    seen = verdicts(play(tmp_path, content=content, **SMALL))
+    seen = verdicts(play("repertoire", tmp_path / "run", content=content, **SMALL))
     assert seen["tries to serve without a licence, refused"] is False
     assert seen["files held or served without a licence"] is False
     assert seen[REVENUE_NAME] is True
@@ -44,21 +39,19 @@ def test_a_tracker_that_does_not_ask_for_licences_is_seen(tmp_path, content, mon
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_every_claim_holds_in_virtual_time(tmp_path, seed):
-    result = play(tmp_path, seed=seed)
-    assert [claim.name for claim in result.claims if claim.ok is not True] == []
-    assert result.status == EXIT_OK
+    assert_every_claim_holds(play("repertoire", tmp_path / "run", seed=seed))
 
 
 @pytest.mark.slow
 def test_popular_stores_offer_nothing_else_and_that_is_predicted(tmp_path):
-    result = play(tmp_path, storage="popular")
-    assert [claim.name for claim in result.claims if claim.ok is not True] == []
+    result = play("repertoire", tmp_path / "run", storage="popular")
+    assert not_held(result) == []
     assert {claim.name: claim.measured for claim in result.claims}[FILES_NAME] == 2
 
 
 @pytest.mark.slow
 def test_servers_that_hardly_ever_look_do_not_come_to_rest(tmp_path):
-    result = play(tmp_path, restock_s=3600, duration_s=20, seed=1)
+    result = play("repertoire", tmp_path / "run", restock_s=3600, duration_s=20, seed=1)
     assert verdicts(result)[PLACES_NAME] is False
     assert result.status == EXIT_CLAIM
 
@@ -81,8 +74,4 @@ def test_providers_servers_and_the_node_without_a_licence_may_live_in_other_proc
 
 @pytest.mark.slow
 def test_every_claim_holds_on_real_sockets(tmp_path):
-    result = play(tmp_path, time="real")
-    assert all(result.invariants.values())
-    if not result.certificate.valid:
-        pytest.skip(f"this host was too busy to emulate in real time: {result.certificate.reasons}")
-    assert [claim.name for claim in result.claims if claim.ok is not True] == []
+    assert_every_claim_holds_in_real_time(play("repertoire", tmp_path / "run", time="real"))

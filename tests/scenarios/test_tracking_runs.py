@@ -2,34 +2,19 @@
 
 import pytest
 
-from scenarios.catalogue import scenario_named
-from scenarios.options import Options
-from scenarios.result import EXIT_CLAIM, EXIT_OK
-from scenarios.runner import run_scenario
-
-
-def play(tmp_path, *, time="virtual", seed=1, **values):
-    options = Options(seed=seed, time=time, out=tmp_path / "run", quiet=True)
-    return run_scenario(scenario_named("tracking"), values, options)
-
-
-def broken(result):
-    return [claim.name for claim in result.claims if claim.ok is not True]
+from scenarios.result import EXIT_CLAIM
+from tests.scenarios.whole_runs import assert_every_claim_holds, assert_every_claim_holds_in_real_time, not_held, play
 
 
 def test_every_claim_holds_in_a_small_market_with_frequent_boards(tmp_path):
     small = {"nodes": 15, "servers_share": 0.8, "board_interval_s": 0.5, "shift_s": 8.0, "duration_s": 24.0}
-    result = play(tmp_path, **small)
-    assert broken(result) == []
-    assert result.status == EXIT_OK
+    assert_every_claim_holds(play("tracking", tmp_path / "run", **small))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_every_claim_holds_in_virtual_time(tmp_path, seed):
-    result = play(tmp_path, seed=seed)
-    assert broken(result) == []
-    assert result.status == EXIT_OK
+    assert_every_claim_holds(play("tracking", tmp_path / "run", seed=seed))
 
 
 @pytest.mark.slow
@@ -44,20 +29,16 @@ def test_every_claim_holds_in_virtual_time(tmp_path, seed):
     ids=str,
 )
 def test_every_claim_holds_at_other_paces_and_losses(tmp_path, values):
-    assert broken(play(tmp_path, **values)) == []
+    assert not_held(play("tracking", tmp_path / "run", **values)) == []
 
 
 @pytest.mark.slow
 def test_servers_that_ignore_the_odds_do_not_follow(tmp_path):
-    result = play(tmp_path, policy="fixed")
-    assert len(broken(result)) == 6
+    result = play("tracking", tmp_path / "run", policy="fixed")
+    assert len(not_held(result)) == 6
     assert result.status == EXIT_CLAIM
 
 
 @pytest.mark.slow
 def test_every_claim_holds_on_real_sockets(tmp_path):
-    result = play(tmp_path, time="real")
-    assert all(result.invariants.values())
-    if not result.certificate.valid:
-        pytest.skip(f"this host was too busy to emulate in real time: {result.certificate.reasons}")
-    assert broken(result) == []
+    assert_every_claim_holds_in_real_time(play("tracking", tmp_path / "run", time="real"))

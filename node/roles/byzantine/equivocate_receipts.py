@@ -10,32 +10,22 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import ClassVar
 
-import trio
-
 from netem.errors import Rejection
-from node.downloader import CLOSE_S, RECEIPT_NS, Download, Downloader
-from node.roles.base import Role
+from node.downloader import RECEIPT_NS, Download, Downloader
+from node.roles.base import Role, UnpaidDownloader
 from tracker import messages as m
 
 PATIENCE_S = 20.0  # with one file
 MANY = 2**40
 
 
-class _Equivocator(Downloader):
+class _Equivocator(UnpaidDownloader):
     """A downloader whose receipts contradict each other, and its closes too."""
 
-    async def fetch(self, index: int) -> m.Manifest:
-        download = await self._open(index, await self._manifest(index))
-        reason = "stopped"
-        try:
-            reason = await self._until_over(download)
-        finally:
-            self._end(download, reason)
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
-                await self._link.ask(m.Close(download.download, []), m.Closed)
-                with suppress(Rejection):
-                    await self._link.ask(m.Close(download.download, [(self._node, 1)]), m.Closed)
-        return download.manifest
+    async def _deny(self, download: Download) -> None:
+        await super()._deny(download)
+        with suppress(Rejection):
+            await self._link.ask(m.Close(download.download, [(self._node, 1)]), m.Closed)
 
     def _send_receipts(self, download: Download, now_ns: int, *, final: bool) -> None:
         if final:
@@ -57,10 +47,4 @@ class EquivocateReceipts(Role):
 
     async def act(self) -> None:
         """Fetch all files in turn, twenty seconds each at most (see `Role.act`)."""
-        while True:
-            for file in await self._files():
-                self.done["downloads"] += 1
-                with trio.move_on_after(PATIENCE_S), suppress(Rejection):
-                    manifest = await self._downloader.fetch(file.index)
-                    self._store.discard(manifest.root)
-                    self.done["files had"] += 1
+        await self._fetch_in_turn(PATIENCE_S)

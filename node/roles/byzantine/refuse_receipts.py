@@ -6,32 +6,16 @@ beyond that; so this is what each server loses to an identity, once.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import ClassVar
 
-import trio
-
-from netem.errors import Rejection
-from node.downloader import CLOSE_S, RECEIPT_NS, Download, Downloader
-from node.roles.base import Role
-from tracker import messages as m
+from node.downloader import RECEIPT_NS, Download, Downloader
+from node.roles.base import Role, UnpaidDownloader
 
 PATIENCE_S = 20.0  # with one file
 
 
-class _Silent(Downloader):
+class _Silent(UnpaidDownloader):
     """A downloader that signs no receipt."""
-
-    async def fetch(self, index: int) -> m.Manifest:
-        download = await self._open(index, await self._manifest(index))
-        reason = "stopped"
-        try:
-            reason = await self._until_over(download)
-        finally:
-            self._end(download, reason)
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
-                await self._link.ask(m.Close(download.download, []), m.Closed)
-        return download.manifest
 
     def _send_receipts(self, download: Download, now_ns: int, *, final: bool) -> None:
         """Sign nothing."""
@@ -51,10 +35,4 @@ class RefuseReceipts(Role):
 
     async def act(self) -> None:
         """Fetch all files in turn, twenty seconds each at most (see `Role.act`)."""
-        while True:
-            for file in await self._files():
-                self.done["downloads"] += 1
-                with trio.move_on_after(PATIENCE_S), suppress(Rejection):
-                    manifest = await self._downloader.fetch(file.index)
-                    self._store.discard(manifest.root)
-                    self.done["files had"] += 1
+        await self._fetch_in_turn(PATIENCE_S)

@@ -6,12 +6,10 @@ receipts that it does not take; the server then serves that order no more, and w
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import ClassVar
 
 import trio
 
-from netem.errors import Rejection
 from node.downloader import Downloader
 from node.roles.base import Role
 from tracker import messages as m
@@ -44,10 +42,4 @@ class ReuseOrders(Role):
 
     async def act(self) -> None:
         """Fetch all files in turn, ten seconds each at most (see `Role.act`)."""
-        while True:
-            for file in await self._files():
-                self.done["downloads"] += 1
-                with trio.move_on_after(PATIENCE_S), suppress(Rejection):
-                    manifest = await self._downloader.fetch(file.index)
-                    self._store.discard(manifest.root)
-                    self.done["files had"] += 1
+        await self._fetch_in_turn(PATIENCE_S)

@@ -9,17 +9,14 @@ import pytest
 from netem.clock import S
 from netem.errors import ConfigError
 from netem.randomness import keyed_generator
-from scenarios.catalogue import scenario_named
 from scenarios.claims import Record, Trace
 from scenarios.control import Cast
 from scenarios.market.belief_claims import NAMES, belief_claims
 from scenarios.market.crowd import zipf_shares
 from scenarios.market.events import CrowdLeft
-from scenarios.options import Options
-from scenarios.result import EXIT_OK
-from scenarios.runner import run_scenario
 from scenarios.scripts.beliefs import Params, drawn_beliefs
 from scenarios.solvers.response import respond
+from tests.scenarios.whole_runs import assert_every_claim_holds, assert_every_claim_holds_in_real_time, play
 from tracker.events import BoardPosted
 
 SERVERS, FILES, BOARDS = 12, 6, 70
@@ -121,23 +118,12 @@ def test_markets_that_leave_nobody_to_ask_are_refused():
         Params(servers_share=0.99)
 
 
-def play(tmp_path, *, time="virtual", seed=1, **values):
-    options = Options(seed=seed, time=time, out=tmp_path / "run", quiet=True)
-    return run_scenario(scenario_named("beliefs"), values, options)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_every_claim_holds_in_virtual_time(tmp_path, seed):
-    result = play(tmp_path, seed=seed)
-    assert [claim.name for claim in result.claims if claim.ok is not True] == []
-    assert result.status == EXIT_OK
+    assert_every_claim_holds(play("beliefs", tmp_path / "run", seed=seed))
 
 
 @pytest.mark.slow
 def test_every_claim_holds_on_real_sockets(tmp_path):
-    result = play(tmp_path, time="real")
-    assert all(result.invariants.values())
-    if not result.certificate.valid:
-        pytest.skip(f"this host was too busy to emulate in real time: {result.certificate.reasons}")
-    assert [claim.name for claim in result.claims if claim.ok is not True] == []
+    assert_every_claim_holds_in_real_time(play("beliefs", tmp_path / "run", time="real"))
