@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from netem.accounts import merge
 from netem.topology import parse_topology
 from scenarios.catalogue import scenario_named
 from scenarios.hosts import node_names
@@ -32,10 +33,7 @@ def example(tmp_path):
 
 def test_the_documented_example_is_what_a_run_does(tmp_path, content, example, monkeypatch):
     accounts = []
-    from scenarios import runner
-
-    merge = runner.merge
-    monkeypatch.setattr(runner, "merge", lambda parts: accounts.append(merge(parts)) or accounts[-1])
+    monkeypatch.setattr("scenarios.play.merge", lambda parts: accounts.append(merge(parts)) or accounts[-1])
     result = play(tmp_path / "out", content, values=VALUES | {"topology": str(example), "jitter_s": 0.0})
     assert result.certificate.valid
     assert result.certificate.delay_s.ok
