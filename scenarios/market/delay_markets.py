@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scenarios.market.waiting import line_times, mean_slowdown
-from scenarios.market.waiting_claims import DEVIATIONS, Mean, Times, extra_s, loss_error, mean_of
+from scenarios.market.waiting_claims import DEVIATIONS, Mean, Row, Times, extra_s, loss_error, mean_of
 from scenarios.parameters import Params
 from scenarios.predictions.market.delay import Input, predict
 from tracker.messages import BLOCK_BYTES
@@ -69,25 +69,25 @@ def split_files(files: Sequence[Shared], p: np.ndarray, *, servers: int) -> list
 def pooled_mean(params: Params, market: Market, times: Times, *, servers: int) -> Mean:
     """Return Σ_j p_j T_j / (s_j / C), with C what all servers of the market deliver together; by theory it is Σ_j p_j / π_j."""
     predicted = float((market.p / market.shares).sum())
-    measured = tolerance = variance = 0.0
+    measured = longer = variance = 0.0
     goodput = params.goodput_bytes_per_s()
     for j, file in enumerate(market.files):
         took = [took_s for _, took_s in times.get(market.first + j, ())]
         if not took:
-            return Mean(predicted, None, 0.0)
+            return Mean(predicted, None, 0.0, 0.0)
         unit_s = file.size_bytes / (servers * goodput)
         p, share = float(market.p[j]), float(market.shares[j])
         longer_s, deviation_s = extra_s(params, spacing_s=BLOCK_BYTES / (share * goodput), servers=servers)
         measured += p * float(np.mean(took)) / unit_s
-        tolerance += p * longer_s / unit_s
+        longer += p * longer_s / unit_s
         deviation = p * math.hypot(deviation_s / unit_s, loss_error(params, file.size_bytes) / share)
         variance += deviation**2 / len(took)
-    return Mean(predicted, measured, tolerance + DEVIATIONS * math.sqrt(variance))
+    return Mean(predicted, measured, longer, math.sqrt(variance))
 
 
 def single_mean(params: Params, market: Market, times: Times) -> Mean:
     """Return the mean of T / S, with S what one server takes for the file, of the requests that came, in the lines they met."""
-    rows: list[tuple[float, ...]] = []
+    groups: list[list[Row]] = []
     goodput = params.goodput_bytes_per_s()
     longer_s, deviation_s = extra_s(params, spacing_s=BLOCK_BYTES / goodput, servers=1)
     for j, file in enumerate(market.files):
@@ -97,11 +97,12 @@ def single_mean(params: Params, market: Market, times: Times) -> Mean:
         unlucky = 1 + DEVIATIONS * loss_error(params, file.size_bytes) / math.sqrt(max(1, len(took)))
         expected = line_times(starts, [service_s] * len(took))
         delayed = line_times(starts, [service_s * unlucky] * len(took))
-        rows += [
-            (took_s / service_s, line_s / service_s, (late_s - line_s + longer_s) / service_s, deviation_s / service_s)
+        rows = [
+            Row(took_s, line_s, longer_s, deviation_s, (late_s - line_s) / DEVIATIONS)
             for (_, took_s), line_s, late_s in zip(took, expected, delayed, strict=True)
         ]
-    return mean_of(rows)
+        groups.append([row.over(service_s) for row in rows])
+    return mean_of(groups)
 
 
 def single_long_run(market: Market, *, load: float) -> float:

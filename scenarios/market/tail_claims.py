@@ -18,7 +18,7 @@ from node.swarm import MAX_SERVERS
 from scenarios.claims import Claim, Record, assumed, compare, unjudged
 from scenarios.market.shelves import Shelves
 from scenarios.market.waiting import line_times
-from scenarios.market.waiting_claims import DEVIATIONS, Mean, extra_s, loss_error, mean_of, times_by_file
+from scenarios.market.waiting_claims import DEVIATIONS, Mean, Row, extra_s, loss_error, mean_of, times_by_file
 from scenarios.predictions.market.longshot import Input, predict
 from tracker.events import DownloadSettled, FeeHeld
 from tracker.messages import BLOCK_BYTES
@@ -125,7 +125,8 @@ def _half(record: Record, shelves: Shelves, half: range, *, error: float) -> tup
     params, p = record.params, record.facts["popularity"]
     servers = len(shelves.splits)
     times = times_by_file(record)
-    rows: list[tuple[float, ...]] = []
+    in_services: list[Row] = []
+    in_seconds: list[Row] = []
     # Proven rates that are wrong by so much move all of the bandwidth of a file, one server's error among many.
     slower = 1 + DEVIATIONS * error / math.sqrt(servers)
     for index in half:
@@ -138,8 +139,10 @@ def _half(record: Record, shelves: Shelves, half: range, *, error: float) -> tup
         starts = [start_s for start_s, _ in times.get(index, ())]
         expected = line_times(starts, [service_s] * len(starts))
         delayed = line_times(starts, [service_s * slower] * len(starts))
-        rows += [
-            (service_s, took_s, line_s, late_s - line_s + longer_s, noise_s)
+        rows = [
+            Row(took_s, line_s, longer_s, noise_s, (late_s - line_s) / DEVIATIONS)
             for (_, took_s), line_s, late_s in zip(times.get(index, ()), expected, delayed, strict=True)
         ]
-    return mean_of([tuple(value / row[0] for value in row[1:]) for row in rows]), mean_of([row[1:] for row in rows])
+        in_seconds += rows
+        in_services += [row.over(service_s) for row in rows]
+    return mean_of([in_services]), mean_of([in_seconds])

@@ -9,6 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from netem.clock import S
 from node.events import DownloadFinished, DownloadStarted
@@ -27,19 +28,36 @@ Times = Mapping[int, Sequence[tuple[float, float]]]
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean time: by theory, as measured (None without data), and how far apart they may be."""
+    """A mean time by theory, and as measured.
+
+    Attributes:
+        predicted: by theory, > 0.
+        measured: None without data.
+        longer: how much more it may be than theory says, since that leaves out what only adds.
+        deviation: of chance, which is independent of what another mean has.
+    """
 
     predicted: float
     measured: float | None
-    tolerance: float
+    longer: float
+    deviation: float
+
+    @property
+    def tolerance(self) -> float:
+        """Return how far apart theory and measurement may be."""
+        return self.longer + DEVIATIONS * self.deviation
 
     def over(self, other: Mean) -> Mean:
-        """Return the ratio of two means, the tolerance of which is the larger relative one: what takes longer does so in both."""
+        """Return the ratio of two means.
+
+        What theory leaves out makes both longer, so that the ratio is off by the larger of both relative bounds at most. Chance is
+        independent in both: to first order, relative deviations add in quadrature.
+        """
         ratio = self.predicted / other.predicted
-        loose = max(self.tolerance / self.predicted, other.tolerance / other.predicted)
-        if self.measured is None or not other.measured:
-            return Mean(ratio, None, ratio * loose)
-        return Mean(ratio, self.measured / other.measured, ratio * loose)
+        longer = max(self.longer / self.predicted, other.longer / other.predicted)
+        deviation = math.hypot(self.deviation / self.predicted, other.deviation / other.predicted)
+        measured = self.measured / other.measured if self.measured is not None and other.measured else None
+        return Mean(ratio, measured, ratio * longer, ratio * deviation)
 
     def claim(self, name: str, *, source: str, note: str = "") -> Claim:
         """Claim that it is as predicted."""
@@ -55,12 +73,32 @@ class Mean:
         )
 
 
-def mean_of(rows: Sequence[Sequence[float]]) -> Mean:
-    """Return the mean over downloads: each (time, expected time, what may be added on average, standard deviation)."""
+class Row(NamedTuple):
+    """A download: the time it took, what theory says, and how far apart they may be, all in the same unit.
+
+    `longer` bounds what theory leaves out, on average. `own` is the deviation of the download's own chance, and `shared` that of what is
+    chance for all downloads of its group at once.
+    """
+
+    took: float
+    expected: float
+    longer: float
+    own: float
+    shared: float
+
+    def over(self, unit: float) -> Row:
+        """Return it in another unit."""
+        return Row(*(value / unit for value in self))
+
+
+def mean_of(groups: Sequence[Sequence[Row]]) -> Mean:
+    """Return the mean over the downloads of all groups; chance is independent between groups."""
+    rows = [row for group in groups for row in group]
     if not rows:
-        return Mean(1.0, None, 0.0)
+        return Mean(1.0, None, 0.0, 0.0)
     took, expected, longer = (math.fsum(column) / len(rows) for column in list(zip(*rows, strict=True))[:3])
-    return Mean(expected, took, longer + DEVIATIONS * math.hypot(*(row[3] for row in rows)) / len(rows))
+    shared = [math.fsum(row.shared for row in group) for group in groups]
+    return Mean(expected, took, longer, math.hypot(*(row.own for row in rows), *shared) / len(rows))
 
 
 def times_by_file(record: Record) -> Times:

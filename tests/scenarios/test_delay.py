@@ -10,7 +10,7 @@ from scenarios.market.waiting_claims import Mean
 from scenarios.scripts import delay
 from scenarios.scripts.delay import Params, check, compared, in_pairs
 
-GOOD = [Mean(4.0, 4.1, 0.3), Mean(3.0, 3.1, 0.25)]
+GOOD = [Mean(4.0, 4.1, 0.3, 0.0), Mean(3.0, 3.1, 0.25, 0.0)]
 
 
 def verdicts(means, off=""):
@@ -47,9 +47,9 @@ def test_files_are_dealt_by_size_so_that_both_markets_of_a_pair_have_like_ones(t
 
 def test_means_and_ratio_are_judged_each_by_its_own():
     assert verdicts(GOOD) == [True, True, True]
-    assert verdicts([Mean(4.0, 4.4, 0.3), GOOD[1]]) == [False, True, True]
-    assert verdicts([Mean(4.0, 3.0, 0.3), GOOD[1]]) == [False, True, False]  # as if both split alike
-    assert verdicts([Mean(4.0, None, 0.3), GOOD[1]]) == [False, True, False]
+    assert verdicts([Mean(4.0, 4.4, 0.3, 0.0), GOOD[1]]) == [False, True, True]
+    assert verdicts([Mean(4.0, 3.0, 0.3, 0.0), GOOD[1]]) == [False, True, False]  # as if both split alike
+    assert verdicts([Mean(4.0, None, 0.3, 0.0), GOOD[1]]) == [False, True, False]
     assert verdicts(GOOD, off="a topology") == [None, None, None]
 
 

@@ -1,16 +1,20 @@
 """What claims about waiting are made of: times from the trace, who was answered, and bounds from the model."""
 
+import itertools
 import math
 
 import msgspec
+import numpy as np
 import pytest
 
 from netem.clock import S
+from netem.randomness import keyed_generator
 from node.events import DownloadFinished, DownloadStarted
 from scenarios.claims import Record, Trace
 from scenarios.market.events import Arrival
 from scenarios.market.waiting_claims import (
     Mean,
+    Row,
     answered_claim,
     extra_s,
     loss_error,
@@ -56,19 +60,43 @@ def test_requests_are_answered_when_every_file_came_as_often_as_it_was_asked_for
 
 
 def test_a_mean_holds_what_was_expected_with_what_may_be_added_and_four_deviations_of_chance():
-    mean = mean_of([(2.0, 1.0, 0.5, 0.3), (4.0, 2.0, 0.5, 0.4)])
+    mean = mean_of([[Row(2.0, 1.0, 0.5, 0.3, 0.0), Row(4.0, 2.0, 0.5, 0.4, 0.0)]])
     assert (mean.measured, mean.predicted) == (3.0, 1.5)
     assert mean.tolerance == pytest.approx(0.5 + 4 * 0.5 / 2)
     assert mean_of([]).claim("m", source="s").ok is False
 
 
-def test_a_ratio_of_means_is_as_loose_as_the_looser_of_them():
-    ratio = Mean(2.0, 2.2, 0.2).over(Mean(1.0, 1.0, 0.3))
+def test_the_deviation_of_a_mean_is_that_of_simulated_downloads_with_chance_of_their_own_and_of_their_group():
+    groups = [[Row(0.0, 1.0, 0.0, 0.3, 0.5)] * 3, [Row(0.0, 1.0, 0.0, 0.2, 0.1)] * 7]
+    chance, plays = keyed_generator(1, "means"), 20_000
+    sums = np.zeros(plays)
+    for group in groups:
+        own, shared = chance.standard_normal((plays, len(group))), chance.standard_normal((plays, 1))
+        sums += (own * [row.own for row in group] + shared * [row.shared for row in group]).sum(axis=1)
+    assert mean_of(groups).deviation == pytest.approx((sums / 10).std(), rel=4 / math.sqrt(2 * plays))
+
+
+def test_without_chance_a_ratio_of_means_is_as_loose_as_the_looser_of_them():
+    ratio = Mean(2.0, 2.2, 0.2, 0.0).over(Mean(1.0, 1.0, 0.3, 0.0))
     assert (ratio.predicted, ratio.measured) == (2.0, 2.2)
     assert ratio.tolerance == pytest.approx(0.6)
     assert ratio.claim("r", source="s").ok
-    assert Mean(2.0, 2.7, 0.2).over(Mean(1.0, 1.0, 0.3)).claim("r", source="s").ok is False
-    assert Mean(2.0, None, 0.2).over(Mean(1.0, 1.0, 0.3)).claim("r", source="s").ok is False
+    for above, below in itertools.product((2.0, 2.2), (1.0, 1.3)):  # whatever each of them takes longer
+        assert Mean(2.0, above, 0.2, 0.0).over(Mean(1.0, below, 0.3, 0.0)).claim("r", source="s").ok
+    assert Mean(2.0, 2.7, 0.2, 0.0).over(Mean(1.0, 1.0, 0.3, 0.0)).claim("r", source="s").ok is False
+    assert Mean(2.0, None, 0.2, 0.0).over(Mean(1.0, 1.0, 0.3, 0.0)).claim("r", source="s").ok is False
+
+
+@pytest.mark.parametrize(("deviation", "other"), [(0.02, 0.01), (0.02, 0.0), (0.0, 0.01)])
+def test_the_deviation_of_a_ratio_is_that_of_simulated_means_with_chance_of_their_own(deviation, other):
+    chance, plays = keyed_generator(2, "ratios"), 20_000
+    above = 2.0 + deviation * chance.standard_normal(plays)
+    below = 1.0 + other * chance.standard_normal(plays)
+    ratio = Mean(2.0, 2.0, 0.0, deviation).over(Mean(1.0, 1.0, 0.0, other))
+    # The error of a standard deviation, and the second order that is left out: relative chance squared.
+    allowed = 4 / math.sqrt(2 * plays) + max(deviation / 2, other) ** 2
+    assert ratio.deviation == pytest.approx((above / below).std(), rel=allowed)
+    assert ratio.tolerance == 4 * ratio.deviation
 
 
 def test_without_loss_only_round_trips_and_two_spacings_are_added_and_with_it_what_silence_costs():
