@@ -24,6 +24,7 @@ from scenarios.bench.path import LINK, impaired_us
 from scenarios.capacity import LIMIT_MS, VERSION, Calibration
 from scenarios.parameters import Params
 from scenarios.process import allow_many_sockets, rare_collections
+from scenarios.real_bed import real_bed
 from scenarios.testbed import Bed
 from tracker.desk import Terms
 from tracker.messages import BLOCK_BYTES
@@ -145,33 +146,12 @@ async def _punctuality_ms(packets_per_s: float, duration_s: float) -> tuple[floa
 
 async def _market_us(directory: Path) -> tuple[float, float]:
     """Return what an idle node costs a second and what a delivered block costs, in CPU microseconds."""
-    clock = RealTime()
-    network = Network(clock, run_seed=1, default_link=_MARKET.link())
     shared = directory / "shared"
     shared.write_bytes(keyed_generator(1, "calibration").bytes(_FILE_BYTES))
-    async with trio.open_nursery() as ground:
-        ground.start_soon(clock.run)
-        async with trio.open_nursery() as wires:
-            await wires.start(network.run)
-            async with trio.open_nursery() as services:
-                bed = Bed(
-                    network,
-                    _MARKET,
-                    clock=clock,
-                    run_seed=1,
-                    content=[],
-                    directory=directory,
-                    emit=lambda _: None,
-                    launch=services.start,
-                )
-                await bed.start(terms=Terms(), policy="fixed")
-                costs = await _market_at_work_us(bed, shared)
-                await bed.tracker.wait_settled()
-                services.cancel_scope.cancel()
-            bed.close()
-            await trio.sleep(DRAIN_S)  # what is under way arrives
-            wires.cancel_scope.cancel()
-        ground.cancel_scope.cancel()
+    async with real_bed(_MARKET, directory, link=_MARKET.link(), drain_s=DRAIN_S) as bed:
+        await bed.start(terms=Terms(), policy="fixed")
+        costs = await _market_at_work_us(bed, shared)
+        await bed.tracker.wait_settled()
     return costs
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from datetime import datetime
 from urllib.parse import parse_qs
 
@@ -29,6 +28,7 @@ from scenarios.promql.labels import Labels
 from scenarios.promql.queries import evaluate_instant, evaluate_range
 from scenarios.promql.rendering import rendered
 from scenarios.promql.store import SampleStore
+from scenarios.serving import TooLarge, body_of
 
 MOST_BODY_BYTES = 2**20
 FURTHEST_MS = 2**61  # time and duration add up to less than 64 bits
@@ -82,12 +82,10 @@ def query_routes(store: SampleStore, *, clock: Clock) -> list[Route]:
 
 async def _parameters(request: Request) -> Parameters:
     """Return the parameters of the address and of a form, and the label name of the path as `name`."""
-    body = b""
-    async with aclosing(request.stream()) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > MOST_BODY_BYTES:
-                raise BadQuery(f"the request is larger than {MOST_BODY_BYTES} bytes")
+    try:
+        body = await body_of(request, most_bytes=MOST_BODY_BYTES)
+    except TooLarge as fault:
+        raise BadQuery(str(fault)) from None
     try:
         form = body.decode()
     except UnicodeDecodeError as error:

@@ -17,6 +17,7 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 from hypercorn.typing import ASGIFramework
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -87,6 +88,25 @@ class Large(Response):
             await send({"type": "http.response.body", "body": bytes(part), "more_body": True})
             await trio.lowlevel.checkpoint()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class TooLarge(Exception):
+    """A request's body is larger than those who ask ever need."""
+
+
+async def body_of(request: Request, *, most_bytes: int) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        TooLarge: it has more than `most_bytes`; the rest was not read.
+    """
+    body = b""
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > most_bytes:
+                raise TooLarge(f"a request has at most {most_bytes} bytes")
+    return body
 
 
 class _Metrics:

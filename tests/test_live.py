@@ -8,12 +8,10 @@ import pytest
 import trio
 
 from netem.channel import FrameChannel
-from netem.network import Network
 from netem.randomness import keyed_generator
-from netem.real_time import RealTime
 from node.events import DownloadFinished
 from scenarios.parameters import Params
-from scenarios.testbed import Bed
+from scenarios.real_bed import real_bed
 from tracker.bank.audit import audit
 from tracker.desk import Terms
 from tracker.events import DownloadSettled
@@ -30,32 +28,12 @@ class Live:
         trio.run(self.main, params, program)
 
     async def main(self, params, program):
-        clock = RealTime()
-        network = Network(clock, run_seed=1, default_link=params.link())
         with trio.fail_after(120):
-            async with trio.open_nursery() as ground:
-                ground.start_soon(clock.run)
-                async with trio.open_nursery() as wires:
-                    await wires.start(network.run)
-                    async with trio.open_nursery() as services:
-                        bed = Bed(
-                            network,
-                            params,
-                            clock=clock,
-                            run_seed=1,
-                            content=[],
-                            directory=self.directory,
-                            emit=self.events.append,
-                            launch=services.start,
-                        )
-                        await bed.start(terms=Terms(), policy="fixed", beliefs="given")
-                        await program(bed)
-                        await bed.tracker.wait_settled()
-                        services.cancel_scope.cancel()
-                    bed.close()
-                    wires.cancel_scope.cancel()
-                self.certificate = network.certificate()
-                ground.cancel_scope.cancel()
+            async with real_bed(params, self.directory, link=params.link(), emit=self.events.append) as bed:
+                await bed.start(terms=Terms(), policy="fixed", beliefs="given")
+                await program(bed)
+                await bed.tracker.wait_settled()
+        self.certificate = bed.network.certificate()
 
     def of(self, kind):
         return [event for event in self.events if isinstance(event, kind)]

@@ -19,12 +19,10 @@ import trio
 import trio.testing
 
 from netem.hub import bind_udp
-from netem.network import Network
-from netem.real_time import RealTime
 from scenarios.bench.base import Bench, Effort, Figure, Goal, take_turns
 from scenarios.parameters import Params
 from scenarios.process import allow_many_sockets, rare_collections
-from scenarios.testbed import Bed
+from scenarios.real_bed import real_bed
 from tracker.desk import Terms
 
 NODES = 1_000
@@ -80,39 +78,17 @@ def start_peers(nodes: int) -> Cost:
 
 
 async def _start_peers(nodes: int, directory: Path) -> Cost:
-    clock = RealTime()
-    network = Network(clock, run_seed=1)
     shared = directory / "shared"
     shared.write_bytes(bytes(FILE_BYTES))
-    async with trio.open_nursery() as ground:
-        ground.start_soon(clock.run)
-        async with trio.open_nursery() as wires:
-            await wires.start(network.run)
-            async with trio.open_nursery() as services:
-                bed = Bed(
-                    network,
-                    Params(nodes=nodes),
-                    clock=clock,
-                    run_seed=1,
-                    content=[],
-                    directory=directory,
-                    emit=lambda _: None,
-                    launch=services.start,
-                )
+    async with real_bed(Params(nodes=nodes), directory, drain_s=DRAIN_S) as bed:
 
-                async def start() -> None:
-                    await bed.start(terms=Terms(), policy="fixed")
-                    async with trio.open_nursery() as publishing:
-                        for peer in bed.peers:
-                            publishing.start_soon(peer.publish, "shared", shared)
+        async def start() -> None:
+            await bed.start(terms=Terms(), policy="fixed")
+            async with trio.open_nursery() as publishing:
+                for peer in bed.peers:
+                    publishing.start_soon(peer.publish, "shared", shared)
 
-                cost = await _cost(start, nodes)
-                services.cancel_scope.cancel()
-            bed.close()
-            await trio.sleep(DRAIN_S)  # what is under way arrives
-            wires.cancel_scope.cancel()
-        ground.cancel_scope.cancel()
-    return cost
+        return await _cost(start, nodes)
 
 
 def start_sockets(nodes: int) -> Cost:

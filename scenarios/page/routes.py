@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -32,7 +31,7 @@ from scenarios.promql.errors import QueryError
 from scenarios.promql.queries import evaluate_instant, evaluate_range
 from scenarios.promql.rendering import rendered
 from scenarios.promql.store import SampleStore
-from scenarios.serving import Large
+from scenarios.serving import Large, TooLarge, body_of
 
 MOST_BODY_BYTES = 256 * 1024
 MOST_QUERIES = 200
@@ -87,7 +86,7 @@ def page_routes(shown: Shown) -> list[Route]:
         return _json(shown.view.facts() | told)
 
     async def ask(request: Request) -> Response:
-        asked = msgspec.json.decode(await _body(request), type=Ask)
+        asked = msgspec.json.decode(await body_of(request, most_bytes=MOST_BODY_BYTES), type=Ask)
         if len(asked.queries) + len(asked.instant) > MOST_QUERIES:
             return _refused(400, f"at most {MOST_QUERIES} queries at once")
         async with one_at_a_time:
@@ -98,7 +97,7 @@ def page_routes(shown: Shown) -> list[Route]:
             return _refused(403, refusal)
         if shown.do is None:
             return _refused(409, "there is no running testbed to control")
-        return _json({"done": shown.do(decode_control(await _body(request))).said})
+        return _json({"done": shown.do(decode_control(await body_of(request, most_bytes=MOST_BODY_BYTES))).said})
 
     async def file(request: Request) -> Response:
         path = _assets().get(request.path_params["name"])
@@ -118,7 +117,7 @@ def page_routes(shown: Shown) -> list[Route]:
                 return _refused(403, refusal)
             try:
                 return await endpoint(request)
-            except (ConfigError, msgspec.DecodeError, _TooLarge) as fault:
+            except (ConfigError, msgspec.DecodeError, TooLarge) as fault:
                 return _refused(400, str(fault))
             except ClientDisconnect:
                 return Response()  # nobody is left to read it
@@ -137,20 +136,6 @@ def page_routes(shown: Shown) -> list[Route]:
         *(Route(path, guarded(endpoint), methods=["GET"]) for path, endpoint in read),
         *(Route(path, guarded(endpoint), methods=["POST"]) for path, endpoint in posted),
     ]
-
-
-class _TooLarge(Exception):
-    """A request is larger than a page's ever is."""
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async with aclosing(request.stream()) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > MOST_BODY_BYTES:
-                raise _TooLarge(f"a request has at most {MOST_BODY_BYTES} bytes")
-    return body
 
 
 def _answers(store: SampleStore, asked: Ask) -> list[dict[str, Any]]:
