@@ -89,7 +89,8 @@ def single_mean(params: Params, market: Market, times: Times) -> Mean:
     """Return the mean of T / S, with S what one server takes for the file, of the requests that came, in the lines they met."""
     groups: list[list[Row]] = []
     goodput = params.goodput_bytes_per_s()
-    longer_s, deviation_s = extra_s(params, spacing_s=BLOCK_BYTES / goodput, servers=1)
+    spacing_s = BLOCK_BYTES / goodput
+    longer_s, deviation_s = extra_s(params, spacing_s=spacing_s, servers=1)
     for j, file in enumerate(market.files):
         took = times.get(market.first + j, ())
         starts = [start_s for start_s, _ in took]
@@ -97,9 +98,11 @@ def single_mean(params: Params, market: Market, times: Times) -> Mean:
         unlucky = 1 + DEVIATIONS * loss_error(params, file.size_bytes) / math.sqrt(max(1, len(took)))
         expected = line_times(starts, [service_s] * len(took))
         delayed = line_times(starts, [service_s * unlucky] * len(took))
+        # The last block is sent twice: of what a download takes longer, a spacing keeps the server from those behind it.
+        behind = line_times(starts, [service_s + spacing_s] * len(took))
         rows = [
-            Row(took_s, line_s, longer_s, deviation_s, (late_s - line_s) / DEVIATIONS)
-            for (_, took_s), line_s, late_s in zip(took, expected, delayed, strict=True)
+            Row(took_s, line_s, longer_s + behind_s - line_s - spacing_s, deviation_s, (late_s - line_s) / DEVIATIONS)
+            for (_, took_s), line_s, late_s, behind_s in zip(took, expected, delayed, behind, strict=True)
         ]
         groups.append([row.over(service_s) for row in rows])
     return mean_of(groups)

@@ -8,8 +8,10 @@ from scenarios.content import Shared
 from scenarios.market.crowd import zipf_shares
 from scenarios.market.delay_markets import pooled_mean, share_out, single_long_run, single_mean, split_files
 from scenarios.market.waiting import line_times
+from scenarios.market.waiting_claims import extra_s
 from scenarios.predictions.market.delay import Input, predict
 from scenarios.scripts.delay import Params
+from tracker.messages import BLOCK_BYTES
 
 P = zipf_shares(4, 2.0)
 SERVERS = 12
@@ -82,6 +84,14 @@ def test_single_means_follow_the_lines_that_formed_and_slower_servers_fail(marke
     assert mean.claim("m", source="s").ok
     assert single_mean(PARAMS, markets[2], single_times(markets[2], slower=1.2)).claim("m", source="s").ok is False
     assert single_mean(PARAMS, markets[2], {}).claim("m", source="s").ok is False
+
+
+def test_a_block_sent_twice_keeps_the_server_from_all_who_wait_behind_it(markets):
+    spacing_s = BLOCK_BYTES / PARAMS.goodput_bytes_per_s()
+    mean = single_mean(PARAMS, markets[2], single_times(markets[2], slower=1 + spacing_s / SERVICE_S))
+    longer_s, _ = extra_s(PARAMS, spacing_s=spacing_s, servers=1)
+    assert mean.measured - mean.predicted == pytest.approx((1 + 2 + 3 + 4) / 4 * spacing_s / SERVICE_S)  # all wait
+    assert mean.longer == pytest.approx(mean.measured - mean.predicted + (longer_s - spacing_s) / SERVICE_S)
 
 
 def test_in_the_long_run_the_single_model_is_best_by_p_and_the_pooled_one_by_roots(markets):
