@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 from urllib.parse import urlencode
 
@@ -22,6 +21,7 @@ from scenarios.promql.store import SampleStore
 from scenarios.query_api import query_routes
 from scenarios.serving import ANSWER_BYTES, Large, address_of, listening, metrics_route, serve_routes
 from scenarios.turns import in_turns
+from tests.scenarios.turn_taking import another_task, work
 
 BIG = 20_000
 
@@ -83,30 +83,20 @@ async def test_several_scrapes_at_once_get_everything():
 
 async def test_others_have_their_turn_while_a_scrape_is_answered():
     exposition = wide()
-    turns = 0
-
-    async def others():
-        nonlocal turns
-        while True:
-            await trio.lowlevel.checkpoint()
-            turns += 1
-
     app = Starlette(routes=[metrics_route(exposition)])
     sent = []
     seen = []
 
     async def send(message):
         sent.append(message)
-        seen.append(turns)
+        seen.append(another.turns)
 
     async def receive():
         await trio.sleep_forever()
 
     scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": [], "query_string": b"", "root_path": ""}
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(others)
+    async with another_task() as another:
         await app({**scope, "asgi": {"version": "3.0", "spec_version": "2.3"}}, receive, send)
-        nursery.cancel_scope.cancel()
     body = b"".join(message.get("body", b"") for message in sent)
     assert body.count(b"swarmbed_wide{") == BIG
     assert seen[-1] > seen[0]
@@ -225,28 +215,12 @@ def test_without_serve_nothing_listens_and_nothing_of_the_web_is_imported():
 
 
 async def test_steps_are_taken_in_turns_with_others_and_their_cpu_time_alone_is_told():
-    turns = 0
-
-    async def others():
-        nonlocal turns
-        while True:
-            await trio.lowlevel.checkpoint()
-            turns += 1
-            work(0.005)
-
-    def work(cpu_s):
-        until_s = time.thread_time() + cpu_s
-        while time.thread_time() < until_s:
-            pass
-
     def steps():
         for _ in range(10):
             work(0.002)
             yield
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(others)
+    async with another_task(lambda: work(0.005)) as another:
         cpu_s = await in_turns(steps())
-        nursery.cancel_scope.cancel()
-    assert turns >= 8
-    assert 0.02 <= cpu_s < 0.02 + 0.005 * turns
+    assert another.turns >= 8
+    assert 0.02 <= cpu_s < 0.02 + 0.005 * another.turns

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import time
-
-import trio
-
 from scenarios.turns import TURN_S, in_turns
+from tests.scenarios.turn_taking import another_task, work
 
 
 def steps(number, each_s):
     for _ in range(number):
-        give_up_s = time.thread_time() + each_s
-        while time.thread_time() < give_up_s:
-            pass
+        work(each_s)
         yield
 
 
-async def turns_of_another_during(work):
-    turns = 0
-
-    async def another():
-        nonlocal turns
-        while True:
-            await trio.lowlevel.checkpoint()
-            turns += 1
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(another)
-        await work
-        nursery.cancel_scope.cancel()
-    return turns
+async def turns_of_another_during(long):
+    async with another_task() as another:
+        await long
+    return another.turns
 
 
 async def test_long_work_yields_between_its_steps():
