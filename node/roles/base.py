@@ -17,7 +17,8 @@ from netem.clock import Clock
 from netem.errors import Rejection
 from netem.events import Event
 from netem.host import Endpoint, Host
-from node.downloader import CLOSE_S, Download, Downloader
+from node.download import Download
+from node.downloader import CLOSE_S, Downloader
 from node.peer import Peer, PeerConfig
 from node.store import Store
 from tracker import messages as m

@@ -11,7 +11,9 @@ from contextlib import suppress
 from typing import ClassVar
 
 from netem.errors import Rejection
-from node.downloader import RECEIPT_NS, Download, Downloader
+from node.download import Download
+from node.downloader import Downloader
+from node.receiving import RECEIPT_NS
 from node.roles.base import Role, UnpaidDownloader
 from tracker import messages as m
 

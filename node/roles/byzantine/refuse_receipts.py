@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from node.downloader import RECEIPT_NS, Download, Downloader
+from node.download import Download
+from node.downloader import Downloader
+from node.receiving import RECEIPT_NS
 from node.roles.base import Role, UnpaidDownloader
 
 PATIENCE_S = 20.0  # with one file
