@@ -61,10 +61,10 @@ class Tab:
 
     def sent(self, nbytes: int) -> bool:
         """Note a block sent; say whether it is now `exhausted`."""
-        self.owed_bytes = owed_bytes = self.owed_bytes + nbytes
+        self.owed_bytes += nbytes
         self.sent_bytes += nbytes
         self._blocks += 1
-        return owed_bytes >= MOST_OWED_BYTES or self.equivocated
+        return self.exhausted
 
     def may_ask(self, now_ns: int) -> bool:
         """Count a request; say whether it is not one too many."""
