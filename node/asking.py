@@ -8,11 +8,12 @@ Source: DESIGN section 4.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from node.content import BLOCKS_PER_PIECE
 from node.endgame import worth_asking
+from node.pace import NEVER_NS
 from node.pieces import Pieces, Runs, join_runs
 from node.server_flow import ServerFlow
 
@@ -35,6 +36,11 @@ class Asking:
     Args:
         pieces: what is to be fetched.
         missing: how many blocks that is.
+
+    Attributes:
+        hungry: whether, after a block, `requests_for` its server may find something, or `nearer_ns` has changed.
+        nearer_ns: when silence of a server counts as loss that has just begun to answer, or to do so again: it may be before
+            `next_check_ns`. The caller who has set a timer for it sets it back to `NEVER_NS`.
     """
 
     def __init__(self, pieces: Pieces, *, missing: int) -> None:
@@ -47,6 +53,8 @@ class Asking:
         self._checked_ns = 0
         self._rescan_ns = 0
         self._idle_until_ns = 0  # until then there is nothing to ask of anybody, unless something is given back
+        self.hungry = False
+        self.nearer_ns = NEVER_NS
 
     def requests_for(self, server: bytes, now_ns: int) -> Ask | None:
         """Return what to ask of a server, if anything; cheap, call it after each of its blocks."""
@@ -57,8 +65,8 @@ class Asking:
 
     def requests(self, now_ns: int) -> list[Ask]:
         """Return what to ask of whom now, giving up what has timed out; call it at `next_check_ns` and after changes."""
-        self._checked_ns = now_ns
-        self._rescan_ns = now_ns
+        self._checked_ns = self._rescan_ns = now_ns
+        self.nearer_ns = NEVER_NS
         self._idle_until_ns = 0
         for flow in self._flows.values():
             if flow.outstanding and flow.deadline_ns() <= now_ns:
@@ -77,21 +85,21 @@ class Asking:
         return [server for server, flow in self._flows.items() if flow.outstanding]
 
     def next_check_ns(self) -> int:
-        """Return when to call `requests` if nothing happens before: within a second of the last call."""
+        """Return when to call `requests` unless `nearer_ns` comes before: within a second of the last call."""
         earliest_ns = self._checked_ns + LOOK_NS
-        idle = untimed = False
+        idle = False
         for flow in self._flows.values():
-            if not flow.outstanding:
+            if flow.outstanding:
+                earliest_ns = min(earliest_ns, flow.deadline_ns())
+            else:
                 idle = True
-                continue
-            deadline_ns = flow.deadline_ns()
-            earliest_ns = min(earliest_ns, deadline_ns)
-            if not flow.spacing_ns and flow.untimed:
-                untimed = True
-        # An idle server may step in as soon as another's answer is overdue: look often when the end is near. A deadline may
-        # come nearer when the first answers come.
-        pause_ns = RESCAN_NS if untimed else self._pause_ns() if idle else LOOK_NS
-        return min(earliest_ns, self._checked_ns + pause_ns)
+        # An idle server may step in as soon as another's answer is overdue: look often when the end is near.
+        return min(earliest_ns, self._checked_ns + self._pause_ns()) if idle else earliest_ns
+
+    def _note_nearer(self, flows: Iterable[ServerFlow]) -> None:
+        """Note that answers have brought the deadlines of flows nearer."""
+        self.nearer_ns = min([flow.deadline_ns() for flow in flows], default=NEVER_NS)
+        self.hungry = True
 
     def _remaining_ns(self) -> float:
         """Estimate how long the download will last."""

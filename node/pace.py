@@ -91,11 +91,6 @@ class Pace:
         """
         self._limit = max(self._limit, FIRST_BLOCKS // servers if servers > 1 else LONE_FIRST)
 
-    @property
-    def untimed(self) -> bool:
-        """Whether the rate is not known yet, though the server neither told us to wait nor timed out."""
-        return not (self.spacing_ns or self.timeouts or self._in_line_ns)
-
     def heard(self, now_ns: int) -> None:
         """Note that the server is there."""
         self.timeouts = 0

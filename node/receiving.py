@@ -16,6 +16,7 @@ from netem.host import Endpoint
 from node.acquaintances import Acquaintances
 from node.download import Download, Source
 from node.events import PieceAccepted, ServerBanned
+from node.pace import NEVER_NS
 from node.swarm import MAX_SERVERS, Accepted, Ask, Progress
 from node.tracker_link import TrackerLink
 from tracker import messages as m
@@ -93,7 +94,10 @@ class Receiving:
             self._request(download, ask)
         if now_ns >= download.receipts_due_ns:
             self._send_receipts(download, now_ns, final=True)
-        when_ns = min(download.swarm.next_check_ns(), download.receipts_due_ns)
+        self._look_at(download, min(download.swarm.next_check_ns(), download.receipts_due_ns), now_ns)
+
+    def _look_at(self, download: Download, when_ns: int, now_ns: int) -> None:
+        """Set the timer for the next look, unless one comes before."""
         if download.check_ns is None or when_ns < download.check_ns or download.check_ns <= now_ns:
             download.check_ns = when_ns
             self._clock.call_at(when_ns, self._on_timer, download, when_ns)
@@ -138,8 +142,12 @@ class Receiving:
             return
         if progress:
             download.file.keep_block(piece, block, data=data, sender=server)
-        if swarm.hungry and (ask := swarm.requests_for(server, now_ns)):
-            self._request(download, ask)
+        if swarm.hungry:
+            if ask := swarm.requests_for(server, now_ns):
+                self._request(download, ask)
+            if swarm.nearer_ns != NEVER_NS:
+                self._look_at(download, swarm.nearer_ns, now_ns)
+                swarm.nearer_ns = NEVER_NS
 
     def on_queued(self, queued: m.Queued, *, sender: bytes) -> None:
         """Wait in a server's line."""

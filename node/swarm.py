@@ -62,7 +62,6 @@ class Swarm(Asking):
             server, or answered by it before), `duplicate` (asked, but another server was first).
         banned: servers that certainly sent wrong blocks, with the first piece that proved it.
         totals: bytes in verified pieces by server.
-        hungry: whether `requests_for` the server of the last block that counted may find something.
 
     Invariants: no input from the network raises; `totals` sums to the bytes of the pieces accepted here, but for blocks
     without a sender; a server that sent no wrong block is never banned.
@@ -89,7 +88,6 @@ class Swarm(Asking):
         self.ignored: Counter[str] = Counter()
         self.banned: dict[bytes, int] = {}
         self.totals: dict[bytes, int] = {}
-        self.hungry = False
         for index, kept in sorted((blocks or {}).items()):
             # A complete piece that is not among those stored is a wrong one.
             if index in sizes and len(kept) < sizes[index]:
@@ -128,15 +126,19 @@ class Swarm(Asking):
         lost = flow.answer(key, now_ns)
         if lost is None:
             return self._ignore("unrequested")
-        self._rate += flow.rate - rate
-        if not self._rtt_ns and flow.rtt_ns:
-            self._rtt_ns = flow.rtt_ns
-            for other in self._flows.values():
-                other.expect_within(FIRST_ROUND_TRIPS * self._rtt_ns)
         if lost:
             self._lossy = True
             self._give_back(lost)
         self.hungry = len(flow.outstanding) <= flow.refill_at and now_ns >= self._idle_until_ns
+        if flow.rate != rate:
+            self._rate += flow.rate - rate
+            if not rate:
+                self._note_nearer((flow,))
+        if not self._rtt_ns and flow.rtt_ns:
+            self._rtt_ns = flow.rtt_ns
+            for other in self._flows.values():
+                other.expect_within(FIRST_ROUND_TRIPS * self._rtt_ns)
+            self._note_nearer(self._flows.values())
         state = self._active.get(piece)
         if state is None or not state.put(block, data, sender=server, outstanding=outstanding):
             return self._ignore("duplicate")

@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from netem.randomness import keyed_bytes, keyed_generator
+from node.pace import NEVER_NS
 from node.serving import LONG_WAIT_NS, UploadQueues
 from node.swarm import Progress, Swarm
 from tracker.manifest import manifest_root, piece_count
@@ -103,14 +104,21 @@ class World:
                 assert sum(n for _, n in accepted.sources) == len(accepted.data)
                 self.pieces[accepted.piece] = accepted.data
             self.check()
-        elif ask := self.swarm.requests_for(server, self.now_ns):
-            self.request(ask)
+        elif self.swarm.hungry:
+            if ask := self.swarm.requests_for(server, self.now_ns):
+                self.request(ask)
+            self.look_at(min(self.check_ns, self.swarm.nearer_ns))
+            self.swarm.nearer_ns = NEVER_NS
 
     def check(self):
         for ask in self.swarm.requests(self.now_ns):
             self.request(ask)
-        self.check_ns = self.swarm.next_check_ns()
-        self.at(self.check_ns, self.on_timer, self.check_ns)
+        self.look_at(self.swarm.next_check_ns())
+
+    def look_at(self, when_ns):
+        if when_ns != self.check_ns:
+            self.check_ns = when_ns
+            self.at(when_ns, self.on_timer, when_ns)
 
     def on_timer(self, set_for_ns):
         if set_for_ns == self.check_ns:
