@@ -150,16 +150,16 @@ class UploadQueues:
         if first < 0 or count < 1 or first + count > block_count(state.size_bytes, piece):
             self.dropped["out-of-range"] += 1
             return
-        base = piece * BLOCKS_PER_PIECE
+        start = piece * BLOCKS_PER_PIECE + first
         pending = entry.pending
-        for key in range(base + first, base + first + count):
-            if key in pending:
-                self.repeated += 1
-            elif len(pending) >= self._max_pending_per_download or self.pending >= self._max_pending:
-                self.dropped["full"] += 1
-            else:
-                pending[key] = None
-                self.pending += 1
+        fresh = [key for key in range(start, start + count) if key not in pending]
+        room = min(self._max_pending_per_download - len(pending), self._max_pending - self.pending)
+        taken = fresh[:room]
+        pending.update(dict.fromkeys(taken))
+        self.pending += len(taken)
+        self.repeated += count - len(fresh)
+        if len(fresh) > room:
+            self.dropped["full"] += len(fresh) - room
 
     def wait_ns(self, file: int, download: bytes) -> int:
         """Return how long what is queued of older downloads will take before this one's turn, in ns up to 2**62; 0 when it is next."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -106,5 +107,8 @@ class Policy(ABC):
 
 
 def _at(values: np.ndarray, files: tuple[int, ...]) -> np.ndarray:
-    """Return values[files], 0 beyond the end."""
-    return np.array([values[file] if file < len(values) else 0.0 for file in files], dtype=np.float64)
+    """Return values[files] of ascending files, 0 beyond the end."""
+    found = np.zeros(len(files))
+    inside = files[: bisect_left(files, len(values))]
+    found[: len(inside)] = values[list(inside)]
+    return found
