@@ -152,7 +152,9 @@ class Swarm(Asking):
         """Note that a server has our request and serves others first, for about `wait_ns`."""
         flow = self._flows.get(server)
         if flow is not None:
+            rate = flow.rate
             flow.queued(now_ns + min(wait_ns, LONGEST_WAIT_NS), now_ns=now_ns)
+            self._rate += flow.rate - rate  # it may have been silent
 
     def take_finished(self) -> list[Accepted]:
         """Return the pieces verified since the last call, in order of completion."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from heapq import heappop, heappush
 from itertools import count
@@ -111,6 +112,8 @@ class World:
             self.swarm.nearer_ns = NEVER_NS
 
     def check(self):
+        rates = [flow.rate for flow in self.swarm._flows.values()]
+        assert math.isclose(self.swarm._rate, sum(rates), rel_tol=1e-9, abs_tol=1e-9 * max(rates, default=0.0) + 1e-18)
         for ask in self.swarm.requests(self.now_ns):
             self.request(ask)
         self.look_at(self.swarm.next_check_ns())

@@ -39,6 +39,14 @@ def test_a_server_busy_with_an_older_download_is_waited_for():
     assert world.duplicates < 0.05
 
 
+def test_a_server_that_turns_to_an_older_download_counts_again_once_it_says_so():
+    world = World(8 * PIECE_BYTES, [50 * KB] * 2)
+    server = next(iter(world.rates))
+    world.at(1 * S, world.on_request, server, [(0, 0, 256)], False, OTHER)
+    # Silent first, then known to be busy: at every look the world checks that the sum of the rates is right.
+    assert world.run() <= 1.2 * (8 + 1) * PIECE_BYTES / (100 * KB) + 2 * RTT_S
+
+
 def test_a_server_that_leaves_hands_its_blocks_on_at_once():
     world = World(4 * PIECE_BYTES, [50 * KB] * 4)
     gone = next(iter(world.rates))
