@@ -30,19 +30,20 @@ class Tab:
         owed_bytes: what was sent and not paid for.
         sent_bytes, receipted_bytes: all that was ever sent, and receipted.
         equivocated: whether it ever signed two receipts that contradict each other; it is served no more.
+        forgiven_ns: until when time has forgiven what it could.
 
     Invariant: -`MOST_OWED_BYTES` <= `owed_bytes`; while blocks are sent only as `exhausted` allows, the bytes sent are at most
     `MOST_OWED_BYTES` + a block + `PAID_PER_RECEIPTED` * receipted + `FORGIVEN_BYTES_PER_S` * time.
     """
 
-    __slots__ = ("_blocks", "_requests", "_since_ns", "equivocated", "owed_bytes", "receipted_bytes", "sent_bytes")
+    __slots__ = ("_blocks", "_requests", "equivocated", "forgiven_ns", "owed_bytes", "receipted_bytes", "sent_bytes")
 
     def __init__(self, now_ns: int) -> None:
         self.owed_bytes = self.sent_bytes = self.receipted_bytes = 0
         self.equivocated = False
         self._blocks = 0  # sent since it last asked
         self._requests = Budget(per_s=REQUESTS_PER_S, burst=REQUESTS_BURST, now_ns=now_ns)
-        self._since_ns = now_ns
+        self.forgiven_ns = now_ns
 
     @property
     def late(self) -> bool:
@@ -83,9 +84,9 @@ class Tab:
 
     def forgive(self, now_ns: int) -> None:
         """Forgive what time forgives; call it now and then."""
-        forgiven = FORGIVEN_BYTES_PER_S * (now_ns - self._since_ns) // _NS_PER_S
+        forgiven = FORGIVEN_BYTES_PER_S * (now_ns - self.forgiven_ns) // _NS_PER_S
         if forgiven > 0:
-            self._since_ns = now_ns
+            self.forgiven_ns = now_ns
             self.owed_bytes -= min(forgiven, max(self.owed_bytes, 0))
 
 
@@ -109,4 +110,7 @@ class Tabs:
     def forgive(self, now_ns: int) -> None:
         """Forgive everybody what time forgives."""
         for tab in self._tabs.values():
-            tab.forgive(now_ns)
+            if tab.owed_bytes > 0:
+                tab.forgive(now_ns)
+            else:
+                tab.forgiven_ns = now_ns  # as forgiving would: most owe nothing, and a call each costs more
