@@ -25,7 +25,8 @@ from netem.errors import BadFrame, LocalProtocolError
 from netem.framing import MAX_FRAME_BYTES
 from tracker import messages
 from tracker.identity import SIGNATURE_BYTES, Identity, node_id, verify
-from tracker.messages import Message, NodeId
+from tracker.messages import Message
+from tracker.messages.fields import NodeId
 
 VERSION: Final = 1
 BLOCK: Final = 1
@@ -34,6 +35,7 @@ SIGNED: Final = 3
 
 NETEM_HEADER_BYTES: Final = 12
 MAX_DATAGRAM_BYTES: Final = 1200 - NETEM_HEADER_BYTES
+"""What a frame of a type in `messages.DATAGRAMS` may have."""
 TAG_BYTES: Final = 16
 BLOCK_BYTE: Final = bytes([BLOCK])
 """What the datagram of a block begins with."""
@@ -43,23 +45,6 @@ BLOCK_OVERHEAD_BYTES: Final = 1 + FLOW_BYTES + 4 + 2 + BLOCK_TAG_BYTES
 BLOCK_SIZES: Final = range(BLOCK_OVERHEAD_BYTES + 1, BLOCK_OVERHEAD_BYTES + messages.BLOCK_BYTES + 1)
 BLOCK_FLOW: Final = slice(1, 1 + FLOW_BYTES)
 """Where a block's flow id is."""
-
-DATAGRAMS: frozenset[type[Message]] = frozenset(
-    {
-        messages.Heartbeat,
-        messages.Deposit,
-        messages.Odds,
-        messages.Order,
-        messages.Request,
-        messages.Refusal,
-        messages.Receipt,
-        messages.Done,
-        messages.Queued,
-        messages.GetStanding,
-        messages.Standing,
-    }
-)
-"""Types that travel in a datagram, or inside one: their frames have at most `MAX_DATAGRAM_BYTES`."""
 
 Counter = Annotated[int, Meta(ge=0, le=2**62)]
 
@@ -127,7 +112,7 @@ def peek(frame: bytes) -> Header:
         raise BadFrame("unknown-type", str(header.number))
     if frame[0] != _KINDS[header.number]:
         raise BadFrame("wrong-kind", header.type.__name__)
-    if len(frame) > MAX_DATAGRAM_BYTES and header.type in DATAGRAMS:
+    if len(frame) > MAX_DATAGRAM_BYTES and header.type in messages.DATAGRAMS:
         raise BadFrame("oversized", f"a {header.type.__name__} of {len(frame)} bytes")
     return header
 
@@ -229,7 +214,7 @@ def _tag(frame: bytes, key: bytes, *, number: int) -> bytes:
 def _fitting(frame: bytes, message_type: type[Message]) -> bytes:
     if len(frame) <= MAX_DATAGRAM_BYTES:
         return frame
-    limit_bytes = MAX_DATAGRAM_BYTES if message_type in DATAGRAMS else MAX_FRAME_BYTES
+    limit_bytes = MAX_DATAGRAM_BYTES if message_type in messages.DATAGRAMS else MAX_FRAME_BYTES
     if len(frame) > limit_bytes:
         raise LocalProtocolError(f"{message_type.__name__}: a frame of {len(frame)} bytes, at most {limit_bytes}")
     return frame

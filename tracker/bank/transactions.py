@@ -19,7 +19,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from tracker.messages import Bytes, Credits, FileIndex, Key, Manifest, NodeId
+from tracker.messages import Manifest
+from tracker.messages.fields import Bytes, Credits, FileIndex, Key, NodeId
 from tracker.settlement import split_fee
 
 CREDIT = 1_000_000  # micro-credits in a credit
