@@ -31,10 +31,11 @@ from node.tracker_link import TrackerLink
 from node.turns import Turns
 from node.uploader import Uploader
 from tracker import messages as m
+from tracker.blocks import BLOCK_BYTE
 from tracker.events import FramesDropped
 from tracker.identity import Identity
 from tracker.session import open_broadcast
-from tracker.wire import BLOCK_BYTE, peek
+from tracker.wire import peek
 
 SILENCE_NS = 10 * S  # without odds for so long, the tracker may be another boot that does not know us
 

@@ -20,7 +20,7 @@ from node.pace import NEVER_NS
 from node.swarm import MAX_SERVERS, Accepted, Ask, Progress
 from node.tracker_link import TrackerLink
 from tracker import messages as m
-from tracker.wire import BLOCK_FLOW, BLOCK_SIZES, block_flow, flow_id, open_block
+from tracker.blocks import BLOCK_FLOW, BLOCK_SIZES, block_flow, flow_id, open_block
 
 RECEIPT_NS = 5 * S  # how often every server that is owed anything gets a receipt
 _CHECKED = Progress.CHECKED  # a name of this module, as a member of an enum takes long to look up

@@ -19,8 +19,9 @@ from node.serving import LONG_WAIT_NS, UploadQueues
 from node.store import Store
 from node.tabs import Tab, Tabs
 from tracker import messages as m
+from tracker.blocks import BLOCK_OVERHEAD_BYTES, encode_block, flow_id
 from tracker.session import Session
-from tracker.wire import BLOCK_OVERHEAD_BYTES, NETEM_HEADER_BYTES, Header, encode_block, flow_id
+from tracker.wire import NETEM_HEADER_BYTES, Header
 
 DEPOSIT_REPEATS = 2  # a receipt rides on this many heartbeats: one lost datagram must not hide it
 RECEIPTS_PER_DEPOSIT = 4  # as many as fit a datagram

@@ -21,8 +21,9 @@ from netem.impairments.loss import Loss
 from netem.link import LinkConfig
 from netem.tc import parse_tc
 from node.bidding import CONTROL_RESERVE
+from tracker.blocks import BLOCK_OVERHEAD_BYTES
 from tracker.messages import BLOCK_BYTES
-from tracker.wire import BLOCK_OVERHEAD_BYTES, NETEM_HEADER_BYTES
+from tracker.wire import NETEM_HEADER_BYTES
 
 LARGEST_LOSS = 0.5  # beyond it, eight losses in a row, at which emulated TCP gives up, are nothing unusual
 LONGEST_DELAY_S = 1.0  # beyond it, reconnecting and asking does not fit into the time a node waits for an answer

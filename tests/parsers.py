@@ -28,15 +28,15 @@ from node.policies import make_policy
 from node.store import Store
 from scenarios.parameters import Params, fill, read_settings
 from scenarios.trace_file import read_trace
+from tracker import blocks, wire
 from tracker import messages as m
-from tracker import wire
 from tracker.identity import Identity
 from tracker.odds import OddsView
 from tracker.session import Session, open_broadcast, open_join, seal_broadcast
 from tracker.tracker import Tracker
 
 KEY = bytes(32)
-DIGEST = wire.block_digest(KEY)
+DIGEST = blocks.block_digest(KEY)
 TRACKER, SERVER, STRANGER = (Identity(bytes([n]) * 32, epoch=1) for n in (1, 2, 3))
 D = b"d" * 16
 ORDER = m.Order(D, 0, STRANGER.node, STRANGER.sign_key, STRANGER.exchange_key, 1, 2**62)
@@ -180,8 +180,8 @@ def control(data: bytes) -> None:
 def block(data: bytes) -> None:
     """Open a block."""
     with contextlib.suppress(BadFrame):
-        wire.block_flow(data)
-        wire.open_block(data, DIGEST)
+        blocks.block_flow(data)
+        blocks.open_block(data, DIGEST)
 
 
 def to_tracker(data: bytes) -> None:
@@ -261,10 +261,10 @@ PAGE = seal_broadcast(m.Odds(0, 1, 0, bytes(4), bytes(4)), board=1, identity=TRA
 SAMPLES: dict[str, list[bytes]] = {
     "framing": [frame(b"abc") + frame(b""), b"\xff\xff\xff\xff"],
     "control": [*FRAMES, PAGE],
-    "block": [wire.encode_block(DIGEST, b"f" * 8, b"data", piece=1, block=2)],
+    "block": [blocks.encode_block(DIGEST, b"f" * 8, b"data", piece=1, block=2)],
     "to_tracker": [*BODIES, *FRAMES],
     "to_desk": BODIES,
-    "to_peer": [*BODIES, *FRAMES, PAGE, wire.encode_block(DIGEST, b"f" * 8, b"data", piece=1, block=2)],
+    "to_peer": [*BODIES, *FRAMES, PAGE, blocks.encode_block(DIGEST, b"f" * 8, b"data", piece=1, block=2)],
     "odds": [encode(m.Odds(0, 1, 0, bytes(8), bytes(8)))],
     "tc_line": [b"delay 20ms 5ms distribution normal loss gemodel 1% 20% duplicate 1% rate 8mbit", b"loss 5% 25%"],
     "settings": [b"loss=0.05\nnodes=20\nimpair=delay 20ms loss 1%", b"delay_s=1e-3\nport=0\nrate_bytes_per_s=inf"],

@@ -11,6 +11,7 @@ import functools
 
 from netem.errors import BadFrame
 from tracker import messages, wire
+from tracker.blocks import block_digest
 from tracker.identity import Identity, node_id, session_key
 from tracker.messages import EVERYBODY, Message
 from tracker.replay import ReplayWindow
@@ -47,7 +48,7 @@ class Session:
         self.peer = peer
         self.peer_epoch = peer_epoch
         self.key = session_key(identity, peer_exchange_key, peer=peer, peer_epoch=peer_epoch)
-        self.block_digest = wire.block_digest(self.key)
+        self.block_digest = block_digest(self.key)
         self._identity = identity
         self._peer_sign_key = peer_sign_key
         self._seq = 0

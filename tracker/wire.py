@@ -1,9 +1,9 @@
-"""Pure: frames as bytes: blocks, and control messages under one header with a proof over the exact bytes sent.
+"""Pure: control frames as bytes: messages under one header, with a proof over the exact bytes sent.
 
-- Block: `1 | flow (8) | piece (u32) | block (u16) | data (1 .. 1024) | BLAKE2b tag (12)`, numbers most significant byte first.
-- Control: `kind | MessagePack [version, type, from, to, epoch, seq, board, body] | proof`. The kind is 2 with a 16-byte BLAKE2b
-  tag under a session key, or 3 with a 64-byte Ed25519 signature; types of `messages.SIGNED` have the latter, all others
-  the former. Array length and version have MessagePack's shortest form, so that a reader of another version can tell.
+A frame is `kind | MessagePack [version, type, from, to, epoch, seq, board, body] | proof`. The kind is 2 with a 16-byte BLAKE2b
+tag under a session key, or 3 with a 64-byte Ed25519 signature; types of `messages.SIGNED` have the latter, all others
+the former (1 is a block: `tracker/blocks.py`). Array length and version have MessagePack's shortest form, so that a reader of
+another version can tell.
 
 Every proof is separated by purpose, version and type. Hostile bytes raise `BadFrame` and nothing else; its kinds here:
 `malformed`, `oversized`, `version`, `unknown-type`, `wrong-kind`, `forged`.
@@ -14,7 +14,6 @@ Source: DESIGN section 4.
 from __future__ import annotations
 
 import hashlib
-import struct
 from hmac import compare_digest
 from typing import Annotated, Any, Final
 
@@ -29,7 +28,6 @@ from tracker.messages import Message
 from tracker.messages.fields import NodeId
 
 VERSION: Final = 1
-BLOCK: Final = 1
 TAGGED: Final = 2
 SIGNED: Final = 3
 
@@ -37,15 +35,6 @@ NETEM_HEADER_BYTES: Final = 12
 MAX_DATAGRAM_BYTES: Final = 1200 - NETEM_HEADER_BYTES
 """What a frame of a type in `messages.DATAGRAMS` may have."""
 TAG_BYTES: Final = 16
-BLOCK_BYTE: Final = bytes([BLOCK])
-"""What the datagram of a block begins with."""
-BLOCK_TAG_BYTES: Final = 12
-FLOW_BYTES: Final = 8
-BLOCK_OVERHEAD_BYTES: Final = 1 + FLOW_BYTES + 4 + 2 + BLOCK_TAG_BYTES
-BLOCK_SIZES: Final = range(BLOCK_OVERHEAD_BYTES + 1, BLOCK_OVERHEAD_BYTES + messages.BLOCK_BYTES + 1)
-BLOCK_FLOW: Final = slice(1, 1 + FLOW_BYTES)
-"""Where a block's flow id is."""
-
 Counter = Annotated[int, Meta(ge=0, le=2**62)]
 
 
@@ -155,58 +144,6 @@ def unverified(frame: bytes) -> Message:
     return decode_body(peek(frame))
 
 
-# -- blocks -----------------------------------------------------------------------------------------------------------
-
-
-def flow_id(download: bytes, server: bytes) -> bytes:
-    """Return the 8 bytes that name the blocks of one download (16 bytes) from one server (8 bytes)."""
-    return hashlib.blake2b(download + server, digest_size=FLOW_BYTES, person=b"swarmbed-flow").digest()
-
-
-def block_digest(key: bytes) -> hashlib.blake2b:
-    """Return the digest of nothing under a 32-byte session key, of which every block's tag begins as a copy.
-
-    Taking in key and purpose anew for each block would take longer.
-    """
-    return hashlib.blake2b(digest_size=BLOCK_TAG_BYTES, key=key, person=_BLOCK_PERSON)
-
-
-def encode_block(session: hashlib.blake2b, flow: bytes, data: bytes, *, piece: int, block: int) -> bytes:
-    """Return the datagram of one block: `data` (1 .. 1024 bytes) of a piece, tagged under a session's `block_digest`.
-
-    A repeated block does no harm, so blocks carry no sequence number.
-    """
-    frame = _BLOCK_HEADER.pack(BLOCK, flow, piece, block) + data
-    digest = session.copy()
-    digest.update(frame)
-    return frame + digest.digest()
-
-
-def block_flow(datagram: bytes) -> bytes:
-    """Return a block's flow id, by which the receiver finds the key; raise `BadFrame` (`malformed`, `oversized`)."""
-    size_bytes = len(datagram)
-    if size_bytes < BLOCK_SIZES.start or datagram[0] != BLOCK:
-        raise BadFrame("malformed", "no block")
-    if size_bytes not in BLOCK_SIZES:
-        raise BadFrame("oversized", f"a block datagram of {size_bytes} bytes")
-    return datagram[BLOCK_FLOW]
-
-
-def open_block(datagram: bytes, session: hashlib.blake2b) -> tuple[int, int, bytes]:
-    """Return (piece, block, data) of a datagram whose `block_flow` was read, tagged under a session's `block_digest`.
-
-    Raises:
-        BadFrame: `forged`: the tag is wrong, which is line noise and nobody's fault.
-    """
-    frame = datagram[:-BLOCK_TAG_BYTES]
-    digest = session.copy()
-    digest.update(frame)
-    if not compare_digest(digest.digest(), datagram[-BLOCK_TAG_BYTES:]):
-        raise BadFrame("forged", "tag of a block")
-    piece, block = _BLOCK_PLACE.unpack_from(frame, 1 + FLOW_BYTES)
-    return piece, block, frame[_BLOCK_HEADER.size :]
-
-
 def _tag(frame: bytes, key: bytes, *, number: int) -> bytes:
     return hashlib.blake2b(frame, digest_size=TAG_BYTES, key=key, person=_PERSONS[number]).digest()
 
@@ -228,9 +165,6 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes | msgspec.Raw) ->
         raise BadFrame("malformed", str(error)) from error
 
 
-_BLOCK_HEADER: Final = struct.Struct(">B8sIH")
-_BLOCK_PLACE: Final = struct.Struct(">IH")
-_BLOCK_PERSON: Final = b"swarmbed-block/1"
 _FIXARRAY: Final = 0b1001
 _TAGGED_BYTE: Final = bytes([TAGGED])
 _SIGNED_BYTE: Final = bytes([SIGNED])

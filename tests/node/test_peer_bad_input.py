@@ -12,12 +12,13 @@ from node.events import DownloadFinished
 from node.tracker_link import TrackerLink
 from tests.node.worlds import CLEAN, KB
 from tracker import messages as m
+from tracker.blocks import BLOCK_BYTE, block_digest, encode_block
 from tracker.events import FramesDropped
 from tracker.identity import Identity
 from tracker.messages import PIECE_BYTES
 from tracker.odds import FILES_PER_PAGE
 from tracker.session import Session, seal_broadcast
-from tracker.wire import BLOCK_BYTE, block_digest, encode_block, encode_signed, peek
+from tracker.wire import encode_signed, peek
 
 
 class RawNode:

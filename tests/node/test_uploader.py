@@ -10,10 +10,11 @@ from node.acquaintances import Acquaintances
 from node.tabs import MOST_OWED_BYTES, PAID_PER_RECEIPTED, REQUESTS_BURST
 from node.uploader import DEPOSIT_REPEATS, OVERHEAD_BYTES, RECEIPTS_PER_DEPOSIT, Uploader
 from tracker import messages as m
+from tracker.blocks import BLOCK_BYTE, block_flow, flow_id, open_block
 from tracker.identity import Identity
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 from tracker.session import Session
-from tracker.wire import BLOCK_BYTE, MAX_DATAGRAM_BYTES, block_flow, encode_signed, flow_id, open_block, peek
+from tracker.wire import MAX_DATAGRAM_BYTES, encode_signed, peek
 
 TRACKER = Identity(bytes([7]) * 32, epoch=1)
 SERVER = Identity(bytes([8]) * 32, epoch=1)

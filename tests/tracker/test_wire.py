@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from netem.errors import BadFrame, LocalProtocolError
 from netem.framing import MAX_FRAME_BYTES
+from tracker import blocks, wire
 from tracker import messages as m
-from tracker import wire
 from tracker.identity import Identity
 
 GOLDEN = Path(__file__).parent / "golden" / f"frames-v{wire.VERSION}.txt"
 SIGNER = Identity(bytes(range(32)), epoch=2)
 KEY = bytes(range(32, 64))
-BLOCKS = wire.block_digest(KEY)
 TO = b"\xfe" * 8
 DOWNLOAD = bytes(range(16))
 SERVER = m.Server(TO, KEY, KEY, 3, "127.0.0.2", 4000)
@@ -121,7 +120,8 @@ def test_a_message_round_trips_and_an_independent_decoder_reads_the_same(message
 
 def test_every_frame_has_the_golden_bytes_of_its_version():
     golden = dict(line.split() for line in GOLDEN.read_text().splitlines())
-    block = wire.encode_block(BLOCKS, wire.flow_id(DOWNLOAD, TO), b"data", piece=2, block=3)
+    flow = blocks.flow_id(DOWNLOAD, TO)
+    block = blocks.encode_block(blocks.block_digest(KEY), flow, b"data", piece=2, block=3)
     frames = {type(sample).__name__: frame_of(sample).hex() for sample in SAMPLES} | {"block": block.hex()}
     assert frames == golden
 
@@ -240,7 +240,6 @@ def test_random_bytes_raise_bad_frame_only(data):
         kind_of(opened, lead + data)
         with pytest.raises(BadFrame):
             wire.unverified(lead + data)
-    kind_of(wire.block_flow, b"\x00" + data)
 
 
 @given(st.sampled_from(SAMPLES), st.data())
@@ -283,46 +282,3 @@ def test_bad_frames_can_be_counted_by_kind():
     for frame in (b"", retagged(header_with(version=9)), frame_of(m.Ok())[:-1] + b"\x00", b"\x02", b"\x02" + bytes(40)):
         dropped[kind_of(opened, frame)] += 1
     assert dropped == {"malformed": 3, "version": 1, "forged": 1}
-
-
-# -- blocks -------------------------------------------------------------------------------------------------------------
-
-
-FLOW = wire.flow_id(DOWNLOAD, TO)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2**16 - 1), st.binary(min_size=1, max_size=1024))
-def test_a_block_round_trips(piece, block, data):
-    datagram = wire.encode_block(BLOCKS, FLOW, data, piece=piece, block=block)
-    assert wire.block_flow(datagram) == FLOW
-    assert wire.open_block(datagram, BLOCKS) == (piece, block, data)
-    assert len(datagram) <= wire.MAX_DATAGRAM_BYTES
-
-
-@given(st.integers(0, 10_000), st.integers(1, 255))
-def test_any_change_of_a_block_is_noticed(at, xor):
-    datagram = wire.encode_block(BLOCKS, FLOW, b"some data", piece=1, block=2)
-    at %= len(datagram)
-    bad = datagram[:at] + bytes([datagram[at] ^ xor]) + datagram[at + 1 :]
-    assert kind_of(wire.open_block, bad, BLOCKS) == "forged"
-    assert kind_of(wire.open_block, datagram, wire.block_digest(bytes(32))) == "forged"
-
-
-@pytest.mark.parametrize(
-    ("datagram", "kind"),
-    [
-        (b"", "malformed"),
-        (b"\x01", "malformed"),
-        (b"\x01" + bytes(26), "malformed"),
-        (b"\x02" + bytes(27), "malformed"),
-        (b"\x01" + bytes(27 + 1024), "oversized"),
-    ],
-)
-def test_what_cannot_be_a_block_has_no_flow(datagram, kind):
-    assert kind_of(wire.block_flow, datagram) == kind
-
-
-def test_a_flow_names_one_download_from_one_server():
-    flows = {wire.flow_id(bytes([d]) * 16, bytes([s]) * 8) for d in range(9) for s in range(9)}
-    assert len(flows) == 81
-    assert {len(flow) for flow in flows} == {8}
