@@ -15,7 +15,8 @@ from netem.errors import InvariantViolation, Rejection
 from netem.events import Event
 from tracker import messages as m
 from tracker.bank.bank import Bank
-from tracker.bank.transactions import HoldMemo, close, hold, publish, settle, user_account
+from tracker.bank.movements import close, hold, publish, settle
+from tracker.bank.transactions import HoldMemo, user_account
 from tracker.catalogue import Catalogue
 from tracker.events import DownloadSettled, EquivocationSeen, FeeHeld, FileHeld, FileOffered, FilePublished
 from tracker.identity import Identity

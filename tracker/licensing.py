@@ -12,7 +12,8 @@ from netem.errors import Rejection
 from netem.events import Event
 from tracker import messages as m
 from tracker.bank.bank import Bank
-from tracker.bank.transactions import licence, offer, user_account
+from tracker.bank.movements import licence, offer
+from tracker.bank.transactions import user_account
 from tracker.events import LicenceSold
 from tracker.market import Market
 from tracker.membership import Member

@@ -21,7 +21,8 @@ from netem.host import Endpoint, Host
 from netem.route import Address
 from tracker import messages as m
 from tracker.bank.bank import Bank
-from tracker.bank.transactions import mint, tariff, user_account
+from tracker.bank.movements import mint, tariff
+from tracker.bank.transactions import user_account
 from tracker.desk import Desk, Terms
 from tracker.doors import Doors, Seat
 from tracker.events import BoardPosted, FileHeld, FramesDropped, NodeJoined, NodeLeft

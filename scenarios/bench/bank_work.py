@@ -20,7 +20,8 @@ from tracker.bank.bank import Bank
 from tracker.bank.entries import GENESIS, Entry
 from tracker.bank.journal import Journal
 from tracker.bank.ledger import Ledger
-from tracker.bank.transactions import HoldMemo, Transaction, hold, mint, settle, tariff, user_account
+from tracker.bank.movements import hold, mint, settle, tariff
+from tracker.bank.transactions import HoldMemo, Transaction, user_account
 from tracker.identity import KEY_BYTES, SIGNATURE_BYTES, Identity
 from tracker.messages import Join, Receipt
 from tracker.sessions import Sessions

@@ -10,7 +10,7 @@ from tests.tracker.clients import TERMS, Place
 from tests.tracker.transactions import ANN, FEE, post
 from tracker.bank.audit import audit
 from tracker.bank.ledger import Ledger
-from tracker.bank.transactions import mint, tariff
+from tracker.bank.movements import mint, tariff
 
 
 @pytest.fixture

@@ -27,18 +27,8 @@ from netem.virtual_time import VirtualTime, schedule_deterministically
 from tracker.bank.audit import audit
 from tracker.bank.bank import Bank
 from tracker.bank.journal import read_journal
-from tracker.bank.transactions import (
-    HoldMemo,
-    close,
-    hold,
-    licence,
-    mint,
-    offer,
-    publish,
-    settle,
-    tariff,
-    user_account,
-)
+from tracker.bank.movements import close, hold, licence, mint, offer, publish, settle, tariff
+from tracker.bank.transactions import HoldMemo, user_account
 from tracker.manifest import manifest_root
 from tracker.messages import Manifest
 

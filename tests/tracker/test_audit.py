@@ -10,7 +10,8 @@ from netem.errors import ConfigError
 from tracker.bank.audit import audit, render_audit
 from tracker.bank.entries import Entry, link
 from tracker.bank.journal import Journal
-from tracker.bank.transactions import HoldMemo, Posting, encode, hold, mint, settle, tariff, terms, user_account
+from tracker.bank.movements import hold, mint, settle, tariff
+from tracker.bank.transactions import HoldMemo, Posting, encode, terms, user_account
 
 FEE = 1_000_000
 ANN = user_account(b"ann-ann-")

@@ -15,7 +15,8 @@ from netem.virtual_time import VirtualTime
 from tracker.bank.audit import audit
 from tracker.bank.bank import Bank
 from tracker.bank.journal import BrokenChain, read_journal
-from tracker.bank.transactions import HoldMemo, hold, mint, settle, tariff, transaction_id, user_account
+from tracker.bank.movements import hold, mint, settle, tariff
+from tracker.bank.transactions import HoldMemo, transaction_id, user_account
 
 FEE = 1_000_000
 ANN = user_account(b"ann-ann-")
@@ -284,7 +285,8 @@ from pathlib import Path
 import trio
 from netem.real_time import RealTime
 from tracker.bank.bank import Bank
-from tracker.bank.transactions import mint, user_account
+from tracker.bank.transactions import user_account
+from tracker.bank.movements import mint
 
 async def main():
     bank = Bank(Path(sys.argv[1]), RealTime())

@@ -28,19 +28,8 @@ from tests.tracker.transactions import (
 )
 from tracker.bank.invariants import INVARIANTS, Invariants
 from tracker.bank.ledger import Ledger
-from tracker.bank.transactions import (
-    MINT,
-    HoldMemo,
-    MintMemo,
-    Posting,
-    close,
-    decode,
-    encode,
-    hold,
-    hold_account,
-    mint,
-    tariff,
-)
+from tracker.bank.movements import close, hold, mint, tariff
+from tracker.bank.transactions import MINT, HoldMemo, MintMemo, Posting, decode, encode, hold_account
 
 TOTALS = st.dictionaries(st.sampled_from(NODES), st.integers(0, 200), max_size=4)
 FEES = st.sampled_from([0, 1, 7, FEE])

@@ -10,7 +10,8 @@ from netem.errors import ConfigError, LedgerError
 from tracker.bank.entries import GENESIS, link
 from tracker.bank.journal import BrokenChain, Journal, read_journal
 from tracker.bank.ledger import Ledger
-from tracker.bank.transactions import HoldMemo, encode, hold, mint, settle, tariff, user_account
+from tracker.bank.movements import hold, mint, settle, tariff
+from tracker.bank.transactions import HoldMemo, encode, user_account
 
 FEE = 1_000_000
 ANN = user_account(b"ann-ann-")

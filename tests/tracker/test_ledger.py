@@ -25,19 +25,8 @@ from tests.tracker.transactions import (
 )
 from tracker.bank.entries import GENESIS, OpenHold
 from tracker.bank.ledger import Ledger
-from tracker.bank.transactions import (
-    MINT,
-    HoldMemo,
-    MintMemo,
-    Posting,
-    close,
-    credits_text,
-    decode,
-    encode,
-    hold_account,
-    mint,
-    tariff,
-)
+from tracker.bank.movements import close, mint, tariff
+from tracker.bank.transactions import MINT, HoldMemo, MintMemo, Posting, credits_text, decode, encode, hold_account
 
 
 def test_a_hold_moves_the_fee_aside_and_its_settlement_releases_it_whole(ledger):

@@ -20,12 +20,8 @@ from tests.tracker.transactions import (
     refused,
 )
 from tracker.bank.ledger import Ledger
-from tracker.bank.transactions import (
-    MINT,
-    mint,
-    tariff,
-    user_account,
-)
+from tracker.bank.movements import mint, tariff
+from tracker.bank.transactions import MINT, user_account
 
 
 def test_a_licence_moves_the_price_to_the_provider_once_for_each_server_and_file(ledger):

@@ -7,18 +7,8 @@ import pytest
 from netem.clock import S
 from netem.errors import LedgerError, Rejection
 from tracker.bank.ledger import Ledger
-from tracker.bank.transactions import (
-    HoldMemo,
-    close,
-    hold,
-    licence,
-    mint,
-    offer,
-    publish,
-    settle,
-    tariff,
-    user_account,
-)
+from tracker.bank.movements import close, hold, licence, mint, offer, publish, settle, tariff
+from tracker.bank.transactions import HoldMemo, user_account
 from tracker.catalogue import Catalogue
 from tracker.manifest import manifest_root
 from tracker.market import Market

@@ -4,7 +4,8 @@ import pytest
 
 from netem.errors import ConfigError, LedgerError
 from tracker.bank.journal import Journal
-from tracker.bank.transactions import HoldMemo, hold, hold_account, licence, mint, offer, settle, tariff, user_account
+from tracker.bank.movements import hold, licence, mint, offer, settle, tariff
+from tracker.bank.transactions import HoldMemo, hold_account, user_account
 from tracker.bank.why import Basis, render_why, why
 from tracker.manifest import manifest_root
 from tracker.messages import Manifest

@@ -3,18 +3,8 @@
 import pytest
 
 from netem.errors import Rejection
-from tracker.bank.transactions import (
-    HoldMemo,
-    Posting,
-    Transaction,
-    close,
-    hold,
-    licence,
-    offer,
-    publish,
-    settle,
-    user_account,
-)
+from tracker.bank.movements import close, hold, licence, offer, publish, settle
+from tracker.bank.transactions import HoldMemo, Posting, Transaction, user_account
 from tracker.manifest import manifest_root
 from tracker.messages import Manifest
 

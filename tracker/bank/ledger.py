@@ -13,6 +13,7 @@ import re
 from netem.errors import Rejection
 from tracker.bank.entries import GENESIS, Closed, Entry, OpenHold, link
 from tracker.bank.licences import Licences
+from tracker.bank.movements import settle_postings
 from tracker.bank.transactions import (
     HOLD,
     MINT,
@@ -27,7 +28,6 @@ from tracker.bank.transactions import (
     TariffMemo,
     Transaction,
     encode,
-    settle_postings,
     terms,
 )
 from tracker.messages import Manifest

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netem.errors import Rejection
-from tracker.bank.transactions import USER, LicenceMemo, OfferMemo, Transaction, licence_ref, user_account
+from tracker.bank.movements import licence_ref
+from tracker.bank.transactions import USER, LicenceMemo, OfferMemo, Transaction, user_account
 
 
 class Licences:
