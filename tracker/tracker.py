@@ -23,16 +23,15 @@ from tracker import messages as m
 from tracker.bank.bank import Bank
 from tracker.bank.movements import mint, tariff
 from tracker.bank.transactions import user_account
+from tracker.broadcast import Broadcast
 from tracker.desk import Desk, Terms
 from tracker.doors import Doors, Seat
-from tracker.events import BoardPosted, FileHeld, FramesDropped, NodeJoined, NodeLeft
+from tracker.events import FileHeld, FramesDropped, NodeJoined, NodeLeft
 from tracker.identity import Identity, node_id
-from tracker.limits import FAN_OUT, FAN_OUT_NS, FAN_OUTS
 from tracker.market import Market
-from tracker.odds import pages
 from tracker.reception import Reception
 from tracker.recovery import first_board, recover
-from tracker.session import Session, seal_broadcast
+from tracker.session import Session
 from tracker.sessions import Sessions
 
 
@@ -74,7 +73,7 @@ class Tracker:
         self._settle_soon = trio.Event()
         self._settled = trio.lowlevel.ParkingLot()  # where tasks wait for the next settlement
         self.dropped: Counter[str] = Counter()
-        self._withheld: frozenset[bytes] = frozenset()
+        self._broadcast = Broadcast(self._desk, clock, identity=identity, floor=self._terms.floor, emit=emit)
         self._reception = Reception(self._desk, self._sessions, clock, emit=emit, dropped=self.dropped)
         self.address: Address = ("", 0)
 
@@ -99,7 +98,7 @@ class Tracker:
 
     def withhold_odds(self, nodes: Iterable[bytes]) -> None:
         """Send no odds to these nodes from the next board on, and to all others; boards are made and counted as ever."""
-        self._withheld = frozenset(nodes)
+        self._broadcast.withheld = frozenset(nodes)
 
     def split(self, node: bytes) -> dict[int, float]:
         """Return the split f_ij that a node last declared, by file index; empty for one that bids nothing."""
@@ -220,28 +219,10 @@ class Tracker:
         while True:
             board = self._desk.board + 1
             await trio.sleep_until(start + (board - first) * self._terms.board_interval_s)
-            self._post_board(endpoint, board)
-
-    def _post_board(self, endpoint: Endpoint, board: int) -> None:
-        desk, now_ns = self._desk, self._clock.now_ns()
-        for node in desk.membership.expire(now_ns, after_ns=round(self._terms.member_timeout_s * S)):
-            self._drop(node, "expired")
-        members = desk.membership.members()
-        shares, delivered = desk.market.odds(floor=self._terms.floor, now_ns=now_ns)
-        desk.board = board
-        frames = [seal_broadcast(page, board=board, identity=self._identity) for page in pages(shares, delivered)]
-        targets = [(member.host, member.port) for member in members if member.node not in self._withheld]
-        at_once = max(FAN_OUT, -(-len(targets) // FAN_OUTS))
-        for number, first in enumerate(range(0, len(targets), at_once)):
-            slice_ns = now_ns + number * FAN_OUT_NS
-            self._clock.call_at(slice_ns, self._fan_out, endpoint, frames, targets[first : first + at_once])
-        self._emit(BoardPosted(board, shares.tolist(), delivered.tolist(), len(members)))
-
-    def _fan_out(self, endpoint: Endpoint, frames: list[bytes], targets: list[Address]) -> None:
-        """Send a board to some members: to all at once, a large swarm would answer it at once, and stand still meanwhile."""
-        for frame in frames if endpoint.open else ():  # the tracker may have left meanwhile
-            for target in targets:
-                endpoint.send(frame, target)
+            after_ns = round(self._terms.member_timeout_s * S)
+            for node in self._desk.membership.expire(self._clock.now_ns(), after_ns=after_ns):
+                self._drop(node, "expired")
+            self._broadcast.post(board, endpoint)
 
     # -- settlement -------------------------------------------------------------------------------------------------
 
