@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import trio
 
-from netem.clock import Clock, S
+from netem.clock import Clock
 from netem.errors import BadFrame, RemoteProtocolError
 from netem.events import Event
 from netem.host import Endpoint, Host
@@ -23,6 +23,7 @@ from node.beliefs.base import Beliefs
 from node.bidding import HEARTBEAT_NS, Bidding
 from node.downloader import Downloader
 from node.events import OddsHeard
+from node.heartbeats import Heartbeats
 from node.policies.base import Policy
 from node.storage.base import Storage
 from node.storage.best_earning import BestEarning
@@ -36,8 +37,6 @@ from tracker.events import FramesDropped
 from tracker.identity import Identity
 from tracker.session import open_broadcast
 from tracker.wire import peek
-
-SILENCE_NS = 10 * S  # without odds for so long, the tracker may be another boot that does not know us
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +92,6 @@ class Presence:
             chance=keyed_generator(config.run_seed, "bids", identity.node, identity.epoch).random,
         )
         self._pages_heard = self._first_board = 0
-        self._outside = False
-        self._heard_ns = 0
-        self._lost_touch = trio.Event()
-        self._announced = 0
         self._publishing = 0  # batches that are not all there yet: a board heard meanwhile is answered after them
         self._downloaded: list[int] = []  # in order, so that ties go to the oldest; those of an earlier boot by index
         self.node = identity.node
@@ -108,13 +103,12 @@ class Presence:
         endpoint = self._host.open_udp(self._on_datagram)
         try:
             self._open_sides(endpoint)
-            await self._link.rejoin()  # for as long as it takes: the first attempt may be lost
-            self._announced = self._link.joins
-            self._heard_ns = self._clock.now_ns()
+            await self._heartbeats.join()
             if self._identity.epoch > 1:
                 await self._offer_stored()
             task_status.started()
-            await self._keep_in_touch(endpoint)
+            phase = int.from_bytes(keyed_bytes(self._config.run_seed, "heartbeat", self.node, size=4), "little")
+            await self._heartbeats.run(phase * HEARTBEAT_NS >> 32)
         finally:
             endpoint.close()
             await self._link.leave()
@@ -148,6 +142,15 @@ class Presence:
             roots=self._roots,
             on_customer=config.beliefs.observe,
         )
+        self._heartbeats = Heartbeats(
+            endpoint,
+            self._clock,
+            link=self._link,
+            tracker=config.tracker,
+            bidding=self._bidding,
+            uploader=self._uploader,
+            roots=self._roots,
+        )
         self._downloader = self.downloader_kind(
             endpoint,
             self._clock,
@@ -165,50 +168,6 @@ class Presence:
 
     async def _stop_fetching(self) -> None:
         """End all downloads, so that the next boot finds their files closed: a node with downloads does."""
-
-    # -- heartbeats ----------------------------------------------------------------------------------------------------
-
-    async def _keep_in_touch(self, endpoint: Endpoint) -> None:
-        """Beat every second, and come back whenever the tracker does not know this node any more."""
-        phase = int.from_bytes(keyed_bytes(self._config.run_seed, "heartbeat", self.node, size=4), "little")
-        first_ns = self._clock.now_ns() + (phase * HEARTBEAT_NS >> 32)
-        self._clock.call_at(first_ns, self._beat, endpoint, first_ns)
-        while True:
-            await self._lost_touch.wait()
-            await self._come_back()
-            self._lost_touch = trio.Event()
-
-    def _beat(self, endpoint: Endpoint, due_ns: int) -> None:
-        """Tell the tracker that this node is alive, what it bids and what it was receipted for; a timer, not a task, as a beat costs less so."""
-        if not endpoint.open:
-            return
-        now_ns = self._clock.now_ns()
-        if not self._lost_touch.is_set():
-            questions = (m.GetStanding(),) if self._bidding.anticipates else ()
-            for message in (*self._bidding.heartbeats(), *questions, *self._uploader.deposits()):
-                self._send(endpoint, message)
-            self._uploader.forget_expired()
-            silent = now_ns - self._heard_ns > SILENCE_NS
-            if self._outside or silent or self._link.joins != self._announced:
-                self._lost_touch.set()
-        next_ns = max(due_ns, now_ns - HEARTBEAT_NS) + HEARTBEAT_NS
-        self._clock.call_at(next_ns, self._beat, endpoint, next_ns)
-
-    async def _come_back(self) -> None:
-        """Join again, unless a request did, and say again what this node holds and was receipted: it may be forgotten."""
-        if self._link.joins == self._announced:
-            await self._link.rejoin()
-        self._outside = False
-        self._announced = self._link.joins
-        self._heard_ns = self._clock.now_ns()
-        self._uploader.deposit_again()
-        for index in sorted(self._roots):
-            if index in self._roots:  # else it was dropped meanwhile
-                await self._link.ask(m.Hold(index, holds=True), m.Ok)
-
-    def _send(self, endpoint: Endpoint, message: m.Message) -> None:
-        if self._link.session is not None:
-            endpoint.send(self._link.session.seal(message, board=self._link.board), self._config.tracker)
 
     def _claimed_bytes_per_s(self) -> float:
         return self._config.upload_bytes_per_s
@@ -246,7 +205,7 @@ class Presence:
     def _on_tracker(self, message: m.Message) -> None:
         """Take an authentic message from the tracker."""
         if isinstance(message, m.Reject):
-            self._outside = True
+            self._heartbeats.outside = True
         elif isinstance(message, m.Refusal):
             self._uploader.on_bounced(message)
         elif isinstance(message, m.Standing):
@@ -270,7 +229,7 @@ class Presence:
     def _on_odds(self, data: bytes) -> None:
         board, page = open_broadcast(data, self._config.tracker_key)
         if self._bidding.odds.add(board, page):
-            self._heard_ns = self._clock.now_ns()
+            self._heartbeats.heard_ns = self._clock.now_ns()
             self._first_board = self._first_board if self._pages_heard else board
             self._pages_heard += 1
             # Once a board, when its last page is there: a step for each page would be several on the same odds.

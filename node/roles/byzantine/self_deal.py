@@ -60,5 +60,5 @@ class SelfDeal(Role):
         await link.ask(m.Open(name, file.index), m.Opened)
         receipt = m.Receipt(name, self.node, file.size_bytes, 1, EMPTY_ROOT)
         frame = encode_signed(receipt, identity=shill, to=self.node, seq=self.done["dealings"], board=self._link.board)
-        self._send(self._endpoint, m.Deposit([frame]))
+        self._heartbeats.tell(m.Deposit([frame]))
         await link.ask(m.Close(name, [(self.node, file.size_bytes)]), m.Closed)
