@@ -18,7 +18,7 @@ from netem.clock import S
 from netem.delay_histograms import Class
 from netem.fates import Cause
 from netem.host_time import HostTime
-from netem.judge import KERNEL_SHARE
+from netem.judge_delays import KERNEL_SHARE
 from netem.latency import LatencyHistogram
 from netem.link_count import Columns, LinkCount
 from netem.link_report import LinkReport, judge_links

@@ -11,12 +11,12 @@ from netem.clock import S
 from netem.fates import Cause
 from netem.host_time import HostTime
 from netem.link_count import Columns, LinkCount
+from netem.link_laws import CHANGED
 from netem.verdicts import Verdicts
 
 _LEAST_PACKETS = 30
 _BEFORE = [Cause.LINK_QUEUE, Cause.LIMIT, Cause.CORRUPT]  # dropped before the line
 _BUSY = 0.5
-_CHANGED = "the link's configuration changed during the run"
 _DROPPED = "packets that had passed the link's line were dropped later"
 _IDLE = "the link was not saturated"
 _HELD = "arrivals were held back"
@@ -37,7 +37,7 @@ def judge_rate(columns: Columns, *, host: HostTime) -> Verdicts:
     rated = columns.exposed_link[np.isfinite(rates[columns.exposed_config])]
     for row in np.unique(rated).tolist():
         if columns.group[row] < 0:
-            why[row] = _CHANGED
+            why[row] = CHANGED
             continue
         configured[row] = rate = rates[columns.group[row]]
         count = columns.links[row]

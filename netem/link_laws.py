@@ -1,4 +1,4 @@
-"""Pure: the laws of many links' sums, each distinct one worked out once.
+"""Pure: the laws of many links' sums, each distinct one worked out once, and which of them say something.
 
 Source: DESIGN section 3.
 """
@@ -17,6 +17,7 @@ from netem.loss_chain import LossChain
 from netem.sums import Laws
 from netem.tails import SLOPES
 
+CHANGED = "the link's configuration changed during the run"
 Law = TypeVar("Law", bound=Hashable)
 
 
@@ -91,3 +92,22 @@ def mean_rate(columns: Columns, chains: Sequence[LossChain]) -> np.ndarray:
     np.add.at(total, columns.exposed_link, rates[columns.exposed_config] * columns.exposed_packets)
     mean: np.ndarray = total / np.maximum(columns.packets, 1)
     return mean
+
+
+def by_group(columns: Columns, values: Sequence[float]) -> np.ndarray:
+    """Return what each link has of `values`, one for each configuration; NaN for a link without a group."""
+    spread: np.ndarray = np.array([*values, np.nan])[columns.group]
+    return spread
+
+
+def predictable(columns: Columns, quantity: str, *, changing: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return which links' laws say something of a quantity, and why not the others'; `changing` if each packet's own law will do."""
+    reasons = [*(reasons.get(quantity) for reasons in columns.unjudged), None if changing else CHANGED]
+    why = np.array(reasons, dtype=object)[columns.group]
+    known = np.array([reason is None for reason in reasons], dtype=bool)
+    unknown = ~known[columns.exposed_config] if changing else np.zeros(0, dtype=bool)
+    for exposure in np.flatnonzero(unknown):
+        why[columns.exposed_link[exposure]] = reasons[columns.exposed_config[exposure]]
+    known = known[columns.group]
+    known[columns.exposed_link[np.flatnonzero(unknown)]] = False
+    return known, why

@@ -15,7 +15,8 @@ from netem import tc
 from netem.delay_histograms import Class
 from netem.fates import Cause
 from netem.host_time import HostTime
-from netem.judge import packet_sums
+from netem.judge_delays import delay_sums
+from netem.judge_fates import fate_sums
 from netem.judge_quantiles import TESTS, Sample, judge_quantiles, samples
 from netem.judge_rate import judge_rate
 from netem.link_config import LinkConfig
@@ -153,7 +154,7 @@ def judge_links(
     columns: Columns, *, delays: Mapping[Class, np.ndarray], host: HostTime, kernel_drops: int, family_level: float
 ) -> LinkReport:
     """Judge all quantities of all links together; each of them at the family's level over their number."""
-    sums = packet_sums(columns, kernel_drops=kernel_drops, host=host)
+    sums = [*fate_sums(columns, kernel_drops=kernel_drops), *delay_sums(columns, host=host)]
     grouped = [one.grouped(columns.group, len(columns.configs)) for one in sums]
     by_name = {one.name: one for one in sums}
     rates = judge_rate(columns, host=host)
