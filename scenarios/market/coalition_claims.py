@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from scenarios.claims import Claim, Record, unjudged
-from scenarios.market.hostile_claims import at_most
+from scenarios.market.hostile_bounds import at_most
 from tracker.events import BoardPosted, DownloadSettled, FeeHeld, FilePublished
 
 DEALING = "credits that the coalition made by paying itself (µcr)"

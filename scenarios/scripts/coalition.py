@@ -27,7 +27,8 @@ from scenarios.market.attack_samples import sample
 from scenarios.market.coalition_claims import dealing_claim, income_claim
 from scenarios.market.crowd import CrowdParams, let_crowd_come, open_market, publish, zipf_shares
 from scenarios.market.events import CrowdLeft
-from scenarios.market.hostile_claims import role_claims, unpaid_claim
+from scenarios.market.hostile_bounds import unpaid_claim
+from scenarios.market.hostile_claims import role_claims
 from scenarios.parameters import param
 from scenarios.shared_claims import byte_identical, fees_conserved, network_claims, payouts_match_trace
 from scenarios.testbed import Bed

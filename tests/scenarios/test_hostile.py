@@ -11,7 +11,8 @@ from node.roles.byzantine import byzantine_names
 from node.tabs import MOST_OWED_BYTES
 from scenarios.claims import Record, Trace
 from scenarios.fitting import check_procs, fit
-from scenarios.market.hostile_claims import GOODPUT_NAME, UNPAID_NAME, _bounds, _role_claim, goodput_claim
+from scenarios.market.hostile_bounds import UNPAID_NAME, bound_claims
+from scenarios.market.hostile_claims import GOODPUT_NAME, _role_claim, goodput_claim
 from scenarios.options import Options
 from scenarios.scripts.hostile import Params
 from tracker.events import DownloadSettled, FeeHeld, FilePublished, FramesDropped
@@ -116,7 +117,7 @@ def test_every_bound_holds_for_a_quiet_market_and_fails_beyond():
     def verdicts(served_bytes=5, **changes):
         events = [(0, FilePublished(0, "a", 2 * PIECE_BYTES, bytes(32), SERVER)), (0, FeeHeld(D, 0, FETCHER, FEE))]
         record = record_of(events, samples=[sample(), sample(**changes)], served_bytes=served_bytes)
-        return [claim.ok for claim in _bounds(record, PHASES)]
+        return [claim.ok for claim in bound_claims(record, PHASES)]
 
     assert verdicts() == [True] * 6
     beyond = [
@@ -139,12 +140,12 @@ def test_what_an_attacker_paid_for_is_not_held_against_it():
         (1, FeeHeld(D, 0, LIAR, FEE)),
         (2, DownloadSettled(D, "close", [(SERVER, FEE // 2)], FEE - FEE // 2)),
     ]
-    honest_part = next(_bounds(record_of(paid, served_bytes=2 * MOST_OWED_BYTES), PHASES))
+    honest_part = next(bound_claims(record_of(paid, served_bytes=2 * MOST_OWED_BYTES), PHASES))
     assert (honest_part.name, honest_part.measured, honest_part.ok) == (UNPAID_NAME, 0, True)
 
 
 def test_nothing_sampled_is_too_little_data():
-    assert [claim.ok for claim in _bounds(record_of([], samples=[]), PHASES)] == [False] * 6
+    assert [claim.ok for claim in bound_claims(record_of([], samples=[]), PHASES)] == [False] * 6
 
 
 def test_attacks_that_are_unknown_are_refused():

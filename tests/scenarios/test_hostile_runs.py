@@ -8,7 +8,7 @@ from node.roles.byzantine import byzantine_names, byzantine_role
 from node.swarm import Swarm
 from node.tabs import Tab
 from node.uploader import Uploader
-from scenarios.market.hostile_claims import UNPAID_NAME
+from scenarios.market.hostile_bounds import UNPAID_NAME
 from tests.scenarios.whole_runs import assert_every_claim_holds, assert_every_claim_holds_in_real_time, not_held, play
 from tracker.replay import ReplayWindow
 from tracker.settlement import ReceiptBook
