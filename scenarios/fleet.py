@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import functools
 import operator
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import trio
@@ -18,53 +16,13 @@ import trio
 from netem.account_parts import unpack
 from netem.accounts import Account
 from netem.changes import AnyChange
-from netem.channel import FrameChannel
-from netem.errors import BadFrame, ConfigError
 from netem.events import Event
 from netem.reading import Reading
 from node import events as node_events
 from scenarios import control
-from scenarios.remote_peer import Line, RemotePeer
+from scenarios.remote_peer import RemotePeer
+from scenarios.worker_process import A, WorkerProcess, spawn
 from tracker import events as tracker_events
-
-PATIENCE_S = 30.0  # for what a worker does at once when it is well
-A = TypeVar("A", bound=control.FromWorker)
-
-
-class _Worker:
-    """One worker process: its pipes, and what it said that somebody waits for."""
-
-    def __init__(self, number: int, process: trio.Process) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self.number = number
-        self.process = process
-        self.mine: list[str] = []
-        self.pipe = FrameChannel(trio.StapledStream(process.stdin, process.stdout))
-        self.orders, self.to_send = trio.open_memory_channel[control.AnyOrder](float("inf"))
-        self.said, self.heard = trio.open_memory_channel[control.AnyAnswer](float("inf"))
-        self.line = Line(self.order)
-        self.finished = False
-        self.dead = ""
-
-    def order(self, order: control.AnyOrder) -> None:
-        """Send an order."""
-        if not self.dead:
-            self.orders.send_nowait(order)
-
-    async def wait_for(self, kind: type[A]) -> A | None:
-        """Return the next answer of a kind, which must be what comes next; None if the worker is dead.
-
-        Raises:
-            ConfigError: the worker refuses what it was asked to prepare.
-        """
-        with trio.move_on_after(PATIENCE_S):
-            async for answer in self.heard:
-                if isinstance(answer, control.Refused):
-                    raise ConfigError(answer.field, answer.value, answer.allowed)
-                assert isinstance(answer, kind), answer
-                return answer
-        return None
 
 
 class Fleet:
@@ -94,7 +52,7 @@ class Fleet:
         self._emit_at = emit_at
         self._on_death = on_death
         self._decode = msgspec.msgpack.Decoder(_timed_event()).decode
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._taking_part = False
         self._early: list[AnyChange] | None = []  # changes made before there was a network elsewhere
 
@@ -102,64 +60,39 @@ class Fleet:
         """Start the workers and carry messages until cancelled; no process is left then."""
         try:
             for number in range(1, self._processes + 1):
-                self._workers.append(_Worker(number, await _spawn()))
+                self._workers.append(await spawn(number))
             async with trio.open_nursery() as nursery:
                 for worker in self._workers:
-                    nursery.start_soon(self._write, worker)
-                    nursery.start_soon(self._read, worker)
+                    nursery.start_soon(worker.write)
+                    nursery.start_soon(self._listen, worker)
                 task_status.started()
         finally:
             for worker in self._workers:
-                worker.process.kill()
+                worker.kill()
             with trio.CancelScope(shield=True):
                 for worker in self._workers:
-                    await worker.process.wait()
+                    await worker.wait()
 
-    async def _write(self, worker: _Worker) -> None:
-        try:
-            async for order in worker.to_send:
-                await worker.pipe.send(control.encode(order))
-        except trio.BrokenResourceError:
-            return  # dead: its reader says so
-
-    async def _read(self, worker: _Worker) -> None:
-        while (frame := await self._receive(worker)) is not None:
-            match control.decode_answer(frame):
+    async def _listen(self, worker: WorkerProcess) -> None:
+        while (answer := await worker.read()) is not None:
+            match answer:
                 case control.Events(events):
                     for time_ns, event in map(self._decode, events):
                         self._emit_at(time_ns, event)
-                case control.Returned() | control.Failed() as answer:
+                case control.Returned() | control.Failed():
                     worker.line.answer(answer)
                 case control.Readings(number, reading):
                     self.on_reading(worker.number, number, reading)
                 case control.Broken(reason):
                     self._on_death(f"process {worker.number}: {reason}")
-                case other:
-                    worker.finished = isinstance(other, control.Finished)
-                    worker.said.send_nowait(other)
+                case _:
+                    worker.keep(answer)
         if not worker.finished:
-            await self._bury(worker)
-
-    async def _receive(self, worker: _Worker) -> bytes | None:
-        try:
-            return await worker.pipe.receive()
-        except trio.BrokenResourceError:
-            return None
-        except BadFrame:  # something else wrote to its pipe
-            return None
-
-    async def _bury(self, worker: _Worker) -> None:
-        with trio.move_on_after(1):
-            await worker.process.wait()
-        status = worker.process.returncode
-        how = "hung up" if status is None else f"signal {-status}" if status < 0 else f"exit status {status}"
-        names = f"{worker.mine[0]} to {worker.mine[-1]}, {len(worker.mine)} nodes" if worker.mine else "no nodes yet"
-        worker.dead = f"process {worker.number} died ({how}; {names})"
-        worker.said.close()
-        self._on_death(worker.dead)
-        for one in self._workers:  # nothing is worth waiting for any more
-            one.line.cut(worker.dead)
-            one.order(control.Leave())
+            await worker.bury()
+            self._on_death(worker.dead)
+            for one in self._workers:  # nothing is worth waiting for any more
+                one.line.cut(worker.dead)
+                one.order(control.Leave())
 
     # -- the run's stages, each for all workers at once ---------------------------------------------------------------
 
@@ -214,15 +147,7 @@ class Fleet:
         self._tell(control.Halt())
         await self._all(control.Halted)
         self._tell(control.Report())
-        accounts = []
-        for worker in self._workers:
-            parts = []
-            with trio.move_on_after(PATIENCE_S):
-                async for answer in worker.heard:
-                    if not isinstance(answer, control.Part):
-                        break
-                    parts.append(answer.data)
-            accounts.append(unpack(parts))
+        accounts = [unpack(await worker.parts()) for worker in self._workers]
         return [] if self._any_dead() else accounts
 
     def _any_dead(self) -> bool:
@@ -234,16 +159,6 @@ class Fleet:
 
     async def _all(self, kind: type[A]) -> list[A | None]:
         return [await worker.wait_for(kind) for worker in self._workers]
-
-
-async def _spawn() -> trio.Process:
-    """Start a worker, in a session of its own: a Ctrl-C is for the first process alone."""
-    return await trio.lowlevel.open_process(
-        [sys.executable, "-m", "scenarios.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
 
 
 def _timed_event() -> Any:
