@@ -32,7 +32,6 @@ class Fleet:
         processes: how many.
         emit_at: takes the workers' events with their times.
         on_death: called with the reason when a worker dies, or cannot do what the run needs.
-        capture: let the workers capture their packets.
 
     Attributes:
         on_reading: takes a worker's number, the reading's number, and what the worker read of its network.
@@ -44,9 +43,7 @@ class Fleet:
         *,
         emit_at: Callable[[int, Event], None],
         on_death: Callable[[str], None],
-        capture: bool = False,
     ) -> None:
-        self.capture = capture
         self.on_reading: Callable[[int, int, Reading], None] = lambda worker, number, reading: None  # noqa: ARG005  # nobody wants them
         self._processes = processes
         self._emit_at = emit_at

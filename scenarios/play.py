@@ -94,7 +94,7 @@ class Play:
             parts=captured(self._capture) if self._capture else PLAIN,
         )
         if self._spread is not None:
-            self._spread.attach(self._network)
+            self._spread.attach(self._network, clock)
         self._fates = FateFile(
             directory / (part_of("fates", TRACKER) if spread else FATES),
             self._network.fates,
@@ -184,7 +184,7 @@ class Play:
                 if self._bed is not None:
                     self._bed.close()
             await trio.sleep(DRAIN_S)
-            elsewhere = [] if self._spread is None else await self._spread.count(self._clock)
+            elsewhere = [] if self._spread is None else await self._spread.count()
             self._account = merge([self._network.account(), *elsewhere])
             wires.cancel_scope.cancel()
 
@@ -213,7 +213,7 @@ class Play:
                 layout=self._layout,
                 emit=self._events.emit,
                 launch=services.start,
-                fleet=self._spread.fleet if self._spread else None,
+                spread=self._spread,
             )
             self._exposition.attach("bed", bed)
             self._exposition.attach("bank", bed.bank)

@@ -1,4 +1,4 @@
-"""trio: what a run needs besides when its nodes live in several processes: workers, ordered events, sums, and one file of many parts.
+"""trio: what a run needs besides when its nodes live in several processes: workers and what they are told, ordered events, sums, and one file of many parts.
 
 Source: DESIGN section 3 (several processes).
 """
@@ -15,12 +15,16 @@ from netem.capture_merge import merge as merge_captures
 from netem.clock import Clock, S
 from netem.events import EventStream
 from netem.fate_file import join
+from netem.layout import Layout
+from netem.link_config import LinkConfig
 from netem.network import Network
+from netem.plain_link import to_plain
 from netem.real_time import RealTime
-from scenarios.control import part_of
+from scenarios.control import HostPlan, PeerPlan, Prepare, part_of
 from scenarios.fleet import Fleet
 from scenarios.options import Options
 from scenarios.pool import Pool
+from scenarios.remote_peer import RemotePeer
 
 CAPTURE = "capture.pcapng"
 FATES = "fates.msgpack"
@@ -43,14 +47,19 @@ class Spread:
     def __init__(
         self, options: Options, events: EventStream, *, directory: Path, on_death: Callable[[str], None]
     ) -> None:
-        self.fleet = Fleet(options.procs or 1, emit_at=events.emit_at, on_death=on_death, capture=options.capture)
+        self.fleet = Fleet(options.procs or 1, emit_at=events.emit_at, on_death=on_death)
         self._events = events
         self._capture = options.capture
         self._directory = directory
         self._pool: Pool
+        self._network: Network
+        self._clock: RealTime
 
-    def attach(self, network: Network) -> None:
-        """Let a network's readings be those of all processes; call it once, before `run`."""
+    def attach(self, network: Network, clock: Clock) -> None:
+        """Spread a network that lives in real time: its readings are those of all processes from now on. Call it once, before `run`."""
+        assert isinstance(clock, RealTime)
+        self._clock = clock
+        self._network = network
         network.readings = self._pool = Pool(network, self.fleet)
         self.fleet.on_reading = self._pool.take
 
@@ -64,10 +73,52 @@ class Spread:
                 await trio.sleep(HOLD_NS / S / 5)
                 self._events.release()
 
-    async def count(self, clock: Clock) -> list[Account]:
+    async def start(
+        self, plan: PeerPlan, names: Sequence[str], *, layout: Layout, link: LinkConfig
+    ) -> Sequence[RemotePeer]:
+        """Start the peers of the hosts named, which the network has by now; return them when every one has joined.
+
+        Args:
+            plan: what the peers play.
+            names: in the order of the peers.
+            layout: where hosts are, and what links do.
+            link: what links do where the layout does not say otherwise.
+
+        Raises:
+            ConfigError: a worker refuses the plan.
+        """
+        return await self.fleet.start(lambda mine: self._prepare(plan, mine, layout=layout, link=link), names)
+
+    def _prepare(self, plan: PeerPlan, mine: list[str], *, layout: Layout, link: LinkConfig) -> Prepare:
+        """Return a worker's order: this network again, with the hosts in `mine` as its own."""
+        hosts = [
+            HostPlan(host.name, host.upload_bytes_per_s, host.download_bytes_per_s, host.uplink.limit_bytes)
+            for host in self._network.hosts.values()
+        ]
+        return Prepare(
+            self._clock.base_ns,
+            hosts,
+            mine,
+            to_plain(link),
+            layout.text,
+            list(layout.region_of.items()),
+            str(self._directory),
+            plan,
+            capture=self._capture,
+        )
+
+    async def keep(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Stop the peers when cancelled, as the run is settled."""
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.fleet.leave()
+
+    async def count(self) -> list[Account]:
         """Stop all departures, then return what the workers know of the packets; nothing if one is dead."""
-        assert isinstance(clock, RealTime)
-        accounts = await self.fleet.report(clock.halt)
+        accounts = await self.fleet.report(self._clock.halt)
         if accounts:
             self._pool.finish()
         return accounts

@@ -22,19 +22,17 @@ from netem.events import Event
 from netem.host import Host
 from netem.layout import Layout
 from netem.network import QUEUE_BYTES, Network
-from netem.plain_link import to_plain
 from netem.randomness import KeyPart, keyed_bytes, keyed_generator
-from netem.real_time import RealTime
 from netem.topology import Access
 from node.peer import Peer
 from scenarios.content import Shared
-from scenarios.control import Cast, HostPlan, PeerPlan, Prepare
-from scenarios.fleet import Fleet
+from scenarios.control import Cast, PeerPlan
 from scenarios.hosts import TRACKER, node_names
 from scenarios.live import Live
 from scenarios.parameters import Params
 from scenarios.peers import Workshop
 from scenarios.remote_peer import RemotePeer
+from scenarios.spread import Spread
 from tracker.bank.bank import Bank
 from tracker.desk import Terms
 from tracker.identity import Identity
@@ -57,7 +55,7 @@ class Bed:
         emit: takes every event of the run.
         launch: starts a service that lives until the run is settled (`nursery.start`).
         layout: where hosts are in the run's topology; None for one without regions.
-        fleet: the workers that the peers live in; None for all peers in this process.
+        spread: the processes that the peers live in; None for all peers in this process.
 
     Attributes:
         journal: where the bank's journal is.
@@ -76,7 +74,7 @@ class Bed:
         emit: Callable[[Event], None],
         launch: Callable[..., Awaitable[Any]],
         layout: Layout | None = None,
-        fleet: Fleet | None = None,
+        spread: Spread | None = None,
     ) -> None:
         self.network = network
         self.params: Any = params
@@ -94,7 +92,7 @@ class Bed:
         self._directory = directory
         self._layout = layout or Layout.parse("", params.link())
         self._launch = launch
-        self._fleet = fleet
+        self._spread = spread
         self._show: trio.CancelScope | None = None
         self._tracker: Tracker | None = None
 
@@ -134,7 +132,7 @@ class Bed:
             ConfigError: the tracker's port is taken, the policy, its turns, the beliefs or a role are unknown, or roles are asked
                 for in a run that is spread over processes.
         """
-        if roles and self._fleet is not None:
+        if roles and self._spread is not None:
             raise ConfigError(
                 "--procs", "several", "1 with hostile roles: they are played in the scenario's own process"
             )
@@ -160,10 +158,10 @@ class Bed:
             tracker=self._tracker.address,
             tracker_key=self._tracker.sign_key,
         )
-        hosts = [self._add_host(name, here=self._fleet is None) for name in names]
-        if self._fleet is not None:
-            await self._launch(self._keep_fleet)
-            self.peers = await self._fleet.start(lambda mine: self._prepare(plan, mine), names)
+        hosts = [self._add_host(name, here=self._spread is None) for name in names]
+        if self._spread is not None:
+            await self._launch(self._spread.keep)
+            self.peers = await self._spread.start(plan, names, layout=self._layout, link=self.params.link())
             return
         workshop = Workshop(directory=self._directory, emit=self.emit)
         present: list[AnyPeer] = []
@@ -186,37 +184,6 @@ class Bed:
         if name == TRACKER:
             return Access(math.inf, math.inf, QUEUE_BYTES)
         return Access(self.params.upload_bytes_per_s, self.params.download_bytes_per_s, QUEUE_BYTES)
-
-    def _prepare(self, plan: PeerPlan, mine: list[str]) -> Prepare:
-        """Return a worker's order: this network again, with the hosts in `mine` as its own."""
-        assert isinstance(self.clock, RealTime)
-        hosts = [
-            HostPlan(host.name, host.upload_bytes_per_s, host.download_bytes_per_s, host.uplink.limit_bytes)
-            for host in self.network.hosts.values()
-        ]
-        link, regions = to_plain(self.params.link()), list(self._layout.region_of.items())
-        assert self._fleet is not None
-        return Prepare(
-            self.clock.base_ns,
-            hosts,
-            mine,
-            link,
-            self._layout.text,
-            regions,
-            str(self._directory),
-            plan,
-            capture=self._fleet.capture,
-        )
-
-    async def _keep_fleet(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Stop the workers' peers when the run is settled."""
-        assert self._fleet is not None
-        task_status.started()
-        try:
-            await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True):
-                await self._fleet.leave()
 
     async def fetch_all(self, index: int) -> None:
         """Let every peer that lacks a file download it, all at once; return when all have ended, with it or without.
