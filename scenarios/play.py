@@ -29,17 +29,13 @@ from scenarios.catalogue import Scenario
 from scenarios.content import Shared
 from scenarios.control import part_of
 from scenarios.control_socket import serve_controls
-from scenarios.exposition import Exposition
 from scenarios.foreign import play_guarded
 from scenarios.hosts import TRACKER
 from scenarios.judging import Judge
-from scenarios.metrics import families
+from scenarios.onlookers import Onlookers
 from scenarios.options import Options
 from scenarios.parameters import Params
-from scenarios.progress import Progress
-from scenarios.recording import Recorder, recorded_families
 from scenarios.result import Result
-from scenarios.sampling import Sampler
 from scenarios.scenario_file import own_code_files
 from scenarios.spread import CAPTURE, FATES, HOLD_NS, Spread
 from scenarios.testbed import Bed
@@ -101,25 +97,16 @@ class Play:
             run_seed=options.seed,
             on_failure=self._give_up,
         )
-        self._progress = Progress(clock, duration_s=params.duration_s, quiet=options.quiet)
-        self._events.subscribe(self._progress.fold)
-        name = directory.name.encode(errors="backslashreplace").decode()  # labels are text, and a path may be none
-        info = {"run": name, "scenario": scenario.name, "seed": str(options.seed), "time": options.time}
-        kinds = recorded_families() if watch is None else families()
-        self._exposition = Exposition(kinds, info=info, now_ns=clock.now_ns)
-        self._exposition.attach("network", self._network)
-        self._exposition.attach("events", self._events)
-        self._sampler = Sampler(self._exposition, clock)
-        self._recorder = Recorder(
-            directory, clock, sampler=self._sampler, network=self._network, say=self._progress.say
+        self._onlookers = Onlookers(
+            clock,
+            self._network,
+            self._events,
+            scenario=scenario,
+            params=params,
+            options=options,
+            directory=directory,
+            watch=watch,
         )
-        self._watch = watch
-        if watch is not None:
-            watch.begin(scenario, params, options=options, directory=directory, clock=clock, sampler=self._sampler)
-            watch.attach(network=self._network)
-        self._events.subscribe(self._sampler.fold)
-        if watch is not None:
-            self._events.subscribe(watch.fold)
         self._bed: Bed | None = None
         self._playing = trio.CancelScope()
 
@@ -135,13 +122,13 @@ class Play:
                 await self._trace_it()
         finally:
             self._fates.finish(self._network.routes)
-            self._recorder.finish(() if self._bed is None else self._bed.peers)
+            self._onlookers.keep_samples(() if self._bed is None else self._bed.peers)
         if self._spread is not None:
             try:
                 self._spread.merge_files()
             except OSError as fault:
                 self._give_up(f"cannot write {fault.filename or self._directory}: {fault.strerror}")
-        self._progress.close()
+        self._onlookers.close()
 
     async def _trace_it(self) -> None:
         with TraceFile(self._directory / "events.msgpack") as file:
@@ -149,16 +136,9 @@ class Play:
             # The clock outlives the network, and the network the services: each needs the next to end cleanly.
             async with trio.open_nursery() as ground:
                 ground.start_soon(self._clock.run)
-                ground.start_soon(self._progress.run)
                 if self._spread is not None:
                     await ground.start(self._spread.run)
-                if not self._clock.virtual:
-                    ground.start_soon(self._sampler.run)
-                if self._watch is not None:
-                    if self._clock.virtual:
-                        self._watch.follow(self._judge)
-                    else:
-                        ground.start_soon(self._watch.run, self._judge)
+                self._onlookers.start(ground, self._judge)
                 await self._carry_out()
                 ground.cancel_scope.cancel()
             self._events.release(everything=True)
@@ -198,7 +178,7 @@ class Play:
     def _give_up(self, reason: str) -> None:
         """Stop at once: the run cannot be believed any more."""
         self._judge.void.append(reason)
-        self._progress.say(f"void: {reason}; stopping")
+        self._onlookers.say(f"void: {reason}; stopping")
         self._playing.cancel()
 
     async def _play(self, wires: trio.Nursery) -> None:
@@ -215,15 +195,10 @@ class Play:
                 launch=services.start,
                 spread=self._spread,
             )
-            self._exposition.attach("bed", bed)
-            self._exposition.attach("bank", bed.bank)
             wires.start_soon(self._watch_for_interrupt, bed)
             if not self._clock.virtual:
                 services.start_soon(self._take_controls, bed)
-                if self._watch is not None:
-                    services.start_soon(self._watch.take_controls, bed.live)
-            if self._watch is not None:
-                self._watch.attach(bed=bed)
+            self._onlookers.attach(bed, services)
             self._judge.started_ns = self._clock.now_ns()
             await self._scenario.run(bed)
             await bed.tracker.wait_settled()
@@ -234,7 +209,7 @@ class Play:
         try:
             await serve_controls(self._directory, bed.live.do)
         except OSError as fault:
-            self._progress.say(
+            self._onlookers.say(
                 f"no live changes: there can be no control socket in the run directory ({fault.strerror})"
             )
 
@@ -252,6 +227,5 @@ class Play:
         result = self._judge.result(self._bed, self._account, events=self._events.digest(), directory=self._directory)
         if not self._judge.void:  # else what is left in them may tell why
             shutil.rmtree(self._directory / "stores", ignore_errors=True)
-        if self._watch is not None:
-            self._watch.finish(result)
+        self._onlookers.tell(result)
         return result
