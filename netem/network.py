@@ -26,7 +26,8 @@ from netem.link import LinkConfig
 from netem.links import Links
 from netem.mirrored import Mirror, OnFault
 from netem.parts import PLAIN, Parts
-from netem.reading import Reader, Readings
+from netem.reader import Reader
+from netem.reading import Readings
 from netem.route import Address, Route, Wire
 from netem.scheduled import Scheduled
 from netem.streams import ShapedStream

@@ -16,7 +16,8 @@ from typing import Protocol
 import trio
 
 from netem.network import Network
-from netem.reading import Reader, Reading, Timing, Traffic
+from netem.reader import Reader
+from netem.reading import Reading, Timing, Traffic
 from scenarios.turns import in_turns
 
 ROUND_S = 1.0

@@ -26,7 +26,7 @@ from netem.layout import Layout
 from netem.network import Network
 from netem.parts import PLAIN, captured
 from netem.plain_link import from_plain
-from netem.reading import Reader
+from netem.reader import Reader
 from netem.real_time import RealTime
 from node.shelving import Room
 from scenarios import control

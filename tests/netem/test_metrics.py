@@ -8,7 +8,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netem import reading
+from netem import reader
 from netem.certificate import MAX_LAG_NS, MAX_LATE_NS
 from netem.clock import S
 from netem.fates import Cause
@@ -57,7 +57,7 @@ async def chatter(network, family):
 
 @pytest.mark.parametrize("step", [1, 4, 500])
 def test_datagrams_are_those_of_the_account_whatever_the_slices(run_virtual, monkeypatch, step):
-    monkeypatch.setattr(reading, "LINKS_PER_STEP", step)
+    monkeypatch.setattr(reader, "LINKS_PER_STEP", step)
     family = Datagrams()
 
     async def program(network, nursery):

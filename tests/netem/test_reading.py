@@ -1,15 +1,11 @@
-"""Sums read while a network runs: in slices, by several at once, and added up over processes."""
+"""Sums read while a network runs, added up over processes."""
 
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from netem.latency import LatencyHistogram
-from netem.network import Network
-from netem.reading import Reader, Reading, Timing, Traffic, merged
-from netem.tc import parse_tc
-from netem.virtual_time import VirtualTime
+from netem.reading import Reading, Timing, Traffic, merged
 
 
 def counted(*durations_ns):
@@ -38,44 +34,3 @@ def test_the_worst_of_all_processes_is_judged_among_all():
     lag = merged(quick.plus(slow).lag)
     assert lag.quantile_ns(0.5) == 1_000
     assert lag.quantile_ns(0.99) == lag.max_ns == 50_000_000
-
-
-def a_network():
-    network = Network(VirtualTime(), run_seed=1, default_link=parse_tc("loss 10%"))
-    hosts = [network.add_host(name) for name in "abc"]
-    for source in hosts:
-        for target in hosts:
-            if source is not target:
-                network.make_route(source, target)
-    return network
-
-
-def test_who_reads_amid_a_reading_gets_what_was_read_before():
-    network = a_network()
-    reader = Reader(network)
-    list(reader.read())
-    network.routes[0].link.number = 10
-    reading = reader.read()
-    next(reading)
-    assert list(reader.read()) == []
-    assert reader.traffic.exposed == 0
-    list(reading)
-    assert reader.traffic.exposed == 10
-    abandoned = reader.read()
-    next(abandoned)
-    abandoned.close()  # such as by a scrape that was broken off
-    network.routes[0].link.number = 11
-    list(reader.read())
-    assert reader.traffic.exposed == 11
-
-
-def test_what_links_do_is_read_anew_after_a_live_change():
-    network = a_network()
-    reader = Reader(network)
-    network.routes[0].link.number = 100
-    list(reader.read())
-    assert reader.traffic.lost_predicted == pytest.approx(10.0)
-    network.impair_all(parse_tc("loss 50%"))
-    network.routes[0].link.number += 100
-    list(reader.read())
-    assert reader.traffic.lost_predicted == pytest.approx(60.0)
