@@ -6,7 +6,7 @@ Source: huberman-wu, section 2 (a server can only store and serve a small subset
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 import trio
@@ -20,9 +20,6 @@ from node.storage.base import Storage
 from node.tracker_link import ANSWER_S, TrackerLink
 from tracker import messages as m
 
-if TYPE_CHECKING:
-    from node.peer import Peer
-
 
 class Restocked(msgspec.Struct, frozen=True, array_like=True):
     """What a server bought, fetched and serves now, and what it dropped, in order."""
@@ -31,20 +28,50 @@ class Restocked(msgspec.Struct, frozen=True, array_like=True):
     dropped: list[int]
 
 
+class Files(Protocol):
+    """The files of a node; see `Peer`."""
+
+    node: bytes
+
+    def has(self, index: int) -> bool:
+        """Tell whether the node has a file, served or kept."""
+        ...
+
+    def may_take(self, index: int) -> bool:
+        """Tell whether the node could serve a file that it does not serve."""
+        ...
+
+    def stored(self) -> Mapping[int, int]:
+        """Return the sizes in bytes of what was downloaded and is served, by index, the oldest first."""
+        ...
+
+    async def fetch(self, index: int, *, serve: bool) -> m.Manifest:
+        """Download a file, then serve it or keep it."""
+        ...
+
+    async def serve(self, index: int) -> None:
+        """Serve a file that is kept."""
+        ...
+
+    async def drop(self, index: int) -> None:
+        """Delete a file."""
+        ...
+
+
 class Trading:
     """Buy and stock for one node, for one boot.
 
     Args:
-        peer: whose files these are.
+        own: the node's files.
         storage: decides what it stores.
         bidding: knows the odds and p.
         emit: takes the events.
     """
 
     def __init__(
-        self, peer: Peer, storage: Storage, *, link: TrackerLink, bidding: Bidding, emit: Callable[[Event], None]
+        self, own: Files, storage: Storage, *, link: TrackerLink, bidding: Bidding, emit: Callable[[Event], None]
     ) -> None:
-        self._peer = peer
+        self._own = own
         self._storage = storage
         self._link = link
         self._bidding = bidding
@@ -60,7 +87,7 @@ class Trading:
         # Cancelled half-way, it would be paid without this node's knowing: so a purchase is seen through.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + ANSWER_S):
             licensed = await self._link.ask(m.Buy(index), m.Licensed)
-            self._emit(LicenceBought(self._peer.node, index, licensed.price_credits))
+            self._emit(LicenceBought(self._own.node, index, licensed.price_credits))
             return licensed.price_credits
         raise Rejection("no-answer")
 
@@ -86,29 +113,29 @@ class Trading:
         Raises:
             Rejection: the purchase or the download failed (see `buy` and `Peer.fetch`); a licence that was bought stays.
         """
-        peer = self._peer
+        own = self._own
         prices, market = await self._survey()
-        plan = self._storage.plan(shelf_of(self._bidding, room, stored=peer.stored(), market=market))
+        plan = self._storage.plan(shelf_of(self._bidding, room, stored=own.stored(), market=market))
         dropped = await self._drop_all(plan.evict)
         if not plan.purchases:
             return Restocked([], dropped)
         wanted = plan.purchases[0].file
         if wanted in prices:
             await self.buy(wanted)
-        if not peer.has(wanted):
-            await peer.fetch(wanted, serve=False)
+        if not own.has(wanted):
+            await own.fetch(wanted, serve=False)
         only = msgspec.structs.replace(market, absent={wanted: market.absent[wanted]}, costs={wanted: 0})
-        plan = self._storage.plan(shelf_of(self._bidding, room, stored=peer.stored(), market=only))
+        plan = self._storage.plan(shelf_of(self._bidding, room, stored=own.stored(), market=only))
         if not plan.purchases:
-            await peer.drop(wanted)
+            await own.drop(wanted)
             return Restocked([], dropped)
         dropped += await self._drop_all([*plan.evict, *plan.purchases[0].evict])
-        await peer.serve(wanted)
+        await own.serve(wanted)
         return Restocked([wanted], dropped)
 
     async def _drop_all(self, files: Sequence[int]) -> list[int]:
         for index in files:
-            await self._peer.drop(index)
+            await self._own.drop(index)
         return list(files)
 
     async def _survey(self) -> tuple[dict[int, int], Market]:
@@ -118,7 +145,7 @@ class Trading:
         offers = await self.offers()
         purse = await self._link.ask(m.GetBalance(), m.Balance)
         prices = {offer.index: offer.price_credits for offer in offers.files if not offer.licensed}
-        fee_credits, peer = offers.fee_credits, self._peer
-        absent = {file.index: file.size_bytes for file in self._files if peer.may_take(file.index)}
-        costs = {index: prices.get(index, 0) + (0 if peer.has(index) else fee_credits) for index in absent}
+        fee_credits, own = offers.fee_credits, self._own
+        absent = {file.index: file.size_bytes for file in self._files if own.may_take(file.index)}
+        costs = {index: prices.get(index, 0) + (0 if own.has(index) else fee_credits) for index in absent}
         return prices, Market(absent, costs, fee_credits, offers.share, purse.free_credits)
