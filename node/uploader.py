@@ -21,12 +21,11 @@ from node.tabs import Tab, Tabs
 from tracker import messages as m
 from tracker.blocks import BLOCK_OVERHEAD_BYTES, encode_block, flow_id
 from tracker.session import Session
-from tracker.wire import NETEM_HEADER_BYTES, Header
+from tracker.wire import Header
 
 DEPOSIT_REPEATS = 2  # a receipt rides on this many heartbeats: one lost datagram must not hide it
 RECEIPTS_PER_DEPOSIT = 4  # as many as fit a datagram
 LATE_PLACE = 2**62  # in line behind every download of those who owe little
-OVERHEAD_BYTES = BLOCK_OVERHEAD_BYTES + NETEM_HEADER_BYTES
 
 
 @dataclass(slots=True)
@@ -80,7 +79,7 @@ class Uploader:
         self._customers: dict[bytes, _Customer] = {}
         self._to_deposit: dict[bytes, _Customer] = {}
         self._timers_ns: dict[int, int] = {}  # by file, when its pacing timer fires
-        self.queues = UploadQueues(overhead_bytes=OVERHEAD_BYTES)
+        self.queues = UploadQueues(overhead_bytes=BLOCK_OVERHEAD_BYTES)
         self.tabs = Tabs()
         self.blocks_sent = 0
 

@@ -23,7 +23,6 @@ from netem.tc import parse_tc
 from node.bidding import CONTROL_RESERVE
 from tracker.blocks import BLOCK_OVERHEAD_BYTES
 from tracker.messages import BLOCK_BYTES
-from tracker.wire import NETEM_HEADER_BYTES
 
 LARGEST_LOSS = 0.5  # beyond it, eight losses in a row, at which emulated TCP gives up, are nothing unusual
 LONGEST_DELAY_S = 1.0  # beyond it, reconnecting and asking does not fit into the time a node waits for an answer
@@ -92,7 +91,7 @@ class LinkParams(msgspec.Struct, frozen=True, kw_only=True):
 
     def goodput_bytes_per_s(self) -> float:
         """Return what one server delivers of a file when nothing else limits it: upload less reserve, headers and losses."""
-        useful = BLOCK_BYTES / (BLOCK_BYTES + BLOCK_OVERHEAD_BYTES + NETEM_HEADER_BYTES)
+        useful = BLOCK_BYTES / (BLOCK_BYTES + BLOCK_OVERHEAD_BYTES)
         link = self.link()
         whole = (1 - link.loss_rate()) * (1 - link.corrupt_rate())  # a damaged block is as good as lost
         return self.upload_bytes_per_s * (1 - CONTROL_RESERVE) * useful * whole

@@ -16,14 +16,18 @@ from typing import Final
 
 from netem.errors import BadFrame
 from tracker.messages import BLOCK_BYTES
+from tracker.wire import NETEM_HEADER_BYTES
 
 _KIND: Final = 1
 BLOCK_BYTE: Final = bytes([_KIND])
 """What the datagram of a block begins with."""
 BLOCK_TAG_BYTES: Final = 12
 FLOW_BYTES: Final = 8
-BLOCK_OVERHEAD_BYTES: Final = 1 + FLOW_BYTES + 4 + 2 + BLOCK_TAG_BYTES
-BLOCK_SIZES: Final = range(BLOCK_OVERHEAD_BYTES + 1, BLOCK_OVERHEAD_BYTES + BLOCK_BYTES + 1)
+_FRAME_BYTES: Final = 1 + FLOW_BYTES + 4 + 2 + BLOCK_TAG_BYTES
+BLOCK_OVERHEAD_BYTES: Final = _FRAME_BYTES + NETEM_HEADER_BYTES
+"""What access links carry of a block besides its data."""
+BLOCK_SIZES: Final = range(_FRAME_BYTES + 1, _FRAME_BYTES + BLOCK_BYTES + 1)
+"""How long the datagram of a block may be."""
 BLOCK_FLOW: Final = slice(1, 1 + FLOW_BYTES)
 """Where a block's flow id is."""
 _HEADER: Final = struct.Struct(">B8sIH")

@@ -16,8 +16,8 @@ from node.bidding import CONTROL_RESERVE
 from node.content import block_count
 from node.events import DownloadFinished, DownloadStarted, DownloadStopped, PieceAccepted, ServerBanned
 from node.store import Store
-from node.uploader import OVERHEAD_BYTES
 from tests.node.worlds import CLEAN, KB, LOSSY
+from tracker.blocks import BLOCK_OVERHEAD_BYTES
 from tracker.desk import Terms
 from tracker.events import DownloadSettled, NodeLeft
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
@@ -142,7 +142,7 @@ def test_cancelling_a_download_pays_for_what_was_accepted_and_refunds_the_rest(p
 # payload is 1024 bytes in each block datagram of 1063 (header, tag, netem header).
 
 RATES = {1: [125 * KB], 4: [60 * KB, 100 * KB, 140 * KB, 200 * KB]}
-PAYLOAD = (1 - CONTROL_RESERVE) * BLOCK_BYTES / (BLOCK_BYTES + OVERHEAD_BYTES)
+PAYLOAD = (1 - CONTROL_RESERVE) * BLOCK_BYTES / (BLOCK_BYTES + BLOCK_OVERHEAD_BYTES)
 
 
 def slowdowns(play, size_bytes, rates, *, loss, repeats):

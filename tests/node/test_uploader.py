@@ -8,9 +8,9 @@ from netem.clock import S, TimerHeap
 from netem.errors import BadFrame
 from node.acquaintances import Acquaintances
 from node.tabs import MOST_OWED_BYTES, PAID_PER_RECEIPTED, REQUESTS_BURST
-from node.uploader import DEPOSIT_REPEATS, OVERHEAD_BYTES, RECEIPTS_PER_DEPOSIT, Uploader
+from node.uploader import DEPOSIT_REPEATS, RECEIPTS_PER_DEPOSIT, Uploader
 from tracker import messages as m
-from tracker.blocks import BLOCK_BYTE, block_flow, flow_id, open_block
+from tracker.blocks import BLOCK_BYTE, BLOCK_OVERHEAD_BYTES, block_flow, flow_id, open_block
 from tracker.identity import Identity
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 from tracker.session import Session
@@ -20,7 +20,7 @@ TRACKER = Identity(bytes([7]) * 32, epoch=1)
 SERVER = Identity(bytes([8]) * 32, epoch=1)
 ROOT = bytes(32)
 ADDRESS = ("127.0.0.9", 9)
-WIRE_BYTES = BLOCK_BYTES + OVERHEAD_BYTES
+WIRE_BYTES = BLOCK_BYTES + BLOCK_OVERHEAD_BYTES
 FILE = 3
 
 
