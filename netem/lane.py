@@ -1,4 +1,4 @@
-"""trio: what a directed link does to TCP: when a chunk leaves, arrives, and how often it must be sent again.
+"""trio: what a directed link does to TCP: when a chunk leaves and arrives, how often it is sent again, and how much may be in flight.
 
 `netem.streams` says how streams use it.
 
@@ -6,6 +6,8 @@ Source: DESIGN section 3.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import trio
 
@@ -18,6 +20,7 @@ from netem.route import Route
 RETRANSMISSION_TIMEOUT_NS = 200_000_000
 MOST_LOSSES = 8
 SEGMENT_BYTES = 1448
+WINDOW_BYTES = 64 * 1024
 
 
 class Lane:
@@ -101,6 +104,33 @@ class Lane:
         """Wait until the direction is open; return at once when it is."""
         while not self.is_open:
             await self._opened.park()
+
+
+class Window:
+    """The bytes in flight of one direction of a stream: a sender waits while there are `WINDOW_BYTES` or more."""
+
+    def __init__(self) -> None:
+        self._in_flight_bytes = 0
+        self._waiting = trio.lowlevel.ParkingLot()
+
+    async def wait(self, check: Callable[[], None]) -> None:
+        """Wait until there is room; `check` is called at each wake-up, to raise what else ended the wait."""
+        while self._in_flight_bytes >= WINDOW_BYTES:
+            await self._waiting.park()
+            check()
+
+    def take(self, size_bytes: int) -> None:
+        """Count a chunk that left."""
+        self._in_flight_bytes += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """Count bytes that arrived."""
+        self._in_flight_bytes -= size_bytes
+        self.wake()
+
+    def wake(self) -> None:
+        """Let whoever waits check again, though nothing has arrived."""
+        self._waiting.unpark_all()
 
 
 def _streams(config: LinkConfig) -> LinkConfig:

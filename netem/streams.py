@@ -25,11 +25,10 @@ from collections.abc import Callable
 
 import trio
 
-from netem.lane import Lane
+from netem.lane import Lane, Window
 from netem.transport import Transport
 
 CHUNK_BYTES = 16 * 1024
-WINDOW_BYTES = 64 * 1024
 _MOST_RECEIVED_BYTES = 64 * 1024
 
 _Act = bytes | None  # a chunk, or the end of the direction
@@ -69,8 +68,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         self._arrived_acts: deque[_Act] = deque()  # those that `run` must hand over
         self._travelling = 0  # acts whose time has not come
         self._writing: trio.CancelScope | None = None  # of `run`, while it runs or is about to
-        self._room = trio.lowlevel.ParkingLot()
-        self._in_flight_bytes = 0
+        self._window = Window()
         self._last_arrival_ns = 0
         self._sending = False
         self._closed = False
@@ -92,12 +90,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         """Wait until there is room for more in flight."""
         await trio.lowlevel.checkpoint()
         self._check_open()
-        await self._wait_for_room()
-
-    async def _wait_for_room(self) -> None:
-        while self._in_flight_bytes >= WINDOW_BYTES:
-            await self._room.park()
-            self._check_open()
+        await self._window.wait(self._check_open)
 
     async def send_eof(self) -> None:
         """End the sending direction after what was sent so far; raise as `send_all`."""
@@ -118,7 +111,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
             self._sending = False
 
     async def _send_one(self, act: _Act) -> None:
-        await self._wait_for_room()
+        await self._window.wait(self._check_open)
         size_bytes = len(act or b"")
         try:
             arrival_ns = await self._lane.depart(size_bytes)
@@ -127,7 +120,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
             raise trio.BrokenResourceError(str(error)) from error
         self._check_open()
         self._last_arrival_ns = max(self._last_arrival_ns, arrival_ns)
-        self._in_flight_bytes += size_bytes
+        self._window.take(size_bytes)
         self._travelling += 1
         self._lane.call_at(self._last_arrival_ns, self._arrived, act)
 
@@ -155,8 +148,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         except trio.BrokenResourceError:
             self.reset()
             return b""
-        self._in_flight_bytes -= taken
-        self._room.unpark_all()
+        self._window.give_back(taken)
         return act[taken:]
 
     def _close_when_all_arrived(self) -> None:
@@ -197,7 +189,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
             self._abandoned = True
             self._arrived_acts.clear()
             self._on_end(self)
-            self._room.unpark_all()
+            self._window.wake()
             self.transport.close()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -220,7 +212,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         if not self._closed:
             self._closed = True
             self.transport.interrupt()
-            self._room.unpark_all()
+            self._window.wake()
             self._close_when_all_arrived()
         await trio.lowlevel.checkpoint()
 
@@ -235,7 +227,7 @@ class ShapedStream(trio.abc.HalfCloseableStream):
         self.broken = self._unheard = self._vanished = True
         self._arrived_acts.clear()
         self.transport.interrupt()
-        self._room.unpark_all()
+        self._window.wake()
         self._stop_writing()
 
     def speak_to_nobody(self) -> None:
