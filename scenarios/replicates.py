@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scenarios.statistics import LEVEL
-from scenarios.summaries import summarise
+from scenarios.summaries import LEVEL, summarise
 
 if TYPE_CHECKING:
     from scenarios.campaign import Findings

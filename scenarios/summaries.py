@@ -1,18 +1,45 @@
-"""Pure: many runs summed up: a claim's mean over them, how often it held, and the worst that happened."""
+"""Pure: many runs summed up: a claim's mean over them with its interval, how often it held, and the worst that happened."""
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
-
-from scenarios.statistics import Mean, mean_of
 
 _WORST_FIRST = (130, 3, 2, 1, 0)  # DESIGN section 6: interrupted, void, refused, a claim failed, all hold
 JUDGED = frozenset({0, 1})
 """The statuses of runs whose claims can be relied on: complete, and on a network that was what it should be."""
 
 VERDICTS = {0: "all hold", 1: "claim failed", 2: "refused", 3: "void", 130: "interrupted"}
+
+LEVEL = 0.95  # of the intervals of means
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean and the bounds of its confidence interval; None where there are too few values."""
+
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+def mean_of(values: Sequence[float]) -> Mean:
+    """Return the mean of independent values with its 95 % interval by Student's t.
+
+    The interval is exact for normal values and good for means of about ten of anything not very skewed. One value has no
+    interval, none has no mean; a value that is not finite has no place in either.
+    """
+    finite = [float(value) for value in values if math.isfinite(value)]
+    if len(finite) < 2:
+        return Mean(finite[0] if finite else None)
+    from scipy.special import stdtrit  # the quantiles of Student's t
+
+    mean, spread = statistics.fmean(finite), statistics.stdev(finite)
+    half = float(stdtrit(len(finite) - 1, (1 + LEVEL) / 2)) * spread / math.sqrt(len(finite))
+    return Mean(mean, mean - half, mean + half)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
