@@ -23,13 +23,11 @@ def rare_collections() -> Iterator[None]:
     """Collect garbage rarely: a run's millions of tuples are no cycles, and looking for any costs and pauses it and its judging."""
     before = gc.get_threshold()
     gc.collect()
-    gc.freeze()
     gc.set_threshold(1_000_000, 50, 1_000)
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 @contextlib.contextmanager
