@@ -80,8 +80,12 @@ def example(source: str, name: str = "node.example") -> Module:
 FILES = sorted(
     path.relative_to(ROOT).as_posix() for top in (*PACKAGES, "grafana") for path in (ROOT / top).rglob("*.py")
 )
-MODULES = {module.name: module for module in map(read, FILES)}
-LABELS = {name: module.label for name, module in MODULES.items()}
+
+
+@functools.cache
+def modules() -> dict[str, Module]:
+    """Return all modules by name: read once, and only where these tests run, for every worker imports this file."""
+    return {module.name: module for module in map(read, FILES)}
 
 
 @functools.cache
@@ -105,7 +109,7 @@ def _imports(module: Module, *, typing_too: bool) -> Iterator[str]:
             assert node.level == 0, f"{module.name} imports relatively"
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                yield inner if inner in MODULES else str(node.module)
+                yield inner if inner in modules() else str(node.module)
 
 
 def wrong_arrows(module: Module) -> list[str]:
@@ -124,7 +128,9 @@ def wrong_arrows_of_grafana(module: Module) -> list[str]:
 def impurities(module: Module) -> list[str]:
     """Return what a pure module may not use: imports, calls, and modules of ours that wait."""
     found = {name.split(".")[0] for name in imports(module, typing_too=False)} & IMPURE
-    found |= {name for name in imports(module, typing_too=False) if LABELS.get(name) == "trio:"}
+    found |= {
+        name for name in imports(module, typing_too=False) if name in modules() and modules()[name].label == "trio:"
+    }
     for node in ast.walk(module.tree):
         match node:
             case ast.Call(func=ast.Name(id=called)) if called in IMPURE_FUNCTIONS:
@@ -175,8 +181,8 @@ def kept_nurseries(module: Module) -> list[str]:
 
 
 def test_the_packages_are_there():
-    assert {name.split(".")[0] for name in MODULES} == {*PACKAGES, "grafana"}
-    assert len(MODULES) > 80
+    assert {name.split(".")[0] for name in modules()} == {*PACKAGES, "grafana"}
+    assert len(modules()) > 80
 
 
 def broken(rule, modules):
@@ -186,11 +192,11 @@ def broken(rule, modules):
 
 @pytest.mark.parametrize("rule", [wrong_arrows, broad_handlers, kept_nurseries])
 def test_every_module_keeps_the_rules(rule):
-    assert broken(rule, MODULES.values()) == {}
+    assert broken(rule, modules().values()) == {}
 
 
 def test_pure_modules_are_pure():
-    pure = [module for module in MODULES.values() if module.label == "Pure:"]
+    pure = [module for module in modules().values() if module.label == "Pure:"]
     assert len(pure) > 40
     assert broken(impurities, pure) == {}
 
@@ -204,22 +210,22 @@ def test_the_docstring_says_whether_a_module_waits():
             return not docstring
         return module.label not in {"Pure:", "trio:"}
 
-    assert broken(wrong, MODULES.values()) == {}
+    assert broken(wrong, modules().values()) == {}
 
 
 def test_a_node_reaches_the_tracker_by_message_only():
     def not_by_message(module):
         used = [other for other in imports(module, typing_too=True) if other.startswith("tracker.")]
-        return [other for other in used if LABELS[other] != "Pure:"]
+        return [other for other in used if modules()[other].label != "Pure:"]
 
-    nodes = [module for name, module in MODULES.items() if name.startswith("node")]
+    nodes = [module for name, module in modules().items() if name.startswith("node")]
     assert len(nodes) > 20
     assert broken(not_by_message, nodes) == {}
 
 
 def test_modules_that_may_read_files_still_need_to():
     for name in READERS:
-        assert impurities(Module("other", MODULES[name].path, MODULES[name].tree))
+        assert impurities(Module("other", modules()[name].path, modules()[name].tree))
 
 
 @pytest.mark.parametrize(
