@@ -53,6 +53,11 @@ class Module:
     path: Path
     tree: ast.Module
 
+    @functools.cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Return all nodes of the tree; every rule looks at them."""
+        return tuple(ast.walk(self.tree))
+
     @property
     def label(self) -> str:
         """Return the first word of the docstring."""
@@ -97,10 +102,10 @@ def imports(module: Module, *, typing_too: bool) -> tuple[str, ...]:
 def _imports(module: Module, *, typing_too: bool) -> Iterator[str]:
     skipped = set()
     if not typing_too:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
                 skipped |= {id(inner) for inner in ast.walk(node)}
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
@@ -131,7 +136,7 @@ def impurities(module: Module) -> list[str]:
     found |= {
         name for name in imports(module, typing_too=False) if name in modules() and modules()[name].label == "trio:"
     }
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         match node:
             case ast.Call(func=ast.Name(id=called)) if called in IMPURE_FUNCTIONS:
                 found.add(called)
@@ -149,7 +154,7 @@ def broad_handlers(module: Module) -> list[str]:
     """
     foreign = module.name in CALLS_FOREIGN_CODE
     broad = []
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ExceptHandler):
             caught = (
                 {part.id for part in ast.walk(node.type) if isinstance(part, ast.Name)} if node.type else {"Exception"}
@@ -165,18 +170,19 @@ def broad_handlers(module: Module) -> list[str]:
 def kept_nurseries(module: Module) -> list[str]:
     """Return assignments of a nursery to an attribute: then anybody may start tasks that nobody waits for in sight."""
     nurseries: set[str] = set()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.withitem) and "open_nursery" in ast.unparse(node.context_expr) and node.optional_vars:
             nurseries.add(ast.unparse(node.optional_vars))
         if isinstance(node, ast.arg) and node.annotation and ast.unparse(node.annotation).endswith("Nursery"):
             nurseries.add(node.arg)
     kept = [name for name in nurseries if "." in name]
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            value = ast.unparse(node.value) if node.value else ""
+            attributes = [target for target in targets if isinstance(target, ast.Attribute)]
+            value = ast.unparse(node.value) if attributes and node.value else ""
             if value in nurseries or "open_nursery" in value:
-                kept += [ast.unparse(target) for target in targets if isinstance(target, ast.Attribute)]
+                kept += [ast.unparse(target) for target in attributes]
     return sorted(kept)
 
 
