@@ -98,7 +98,7 @@ def _sweep_s(beliefs: np.ndarray, budgets: np.ndarray) -> float:
 
 
 def _best_responses(effort: Effort) -> Iterator[Figure]:
-    size = SMALL_SIZE
+    size = effort.of(SMALL_SIZE, least=2)
     beliefs, budgets = random_beliefs(size), np.ones(size)
     against = others(beliefs)
     calls = effort.of(_CALLS)
