@@ -54,9 +54,11 @@ pytest.register_assert_rewrite(
     "tests.node.simulated_swarm", "tests.scenarios.whole_runs", "tests.tracker.clients", "tests.tracker.transactions"
 )
 
-# How long an example takes says how busy the host is. The same examples every time: a commit is not to fail for what another
-# did. `pytest --hypothesis-profile=explore` looks for new ones.
-hypothesis.settings.register_profile("same everywhere", deadline=None, derandomize=True)
+# How long an example takes, or to make one, says how busy the host is. The same examples every time: a commit is not to fail
+# for what another did. `pytest --hypothesis-profile=explore` looks for new ones.
+hypothesis.settings.register_profile(
+    "same everywhere", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("same everywhere")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from netem.errors import ConfigError
@@ -93,7 +94,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (name, size_bytes) in enumerate(AWKWARD_FILES.items()):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(bytes((number + i * i // 7) % 256 for i in range(size_bytes)))
+        path.write_bytes(((number + np.arange(size_bytes) ** 2 // 7) % 256).astype(np.uint8).tobytes())
     return folder
 
 
