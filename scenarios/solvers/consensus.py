@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import linalg, sparse
-from scipy.sparse import csgraph
 
 ACCURACY = 1e-8
 
@@ -122,6 +120,8 @@ class _Market:
     def matrix(self, entries: np.ndarray) -> Any:
         """Return entries per pair as a matrix (servers, files), sparse when that is faster."""
         if len(entries) <= _SPARSE * self.shape[0] * self.shape[1]:
+            from scipy import sparse  # here, since it is slow to import, and `swarmbed list` needs none of it
+
             return sparse.csr_array((entries, self.files, np.append(self.starts, len(entries))), self.shape)
         found = np.zeros(self.shape)
         found[self.servers, self.files] = entries
@@ -192,6 +192,8 @@ def _solve_positive(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Solve with a symmetric matrix that is positive definite but for rounding; one beyond float64 gives 0."""
     if not (np.isfinite(matrix).all() and np.isfinite(target).all()):
         return np.zeros_like(target)
+    from scipy import linalg  # late, as above
+
     try:
         return np.asarray(linalg.cho_solve(linalg.cho_factor(matrix, overwrite_a=False), target))
     except linalg.LinAlgError:
@@ -204,6 +206,9 @@ def _exact(logs: np.ndarray, weights: np.ndarray, bids: np.ndarray) -> tuple[np.
     Within a component of files that are tied by servers which bid on both, ratios follow; its budgets give the level. A link that
     closes a circle is a tie only if the beliefs around it agree; then bids can be shifted along the circle.
     """
+    from scipy import sparse  # late, as above
+    from scipy.sparse import csgraph
+
     servers, files = np.nonzero(bids)
     first_file, size = len(weights), sum(bids.shape)
     # The strongest ties make the tree: a minimum spanning tree of 1 / bid.

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from node.best_response import NOTHING, best_response, others, regrets
 
@@ -178,6 +177,8 @@ class _Market:
 
     def _step(self, point: _Point) -> tuple[np.ndarray, np.ndarray]:
         """Return Newton's step in (ln λ, ln Π): the ln λ are eliminated, and files x files equations remain."""
+        from scipy import sparse  # here, since it is slow to import, and `swarmbed list` needs none of it
+
         shape = self.beliefs.shape
         missing = 1.0 - point.shares
         by_server = np.bincount(point.servers, missing * point.totals[point.files], shape[0])

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
 
 from scenarios.solvers.gamma import log_gamma_ratio
 
@@ -127,6 +126,8 @@ class Urn:
         return [[column[row] for column in columns] for row in range(len(levels))]
 
     def _mixed(self, law: np.ndarray, arrivals: int, levels: Sequence[float]) -> list[float]:
+        from scipy import optimize, special  # here, since it is slow to import, and `swarmbed list` needs none of it
+
         kept = np.flatnonzero(law > _NEGLIGIBLE)
         chances, serving = law[kept], self.a + kept
         there = Urn(alpha=self.alpha, p=self.p, a=self.a, b=self.b + EXACT_ARRIVALS)  # only its size counts below
