@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netem.errors import ConfigError, LocalProtocolError
@@ -54,6 +54,7 @@ def test_the_policies_are_found_by_name():
 
 
 @pytest.mark.parametrize("name", policy_names())
+@settings(max_examples=50)  # of each policy: some hundreds for the contract they share, at 5 ms each
 @given(
     held=st.lists(st.integers(0, 12)),
     odds=st.lists(st.floats(0, 1), max_size=10),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenarios.capacity import (
@@ -49,6 +49,7 @@ def test_a_scenario_without_a_load_is_reckoned_to_use_all_upload():
     assert expected_load(Params(nodes=10), HOST).blocks_per_s == pytest.approx(upload / BLOCK_BYTES)
 
 
+@settings(max_examples=40)  # each is a search
 @given(
     load=st.floats(0.01, 1.0),
     upload_bytes_per_s=st.floats(1e4, 1e6),
