@@ -122,8 +122,9 @@ class LinkLine(RateQueue):
             rests.append((number, ready_ns - free_ns))
             if len(rests) == 2 * _RESTS_KNOWN:
                 self._idle_ns += _forget_earlier(rests)
-        if self._note is not None:
-            self._note(leaves_ns)
+        note = self._note
+        if note is not None:
+            note(leaves_ns)
         return leaves_ns
 
     def rests(self) -> Rests:
