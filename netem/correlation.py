@@ -12,6 +12,7 @@ from itertools import accumulate
 import numpy as np
 
 FRESH = math.inf  # the state before the first draw
+_NO_WEIGHT = 2.0**-60
 _LOW_BITS = 2.0**32  # a uniform has 53 bits: what 32 of them leave serves the filter's start
 
 
@@ -25,11 +26,14 @@ def normals(uniforms: np.ndarray, rho: float, state: float) -> tuple[np.ndarray,
         return fresh, state
     first = float(fresh[0])
     fresh *= math.sqrt(1.0 - rho * rho)
-    if state == FRESH:  # the first of all is drawn as it is: every draw has the stationary law
-        fresh[0], state = first, 0.0
-    last = state
-    kept = [last := rho * last + step for step in fresh.tolist()]
-    return np.array(kept), last
+    # The first of all is drawn as it is: every draw has the stationary law.
+    fresh[0] = first if state == FRESH else fresh[0] + rho * state
+    # Sums over the last 1, 2, 4, ... draws, until the weight of those further back is lost in rounding.
+    back, weight = 1, rho
+    while back < len(fresh) and weight > _NO_WEIGHT:
+        fresh[back:] += weight * fresh[:-back]
+        back, weight = 2 * back, weight * weight
+    return fresh, float(fresh[-1])
 
 
 def filtered(uniforms: np.ndarray, rho: float, state: float) -> tuple[np.ndarray, float]:
@@ -72,12 +76,11 @@ def hits(
     return values < ndtri(probability), state
 
 
-def where_within(uniforms: np.ndarray, probability: float, *, rho: float, state: float) -> np.ndarray:
-    """Return for honest draws that hit how far up to the probability each lies: uniform in [0, 1)."""
+def where_within(uniforms: np.ndarray, hit: np.ndarray, probability: float, *, rho: float, state: float) -> np.ndarray:
+    """Return for those of honest draws that `hit` (bool) how far up to the probability each lies: uniform in [0, 1)."""
     if rho > 0.0:
         from scipy.special import ndtr
 
         uniforms = ndtr(normals(uniforms, rho, state)[0])
-    share = uniforms / probability if probability > 0.0 else uniforms
-    within: np.ndarray = np.minimum(share, np.nextafter(1.0, 0.0))
+    within: np.ndarray = np.minimum(uniforms[hit] / probability, np.nextafter(1.0, 0.0))
     return within

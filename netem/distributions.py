@@ -30,7 +30,7 @@ class Law:
     """One law of jitter, in units of it.
 
     Args:
-        quantiles: maps float64 uniforms in [0, 1) to float64 values, rising.
+        quantiles: maps float64 uniforms in [0, 1) to float64 values, rising, in memory of their own.
         mean: its expectation.
         sd: its standard deviation.
         values: sorted float64, if the law is equally likely values.

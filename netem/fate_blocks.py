@@ -145,8 +145,8 @@ def _plan(impairments: tuple[Impairment, ...]) -> _Plan:
     seen: Counter[str] = Counter()
     stages: list[tuple[Instance, Impairment, int]] = []
     for impairment in impairments:
-        # Uniforms fill row by row, so leaving the copies' rows out does not change the others.
-        rows = impairment.rows + (impairment.copy_rows if copying else 0) if impairment.is_random() else 0
+        # Uniforms fill row by row, so leaving the last rows out does not change the others.
+        rows = impairment.rows_used(copying=copying)
         stages.append(((impairment.name, seen[impairment.name]), impairment, rows))
         seen[impairment.name] += 1
     return _Plan(tuple(stages), copying, -1 if any(rows for _, _, rows in stages) else _constant_ns(impairments))

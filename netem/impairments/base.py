@@ -53,8 +53,11 @@ class Columns:
         self.ruined = self.ruined | packets
 
     def flip(self, packets: np.ndarray, where: np.ndarray) -> None:
-        """Flip a bit of some packets (bool), `where` in [0, 1) of their payload."""
-        self.damage = np.maximum(self.damage, np.where(packets, where, -1.0))
+        """Flip a bit of some packets (bool), `where` in [0, 1) of their payload: one element for each of them."""
+        if self.damage is _NOWHERE:
+            self.damage = np.full(len(packets), -1.0)
+        places = np.flatnonzero(packets)
+        self.damage[places] = np.maximum(self.damage[places], where)
         self.unusual = self.unusual | packets
 
     def fates(self) -> array[int]:
@@ -73,7 +76,9 @@ class Columns:
         if self.ruined is not _NOTHING:
             # A copy was made before its original came to harm.
             fate = np.where(self.ruined & ~self.copy, RUINED, fate)
-        return array("q", np.where(lost, LOST, fate).tobytes())
+        fates = array("q")
+        fates.frombytes(np.where(lost, LOST, fate).view(np.uint8).data)
+        return fates
 
 
 _NOTHING = np.zeros(1, dtype=bool)
@@ -84,7 +89,7 @@ class Impairment(abc.ABC):
     """One thing that happens to the packets of a link; a frozen dataclass, validated when made.
 
     `name` keys its randomness and finds it; `tc` are the words that introduce it in a tc line. A packet uses `rows`
-    uniforms, and its copy `copy_rows` more, which come after them.
+    uniforms, and its copy `copy_rows` more, which come after them; see `rows_used` for how many of them are drawn.
     """
 
     __slots__ = ()
@@ -106,16 +111,20 @@ class Impairment(abc.ABC):
     def is_random(self) -> bool:
         """Say whether `decide` looks at the uniforms at all."""
 
+    def rows_used(self, *, copying: bool) -> int:
+        """Return how many of the rows, the first ones, `decide` looks at, where copies are made or are not."""
+        return self.rows + (self.copy_rows if copying else 0) if self.is_random() else 0
+
     @abc.abstractmethod
     def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Fill a block's columns and return the state after it.
 
         Args:
             columns: one element a packet; changed in place, commutatively with other impairments.
-            uniforms: float64 in [0, 1) of shape (rows, packets), and `copy_rows` rows more if the link makes copies.
+            uniforms: float64 in [0, 1) of shape (`rows_used`, packets), or more rows.
             state: the state before the block's first packet.
 
-        Deciding a block in two parts gives the same columns and state as in one.
+        Deciding a block in two parts gives the same columns as in one, and the same state but for rounding.
         """
 
     def start(self) -> float:

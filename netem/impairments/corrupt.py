@@ -76,13 +76,13 @@ class Corrupt(Impairment):
         rate = self.corrupt_rate()
         if hit.any():
             if self.effect == "deliver":
-                columns.flip(hit, where_within(uniforms[0], self.probability, rho=self.correlation, state=state))
+                columns.flip(hit, where_within(uniforms[0], hit, self.probability, rho=self.correlation, state=state))
             else:
                 columns.ruin(hit)
         if columns.copies is not None:
             hit = uniforms[1] < rate
             if self.effect == "deliver":
-                columns.copies.flip(hit, where_within(uniforms[1], rate, rho=0.0, state=state))
+                columns.copies.flip(hit, where_within(uniforms[1], hit, rate, rho=0.0, state=state))
             else:
                 columns.copies.ruin(hit)
         return after

@@ -132,8 +132,8 @@ class Delay(Impairment):
                 values = self._law().quantiles(ndtr(values))
         else:
             values = self._law().quantiles(uniforms)
-        values = values * (self.jitter_s * S)
-        values += self.delay_s * S  # in place: fresh memory costs as much as the sums
+        values *= self.jitter_s * S  # in place: fresh memory costs as much as the sums
+        values += self.delay_s * S
         np.maximum(values, 0.0, out=values)
         np.rint(values, out=values)
         return values.astype(np.int64), state

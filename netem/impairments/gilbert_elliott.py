@@ -74,24 +74,41 @@ class GilbertElliott(Impairment):
     def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Step the chain by row 0; lose packets by row 1 and copies by row 2."""
         states = self._states(uniforms[0], state)
-        risk = np.where(states[:-1], self.bad, self.good)
-        columns.lost |= uniforms[1] < risk
+        bad = states[:-1]
+        if self._is_certain():
+            lost = copy_lost = bad if self.bad else ~bad
+        else:
+            risk = np.where(bad, self.bad, self.good)
+            lost = uniforms[1] < risk
+            copy_lost = uniforms[2] < risk if columns.copies is not None else lost
+        columns.lost |= lost
         if columns.copies is not None:
-            columns.copies.lost |= uniforms[2] < risk
+            columns.copies.lost |= copy_lost
         return float(states[-1])
+
+    def rows_used(self, *, copying: bool) -> int:
+        """Return 1 if the state alone says what is lost: row 0 steps the chain."""
+        return 1 if self._is_certain() else Impairment.rows_used(self, copying=copying)
+
+    def _is_certain(self) -> bool:
+        return {self.bad, self.good} == {0.0, 1.0}
 
     def _states(self, uniforms: np.ndarray, state: float) -> np.ndarray:
         """Return the states (bool, True is bad) before each packet, and after the last."""
         from_good = uniforms < self.p
         from_bad = uniforms < 1.0 - self.r
         # Both agree: the chain forgets its past. Otherwise it stays, or (only if p + r > 1) it changes sides.
-        value = np.concatenate(([bool(state)], from_good))
-        forgets = np.concatenate(([True], from_good == from_bad))
-        last = np.maximum.accumulate(np.where(forgets, np.arange(len(value)), 0))
-        states: np.ndarray = value[last]
+        forgets = np.flatnonzero(from_good == from_bad)
+        ends = np.empty(len(forgets) + 2, dtype=np.int64)
+        ends[0], ends[1:-1], ends[-1] = -1, forgets, len(uniforms)
+        packets = ends[1:] - ends[:-1]  # that begin in the state which the chain has had since it last forgot
+        began = np.empty(len(packets), dtype=bool)
+        began[0], began[1:] = bool(state), from_good[forgets]
+        states = began.repeat(packets)
         if self.p + self.r > 1.0:
-            changes = np.cumsum(np.concatenate(([False], from_good & ~from_bad)))
-            states = states ^ ((changes - changes[last]) % 2 == 1)
+            changes = np.zeros(len(states), dtype=np.int64)
+            np.cumsum(from_good & ~from_bad, out=changes[1:])
+            states ^= (changes - changes[ends[:-1] + 1].repeat(packets)) % 2 == 1
         return states
 
     def loss_chain(self) -> LossChain:
