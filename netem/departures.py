@@ -45,7 +45,7 @@ class Departures:
         clock: real time.
         sockets: by the sender's address.
         endpoints: those that are open here, by address.
-        late: is given how late packets left, in ns.
+        late: is given when packets were due, and when they left, in ns.
         departed: is called after every burst.
 
     Invariant: a packet posted is in flight until it is carried or dropped, and then counted once by its route.
@@ -57,7 +57,7 @@ class Departures:
         *,
         sockets: dict[Address, socket.socket],
         endpoints: Container[Address],
-        late: Callable[[list[int]], None],
+        late: Callable[[Sequence[int], int], None],
         departed: Callable[[], None],
     ) -> None:
         self._call_at = clock.call_at
@@ -101,8 +101,7 @@ class Departures:
         else:
             for path, run in _by_path(paths, frames).items():
                 self._send(path, run)
-        now_ns = self._now_ns()
-        self._late([now_ns - due_ns for due_ns in dues_ns])
+        self._late(dues_ns, self._now_ns())
         self._armed = _NEVER
         if self._order:
             self._arm(self._order[0])

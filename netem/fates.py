@@ -9,7 +9,7 @@ Source: DESIGN section 3.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class FateLog:
     Args:
         links: how many link ids to make room for; more are added as they appear.
 
-    `late(lateness_ns)`, a list, feeds the histogram `lateness` with how late departures were.
+    `late(dues_ns, now_ns)` feeds the histogram `lateness` with how late departures were.
 
     `keep(links, numbers, delays_ns)`, int64 arrays in the order of arrival, is given the records at every fold.
 
@@ -108,7 +108,7 @@ class FateLog:
         self._class_since = np.zeros(links, dtype=np.int64)
         self._before_since = np.zeros(links, dtype=np.int64)
         self.lateness = LatencyHistogram()
-        self.late: Callable[[list[int]], None] = self.lateness.extend
+        self.late: Callable[[Sequence[int], int], None] = self.lateness.extend
         self.keep: Keep = lambda links, numbers, delays_ns: None  # noqa: ARG005  # nobody wants them
 
     def classify(

@@ -5,6 +5,8 @@ Source: DESIGN section 3 (timer lateness and event-loop lag are measured).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 _FOLD = 65_536
@@ -24,10 +26,12 @@ class LatencyHistogram:
     Invariant: `count`, `max_ns` and `sum_ns` are exact.
     """
 
-    __slots__ = ("_bins", "_count", "_left_out", "_max_ns", "_over", "_pending", "_sum_ns")
+    __slots__ = ("_began_ns", "_bins", "_count", "_ends", "_left_out", "_max_ns", "_over", "_pending", "_sum_ns")
 
     def __init__(self) -> None:
         self._pending: list[int] = []
+        self._began_ns: list[int] = []  # of durations that ended together ...
+        self._ends: list[tuple[int, int]] = []  # ... when, and how many
         self._bins = np.zeros(len(_EDGES_NS) + 1, dtype=np.int64)
         self._left_out = np.zeros_like(self._bins)
         self._count = self._max_ns = self._sum_ns = 0
@@ -39,10 +43,11 @@ class LatencyHistogram:
         if len(self._pending) >= _FOLD:
             self._fold()
 
-    def extend(self, durations_ns: list[int]) -> None:
-        """Count many durations."""
-        self._pending += durations_ns
-        if len(self._pending) >= _FOLD:
+    def extend(self, began_ns: Sequence[int], now_ns: int) -> None:
+        """Count many durations that end now, by when each began."""
+        self._began_ns += began_ns
+        self._ends.append((now_ns, len(began_ns)))
+        if len(self._began_ns) >= _FOLD:
             self._fold()
 
     def begin(self) -> None:
@@ -79,7 +84,7 @@ class LatencyHistogram:
     @property
     def count(self) -> int:
         """How many durations were added."""
-        return self._count + len(self._pending)
+        return self._count + len(self._pending) + len(self._began_ns)
 
     @property
     def max_ns(self) -> int:
@@ -131,10 +136,13 @@ class LatencyHistogram:
         return tops
 
     def _fold(self) -> None:
-        if not self._pending:
+        if not (self._pending or self._began_ns):
             return
-        durations = np.maximum(np.array(self._pending, dtype=np.int64), 0)
-        self._pending.clear()
+        ends_ns, together = np.array(self._ends, dtype=np.int64).reshape(-1, 2).T
+        lasted_ns = ends_ns.repeat(together) - np.array(self._began_ns, dtype=np.int64)
+        durations = np.maximum(np.concatenate((np.array(self._pending, dtype=np.int64), lasted_ns)), 0)
+        for column in (self._pending, self._began_ns, self._ends):
+            column.clear()
         bins = np.bincount(np.searchsorted(_EDGES_NS, durations), minlength=len(self._bins))
         self._bins += bins
         if self._over:

@@ -106,9 +106,9 @@ def test_the_sum_of_squares_gives_the_spread():
 
 def test_lateness_is_fed_through_the_log():
     log = FateLog()
-    log.late([5_000_000])
-    assert log.lateness.count == 1
-    assert log.lateness.max_ns == 5_000_000
+    log.late([5_000_000, 9_000_000], 10_000_000)
+    log.late((20_000_000,), 19_000_000)
+    assert (log.lateness.count, log.lateness.max_ns, log.lateness.sum_ns) == (3, 5_000_000, 6_000_000)
 
 
 def test_every_cause_has_its_own_counter():

@@ -45,15 +45,17 @@ def test_quantiles_and_worst_means_are_upper_bounds_within_a_bin(durations, shar
 )
 def test_quantiles_are_of_what_came_between_begin_and_end(parts, share):
     before, between, after = parts
+    now_ns = 10**18
     histogram, alone, merged = LatencyHistogram(), LatencyHistogram(), LatencyHistogram()
-    histogram.extend(list(before))
+    histogram.extend([now_ns - duration_ns for duration_ns in before], now_ns)
     histogram.begin()
-    histogram.extend(list(between))
+    histogram.extend([now_ns - duration_ns for duration_ns in between], now_ns)
     histogram.end()
-    histogram.extend(list(after))
+    histogram.extend([now_ns - duration_ns for duration_ns in after], now_ns)
     alone.add(max(before + between + after, default=0))  # the longest bounds every bin
     alone.begin()
-    alone.extend(list(between))
+    for duration_ns in between:
+        alone.add(duration_ns)
     assert histogram.quantile_ns(share) == alone.quantile_ns(share)
     assert histogram.count == len(before + between + after)
     merged.merge(histogram.counts())
