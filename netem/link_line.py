@@ -15,12 +15,13 @@ from collections.abc import Callable
 from netem.fates import Cause
 from netem.link_config import LinkConfig, Rests
 from netem.randomness import BlockUniforms
-from netem.rate_queue import UNLIMITED, RateQueue
+from netem.rate_queue import RateQueue
 from netem.slot import SlotGate
 
 _LINK_QUEUE = int(Cause.LINK_QUEUE)
 _LIMIT = int(Cause.LIMIT)
 _RESTS_KNOWN = 256
+_MOST_RESTS = 2 * _RESTS_KNOWN  # when the earlier half is forgotten
 
 
 class LinkLine(RateQueue):
@@ -32,6 +33,9 @@ class LinkLine(RateQueue):
         config: the link's.
         uniforms: the run's block generator.
         key: of the slots' times.
+
+    `leave(now_ns, ready_ns, size_bytes, number=0)` returns when a packet leaves, or -cause: one that comes at `now_ns` and has its
+    delay behind it at `ready_ns`. Its number on the link is asked for where rests are.
     """
 
     __slots__ = (
@@ -43,11 +47,11 @@ class LinkLine(RateQueue):
         "_most",
         "_note",
         "_ordered",
-        "_plain",
         "_rate",
         "_rests",
         "_sizes",
         "_uniforms",
+        "leave",
     )
 
     def __init__(self, config: LinkConfig, *, uniforms: BlockUniforms, key: bytes) -> None:
@@ -78,53 +82,58 @@ class LinkLine(RateQueue):
         self.rate_bytes_per_s = config.rate_bytes_per_s
         self.limit_bytes = config.queue_limit_bytes()
         finite = config.rate_bytes_per_s != math.inf
-        self._plain = finite and self.limit_bytes == UNLIMITED and not config.ordered and config.slot is None
+        plain = finite and limit is not None and not config.ordered and config.slot is None
+        self.leave: Callable[..., int] = self._leave_plain if plain else self._leave
         if config.slot is None:
             self._gate = None
         elif self._gate is None or self._gate.slot != config.slot:
             self._gate = SlotGate(config.slot, uniforms=self._uniforms, key=self._key)
 
-    def leave(self, now_ns: int, ready_ns: int, size_bytes: int, number: int = 0) -> int:
-        """Return when a packet leaves, or -cause.
+    def _leave_plain(self, now_ns: int, ready_ns: int, size_bytes: int, number: int = 0) -> int:
+        """Let a packet wait for the rate alone: as `admit` does, without its call and its queue."""
+        departures = self._departures
+        if len(departures) >= self._most and self._is_full(now_ns):
+            return -_LIMIT
+        if size_bytes != self._size_bytes:
+            self._take_size(size_bytes)
+        free_ns = self.free_ns
+        if free_ns > ready_ns:
+            cost_ns = self._carry_ns + self._size_ns
+            whole_ns = int(cost_ns)
+            self._carry_ns = cost_ns - whole_ns
+            self.free_ns = leaves_ns = free_ns + whole_ns
+        else:
+            self._carry_ns = self._fraction_ns
+            self.free_ns = leaves_ns = ready_ns + self._whole_ns
+            idle_ns = ready_ns - free_ns
+            if idle_ns and free_ns:
+                rests = self._rests
+                rests.append((number, idle_ns))
+                if len(rests) == _MOST_RESTS:
+                    self._idle_ns += _forget_earlier(rests)
+        departures.append(leaves_ns)
+        return leaves_ns
 
-        Args:
-            now_ns: when it comes.
-            ready_ns: when its delay is over.
-            size_bytes: its size.
-            number: its number on the link, where rests are asked for.
-        """
+    def _leave(self, now_ns: int, ready_ns: int, size_bytes: int, number: int = 0) -> int:
+        """Let a packet wait for all that the link has."""
         if len(self._departures) >= self._most and self._is_full(now_ns):
             return -_LIMIT
         free_ns = self.free_ns
-        if self._plain:  # as `admit` does, without its call and its limit
-            if size_bytes != self._size_bytes:
-                self._take_size(size_bytes)
-            if free_ns <= ready_ns:
-                self._carry_ns = self._fraction_ns
-                leaves_ns = ready_ns + self._whole_ns
-            else:
-                cost_ns = self._carry_ns + self._size_ns
-                whole_ns = int(cost_ns)
-                self._carry_ns = cost_ns - whole_ns
-                leaves_ns = free_ns + whole_ns
-            self.free_ns = leaves_ns
-        else:
-            # Without a rate this only keeps it from overtaking those that still wait for a rate that was taken away.
-            leaves_ns = self.admit(ready_ns, size_bytes)
-            if leaves_ns < 0:
-                return -_LINK_QUEUE
-            if self._ordered:
-                self._last_ns = leaves_ns = max(leaves_ns, self._last_ns)
-            if self._gate is not None:
-                leaves_ns = self._gate.leave(now_ns, leaves_ns, size_bytes)
+        # Without a rate this only keeps it from overtaking those that still wait for a rate that was taken away.
+        leaves_ns = self.admit(ready_ns, size_bytes)
+        if leaves_ns < 0:
+            return -_LINK_QUEUE
+        if self._ordered:
+            self._last_ns = leaves_ns = max(leaves_ns, self._last_ns)
+        if self._gate is not None:
+            leaves_ns = self._gate.leave(now_ns, leaves_ns, size_bytes)
         if 0 < free_ns < ready_ns:
             rests = self._rests
             rests.append((number, ready_ns - free_ns))
-            if len(rests) == 2 * _RESTS_KNOWN:
+            if len(rests) == _MOST_RESTS:
                 self._idle_ns += _forget_earlier(rests)
-        note = self._note
-        if note is not None:
-            note(leaves_ns)
+        if self._note is not None:
+            self._note(leaves_ns)
         return leaves_ns
 
     def rests(self) -> Rests:
