@@ -202,10 +202,10 @@ class FateLog:
         """Take all records out: links, numbers, times of sending and of arrival."""
         headers = np.frombuffer(bytes(self.headers), dtype=_HEADER)
         read = (
-            np.array(self.links, dtype=np.int64),
+            np.fromiter(self.links, np.int64, len(self.links)),  # which takes less time than `array`
             headers["number"].astype(np.int64),
             headers["sent_ns"].astype(np.int64),
-            np.array(self.arrivals_ns, dtype=np.int64) + self.base_ns,
+            np.fromiter(self.arrivals_ns, np.int64, len(self.arrivals_ns)) + self.base_ns,
         )
         recorded = (self._links, self._numbers, self._sent_ns, self._arrived_ns)
         if self._links:

@@ -196,10 +196,13 @@ class Endpoint:
         if size_bytes > MAX_DATAGRAM_BYTES:
             raise LocalProtocolError(f"a datagram of {len(data)} bytes; at most {MAX_DATAGRAM_BYTES - HEADER_BYTES}")
         self.host.sent += 1
-        path = self._paths.get(target) or self._find_path(target, data)
+        path = self._paths.get(target)
         if path is None:
-            return
-        route, link = path.route, path.link
+            path = self._find_path(target, data)
+            if path is None:
+                return
+        route = path.route
+        link = path.link
         # Functions in slots are taken out before they are called: Python looks a method up twice as long.
         elapsed_ns, admit = self._elapsed_ns, route.admit
         departure_ns = admit(self._base_ns + elapsed_ns(), size_bytes)

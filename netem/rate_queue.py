@@ -92,9 +92,9 @@ class RateQueue:
         A packet may be offered with an earlier time than the one before it (jitter); it leaves behind that one.
         """
         free_ns = self.free_ns
-        if self._rate_bytes_per_s == _INFINITY:
-            return now_ns if now_ns > free_ns else free_ns  # noqa: FURB136 - per packet, a call costs more
-        if size_bytes != self._size_bytes:
+        if size_bytes != self._size_bytes:  # always so without a rate
+            if self._rate_bytes_per_s == _INFINITY:
+                return now_ns if now_ns > free_ns else free_ns  # noqa: FURB136 - per packet, a call costs more
             self._take_size(size_bytes)
         if free_ns <= now_ns:
             self._first_bytes = self._rated_bytes
