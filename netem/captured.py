@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from netem.backbone import OnDatagram
 from netem.capture import Capture, Flight, dropped
 from netem.clock import Clock, TrueClock
 from netem.departures import Departures
 from netem.fates import Cause, FateLog, no_drops
-from netem.host import Endpoint, Host, OnDatagram
+from netem.host import Endpoint, Host
 from netem.hub import Hub
 from netem.link import Link
 from netem.memory import MemoryWire

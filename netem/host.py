@@ -7,52 +7,17 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
-from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 import trio
 
-from netem.clock import TrueClock
+from netem.backbone import Backbone, OnDatagram, StreamHandler
 from netem.errors import LocalProtocolError
-from netem.fates import Cause, FateLog, no_drops
+from netem.fates import Cause, no_drops
 from netem.host_clock import HostClock
+from netem.impairments.corrupt import flip_bit
 from netem.living import Living
 from netem.rate_queue import RateQueue
-from netem.route import HEADER_BYTES, MAX_DATAGRAM_BYTES, Address, Path, Route, Wire
-
-OnDatagram = Callable[[bytes, Address], None]
-StreamHandler = Callable[[trio.abc.Stream], Awaitable[None]]
-
-
-class Backbone(Protocol):
-    """What a host asks of the network it is part of."""
-
-    wire: Wire
-    fates: FateLog
-    owners: dict[Address, Host]  # of every UDP address ever opened
-    foreign: int
-    clock: TrueClock
-
-    def owner_elsewhere(self, address: Address) -> Host | None:
-        """Return the host of another process that has an address."""
-        ...
-
-    def make_route(self, source: Host, target: Host) -> Route:
-        """Make the route of a pair of hosts that has none yet."""
-        ...
-
-    def make_endpoint(self, host: Host, on_datagram: OnDatagram, *, port: int) -> Endpoint:
-        """See `Host.open_udp`."""
-        ...
-
-    async def listen(self, host: Host, handler: StreamHandler, *, nursery: trio.Nursery, port: int) -> Address:
-        """See `Host.listen_tcp`."""
-        ...
-
-    async def connect(self, host: Host, address: Address) -> trio.abc.Stream:
-        """See `Host.connect_tcp`."""
-        ...
+from netem.route import HEADER_BYTES, MAX_DATAGRAM_BYTES, Address, Path, Route
 
 
 class Host(Living):
@@ -128,25 +93,6 @@ class Host(Living):
             raise LocalProtocolError(f"host {self.name} is in another process")
         if not self.up:
             raise LocalProtocolError(f"host {self.name} is down")
-
-
-def flip_bit(data: bytes, where: float) -> bytes:
-    """Return data with one bit flipped, `where` in [0, 1) of it; as it is if that is negative or there is none."""
-    if where < 0.0 or not data:
-        return data
-    byte, bit = divmod(int(where * 8 * len(data)), 8)
-    damaged = bytearray(data)
-    damaged[byte] ^= 1 << bit
-    return bytes(damaged)
-
-
-def loopback_ip(number: int) -> str:
-    """Return the address of host `number` (0 .. 15,874,999): its own on Linux, else the one there is."""
-    if sys.platform != "linux":
-        return "127.0.0.1"
-    rest, last = divmod(number, 250)
-    second, third = divmod(rest, 250)
-    return f"127.{second + 1}.{third}.{last + 1}"
 
 
 class Endpoint:

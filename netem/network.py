@@ -8,17 +8,19 @@ Source: DESIGN section 3.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
 import trio
 
 from netem import accounts
 from netem.accounts import Account
+from netem.backbone import OnDatagram, StreamHandler
 from netem.certificate import Certificate, Conservation
 from netem.clock import TrueClock
 from netem.errors import ConfigError
 from netem.fates import FateLog
-from netem.host import Endpoint, Host, OnDatagram, StreamHandler, loopback_ip
+from netem.host import Endpoint, Host
 from netem.hub import Hub
 from netem.lag import LagMeter
 from netem.layers import LinkOf
@@ -206,3 +208,12 @@ class Network(Scheduled):
     def fate_counts(self) -> dict[str, int]:
         """Return sent, copies, delivered, in_flight and each cause by name, sorted by name."""
         return self.account().fates()
+
+
+def loopback_ip(number: int) -> str:
+    """Return the address of host `number` (0 .. 15,874,999): its own on Linux, else the one there is."""
+    if sys.platform != "linux":
+        return "127.0.0.1"
+    rest, last = divmod(number, 250)
+    second, third = divmod(rest, 250)
+    return f"127.{second + 1}.{third}.{last + 1}"

@@ -20,7 +20,8 @@ import trio
 
 from netem.errors import ConfigError
 from netem.fates import Cause
-from netem.host import Host, flip_bit
+from netem.host import Host
+from netem.impairments.corrupt import flip_bit
 from netem.link import Link, LinkConfig
 from netem.memory import MemoryStreams, MemoryWire
 from netem.network import Network

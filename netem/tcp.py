@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol
 
 import trio
 
-from netem.host import Host, StreamHandler
+from netem.backbone import StreamHandler
+from netem.host import Host
 from netem.lane import Lane
 from netem.memory import refused
 from netem.route import Address

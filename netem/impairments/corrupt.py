@@ -106,3 +106,13 @@ class Corrupt(Impairment):
     def memory(self) -> float:
         """Return the correlation."""
         return self.correlation
+
+
+def flip_bit(data: bytes, where: float) -> bytes:
+    """Return data with one bit flipped, `where` in [0, 1) of it; as it is if that is negative or there is none."""
+    if where < 0.0 or not data:
+        return data
+    byte, bit = divmod(int(where * 8 * len(data)), 8)
+    damaged = bytearray(data)
+    damaged[byte] ^= 1 << bit
+    return bytes(damaged)

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from netem.clock import S
 from netem.errors import ConfigError, LocalProtocolError
-from netem.host import loopback_ip
 from netem.impairments.delay import Delay
 from netem.impairments.duplicate import Duplicate
 from netem.impairments.loss import Loss
 from netem.link import LinkConfig
-from netem.network import Network
+from netem.network import Network, loopback_ip
 from netem.route import HEADER_BYTES
 from netem.virtual_time import VirtualTime
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from netem.fates import Cause
-from netem.host import flip_bit
+from netem.impairments.corrupt import flip_bit
 from netem.lane import SEGMENT_BYTES
 from netem.tc import parse_tc
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from netem.host import loopback_ip
+from netem.network import loopback_ip
 from scenarios import cli as command_line
 from scenarios.cli import cli
 
