@@ -74,17 +74,18 @@ class GilbertElliott(Impairment):
     def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Step the chain by row 0; lose packets by row 1 and copies by row 2."""
         states = self._states(uniforms[0], state)
-        bad = states[:-1]
-        if self._is_certain():
-            lost = copy_lost = bad if self.bad else ~bad
-        else:
-            risk = np.where(bad, self.bad, self.good)
-            lost = uniforms[1] < risk
-            copy_lost = uniforms[2] < risk if columns.copies is not None else lost
-        columns.lost |= lost
+        worse = states[:-1] if self.bad >= self.good else ~states[:-1]
+        columns.lost |= worse if self._is_certain() else self._lost(worse, uniforms[1])
         if columns.copies is not None:
-            columns.copies.lost |= copy_lost
+            columns.copies.lost |= worse if self._is_certain() else self._lost(worse, uniforms[2])
         return float(states[-1])
+
+    def _lost(self, worse: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+        """Return what is lost (bool) by the state's probability: either of the two, or the larger one alone in the worse state."""
+        lost = uniforms < max(self.good, self.bad)
+        lost &= worse
+        lost |= uniforms < min(self.good, self.bad)
+        return lost
 
     def rows_used(self, *, copying: bool) -> int:
         """Return 1 if the state alone says what is lost: row 0 steps the chain."""
@@ -98,7 +99,7 @@ class GilbertElliott(Impairment):
         from_good = uniforms < self.p
         from_bad = uniforms < 1.0 - self.r
         # Both agree: the chain forgets its past. Otherwise it stays, or (only if p + r > 1) it changes sides.
-        forgets = np.flatnonzero(from_good == from_bad)
+        forgets = (from_good == from_bad).nonzero()[0]
         ends = np.empty(len(forgets) + 2, dtype=np.int64)
         ends[0], ends[1:-1], ends[-1] = -1, forgets, len(uniforms)
         packets = ends[1:] - ends[:-1]  # that begin in the state which the chain has had since it last forgot
