@@ -65,19 +65,20 @@ class Columns:
 
         As in tc-netem, loss and duplication of one packet cancel.
         """
-        fate, lost = self.delay_ns, self.lost
+        fate, lost = self.delay_ns.copy(), self.lost
         if self.copies is not None:
             made = self.copy & ~lost
             lost = lost & ~self.copy
             self.copy = made
             self.unusual = self.unusual | made
         if self.unusual is not _NOTHING:
-            fate = np.where(self.unusual, UNUSUAL, fate)
+            fate[self.unusual] = UNUSUAL
         if self.ruined is not _NOTHING:
             # A copy was made before its original came to harm.
-            fate = np.where(self.ruined & ~self.copy, RUINED, fate)
+            fate[self.ruined & ~self.copy] = RUINED
+        fate[lost] = LOST
         fates = array("q")
-        fates.frombytes(np.where(lost, LOST, fate).view(np.uint8).data)
+        fates.frombytes(fate.view(np.uint8).data)
         return fates
 
 

@@ -98,18 +98,15 @@ class GilbertElliott(Impairment):
         """Return the states (bool, True is bad) before each packet, and after the last."""
         from_good = uniforms < self.p
         from_bad = uniforms < 1.0 - self.r
-        # Both agree: the chain forgets its past. Otherwise it stays, or (only if p + r > 1) it changes sides.
-        forgets = (from_good == from_bad).nonzero()[0]
-        ends = np.empty(len(forgets) + 2, dtype=np.int64)
-        ends[0], ends[1:-1], ends[-1] = -1, forgets, len(uniforms)
-        packets = ends[1:] - ends[:-1]  # that begin in the state which the chain has had since it last forgot
-        began = np.empty(len(packets), dtype=bool)
-        began[0], began[1:] = bool(state), from_good[forgets]
-        states = began.repeat(packets)
-        if self.p + self.r > 1.0:
-            changes = np.zeros(len(states), dtype=np.int64)
-            np.cumsum(from_good & ~from_bad, out=changes[1:])
-            states ^= (changes - changes[ends[:-1] + 1].repeat(packets)) % 2 == 1
+        # Both say bad, both say good, or it stays as it is: so does the carry of a sum.
+        if self.p + self.r <= 1.0:
+            return _carries(from_good, from_bad, carry=bool(state))
+        # Or it changes sides. Where the changes so far are odd in number, all is the other way round.
+        turned = np.zeros(len(uniforms) + 1, dtype=bool)
+        np.logical_xor.accumulate(from_good & ~from_bad, out=turned[1:])
+        bad, good = from_bad, ~from_good
+        first = np.where(turned[1:], good, bad)
+        states: np.ndarray = _carries(first, ~np.where(turned[1:], bad, good), carry=bool(state)) ^ turned
         return states
 
     def loss_chain(self) -> LossChain:
@@ -120,3 +117,11 @@ class GilbertElliott(Impairment):
             loss=np.array([self.good, self.bad]),
             stationary=np.array([r, p]) / (p + r),
         )
+
+
+def _carries(first: np.ndarray, second: np.ndarray, *, carry: bool) -> np.ndarray:
+    """Return the carry (bool) into each bit, and out of the last, when two rows of bits (bool, lowest first) are added as numbers."""
+    one, other = (int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little") for bits in (first, second))
+    carried = (one + other + carry) ^ one ^ other
+    packed = np.frombuffer(carried.to_bytes(len(first) // 8 + 1, "little"), dtype=np.uint8)
+    return np.unpackbits(packed, count=len(first) + 1, bitorder="little").view(bool)
