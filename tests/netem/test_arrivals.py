@@ -251,14 +251,15 @@ def test_packets_of_dropped_runs_are_all_accounted_for(run_real, monkeypatch, ap
         receiver = other.open_udp(lambda data, source: handed.append(data))
         sender = one.open_udp(lambda *_: None)
         sock = other.backbone.wire._sockets[receiver.address]
-        for _ in range(20):
-            sender.send(bytes(1000), receiver.address)
-        await trio.sleep(0.02)
-        assert merges(sock)
+        with trio.fail_after(10):  # a busy host may send a burst in parts
+            while not merges(sock):
+                for _ in range(20):
+                    sender.send(bytes(1000), receiver.address)
+                await trio.sleep(0.02)
         for _ in range(400):
             sender.send(bytes(1000), receiver.address)
         await trio.sleep(0.05)
-        counted.append((len(handed), socket_drops(sock)))
+        counted.append((one.sent - len(handed), socket_drops(sock)))
 
     if apart:
 
@@ -273,9 +274,9 @@ def test_packets_of_dropped_runs_are_all_accounted_for(run_real, monkeypatch, ap
             await flood(network.add_host("a"), network.add_host("b"))
 
         certificate = run_real(within).certificate()
-    (handed, drops), kept = counted[0], certificate.conservation
+    (dropped, drops), kept = counted[0], certificate.conservation
     assert kept.missing == 0
-    assert kept.dropped[Cause.KERNEL] == 420 - handed > drops > 0
+    assert kept.dropped[Cause.KERNEL] == dropped > drops > 0
     assert not certificate.valid
     assert all("not conserved" not in reason for reason in certificate.reasons)
 
