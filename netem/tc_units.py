@@ -5,18 +5,20 @@ Source: iproute2 `tc(8)`: a bare number is percent, microseconds, bit/s.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 from netem.errors import ConfigError
 
 _NUMBER = r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
-_PERCENT = re.compile(_NUMBER + r"%?")
-_TIME = re.compile(_NUMBER + r"(s|secs?|ms|msecs?|us|usecs?|ns|nsecs?)?")
-_RATE = re.compile(_NUMBER + r"(?:([kmgt]i?)?(bit|bps))?")
-_WHOLE = re.compile(r"[+-]?\d{1,18}")
-_SIZE = re.compile(_NUMBER + r"([kmg]?)(?:b(it)?)?")
+_PERCENT = re.compile(_NUMBER + r"%?", re.ASCII)
+_TIME = re.compile(_NUMBER + r"(s|secs?|ms|msecs?|us|usecs?|ns|nsecs?)?", re.ASCII)
+_RATE = re.compile(_NUMBER + r"(?:([kmgt]i?)?(bit|bps))?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d{1,20}", re.ASCII)  # as long as 2^64 - 1
+_SIZE = re.compile(_NUMBER + r"([kmg]?)(?:b(it)?)?", re.ASCII)
 _SECONDS = {"s": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+LONGEST_S = 3600.0
 
 
 def parse_percent(field: str, word: str) -> float:
@@ -28,11 +30,12 @@ def parse_percent(field: str, word: str) -> float:
 
 
 def parse_time_s(field: str, word: str) -> float:
-    """Read `10ms`, `1s`, `500us` or `500` (microseconds) in seconds."""
+    """Read `10ms`, `1s`, `500us` or `500` (microseconds) in seconds; raise ConfigError unless 0 to an hour."""
     match = _TIME.fullmatch(word.lower())
-    if not match:
-        raise ConfigError(field, word, "a time such as 100ms, 1.5s or 500us")
-    return float(match[1]) * _SECONDS[(match[2] or "u")[0]]
+    time_s = float(match[1]) * _SECONDS[(match[2] or "u")[0]] if match else math.inf
+    if time_s > LONGEST_S:
+        raise ConfigError(field, word, f"a time from 0 to {LONGEST_S:g}s, such as 100ms, 1.5s or 500us")
+    return time_s
 
 
 def parse_rate_bytes_per_s(field: str, word: str) -> float:

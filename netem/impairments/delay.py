@@ -81,7 +81,8 @@ class Delay(Impairment):
                 raise ConfigError("delay distribution", distribution, allowed)
         if not 1 <= len(words) <= 3:
             raise ConfigError("delay", " ".join(arguments), _ALLOWED)
-        times_s = [tc_units.parse_time_s("delay", word) for word in (*words[:2], "0")]
+        fields = ("delay", "delay jitter")
+        times_s = [tc_units.parse_time_s(*pair) for pair in zip(fields, (*words[:2], "0"), strict=False)]
         correlation = tc_units.parse_percent("delay correlation", words[2]) if len(words) > 2 else 0.0
         if distribution != "uniform" and len(words) < 2:
             raise ConfigError("delay", " ".join(arguments), "a delay and a jitter with a distribution")

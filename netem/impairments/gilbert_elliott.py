@@ -5,6 +5,7 @@ Source: tc-netem `loss gemodel`; Gilbert 1960, Elliott 1963.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -50,10 +51,11 @@ class GilbertElliott(Impairment):
         Raises:
             ConfigError: no chain does that: rate <= mean_burst / (mean_burst + 1) must hold.
         """
-        if not mean_burst >= 1.0:
-            raise ConfigError("mean burst", mean_burst, "at least 1 packet")
-        if not 0.0 <= rate <= mean_burst / (mean_burst + 1.0):
-            raise ConfigError("loss", rate, "0 to mean burst / (mean burst + 1)")
+        if not 1.0 <= mean_burst < math.inf:
+            raise ConfigError("mean burst", mean_burst, "a number of packets from 1")
+        most = mean_burst / (mean_burst + 1.0)
+        if not 0.0 <= rate <= most:
+            raise ConfigError("loss", rate, f"0 to {most:.6g}: mean burst / (mean burst + 1)")
         return cls(p=min(rate / (mean_burst * (1.0 - rate)), 1.0), r=1.0 / mean_burst)
 
     @classmethod

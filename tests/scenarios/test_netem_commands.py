@@ -53,8 +53,18 @@ def test_design_prints_a_line_with_the_wanted_loss():
             "loss state p13 + p14: '1.1' is not allowed; allowed: a sum",
         ),
         (["netem", "explain", "bogus"], "impair: 'bogus' is not allowed; allowed: options corrupt, delay"),
-        (["netem", "design", "--loss", "99%", "--burst", "3"], "loss: 0.99 is not allowed; allowed: 0 to mean burst"),
-        (["netem", "design", "--loss", "2", "--burst", "0.5"], "mean burst: 0.5 is not allowed; allowed: at least 1"),
+        (
+            ["netem", "design", "--loss", "99%", "--burst", "3"],
+            "loss: 0.99 is not allowed; allowed: 0 to 0.75: mean burst",
+        ),
+        (
+            ["netem", "design", "--loss", "2", "--burst", "0.5"],
+            "mean burst: 0.5 is not allowed; allowed: a number of packets from 1",
+        ),
+        (
+            ["netem", "design", "--loss", "2", "--burst", "inf"],
+            "mean burst: inf is not allowed; allowed: a number of packets",
+        ),
         (
             ["run", "steady", "--set", "impair=reorder 25%"],
             "impair reorder: 'without delay' is not allowed; allowed: reorder with",
@@ -63,7 +73,10 @@ def test_design_prints_a_line_with_the_wanted_loss():
             ["run", "steady", "--set", "impair=delay 10ms gap 5"],
             "impair gap: '5' is not allowed; allowed: gap with reorder",
         ),
-        (["run", "steady", "--set", "impair=delay 9ms -1ms"], "impair delay: '-1ms' is not allowed; allowed: a time"),
+        (
+            ["run", "steady", "--set", "impair=delay 9ms -1ms"],
+            "impair delay jitter: '-1ms' is not allowed; allowed: a time from 0 to 3600s",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_exit_status_2(arguments, complaint, monkeypatch, capsys):
