@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from netem.impairments.corrupt import Corrupt
 from netem.impairments.delay import Delay
 from netem.impairments.duplicate import Duplicate
 from netem.impairments.loss import Loss
@@ -25,6 +26,9 @@ DATAGRAM_BYTES = 1200  # with the netem header
 HEADER_BYTES = 12
 SHARES = (0.01, 0.1, 0.5, 0.9, 0.99)
 _TYPICAL_GAP_S = 0.001
+_HARDLY_EVER = 1e-7
+_TYPICAL_PER_S = 1000
+_WITH_MEMORY = (Corrupt, Duplicate, Loss, Reorder)
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,9 @@ def _delay(config: LinkConfig) -> Iterator[tuple[str, float]]:
     yield "delay_mean_s", config.mean_delay_s()
     law = config.delay_law()
     assert law is not None  # a line has one delay
-    yield "delay_deviation_s", law.sd_s
+    # The law is tabulated, to a few ten-thousandths; where next to nothing is cut at 0, the deviation is known better.
+    cut = any(one.delay_law().quantile_s(_HARDLY_EVER) <= 0.0 for one in _delays(config))
+    yield "delay_deviation_s", law.sd_s if cut else config.delay_sd_s()
     for share in SHARES:
         yield f"delay_p{share * 100:g}_s", law.quantile_s(share)
     if config.early_rate():
@@ -91,9 +97,9 @@ def _rate(config: LinkConfig) -> Iterator[tuple[str, float]]:
         yield "rate_bytes_per_s", rate
         yield "datagrams_per_s", rate / rated if rated else math.inf
         yield "goodput_bytes_per_s", rate * (DATAGRAM_BYTES - HEADER_BYTES) / rated if rated else math.inf
-        # As many as arrive while the slowest waits, and half as many again.
-        slowest_s = config.mean_of_delayed_s() + 3.0 * math.hypot(*(one.delay_sd_s() for one in config.impairments))
-        yield "required_limit_packets", float(math.ceil(1.5 * rate / rated * slowest_s) + 1) if rated else math.inf
+        yield "required_limit_packets", _required_limit(config, rate / rated) if rated else math.inf
+    elif config.mean_of_delayed_s() > 0.0:
+        yield f"required_limit_at_{_TYPICAL_PER_S}_per_s_packets", _required_limit(config, _TYPICAL_PER_S)
     if config.slot is not None:
         yield "slot_gap_mean_s", config.slot.mean_gap_s()
         if config.slot.packets:
@@ -103,18 +109,26 @@ def _rate(config: LinkConfig) -> Iterator[tuple[str, float]]:
         yield "limit_packets", float(limit)
 
 
+def _required_limit(config: LinkConfig, per_s: float) -> float:
+    """Return how many packets arrive while the slowest waits, and half as many again."""
+    slowest_s = config.mean_of_delayed_s() + 3.0 * math.hypot(*(one.delay_sd_s() for one in config.impairments))
+    return float(math.ceil(1.5 * per_s * slowest_s) + 1)
+
+
+def _delays(config: LinkConfig) -> list[Delay]:
+    return [one for one in config.impairments if isinstance(one, Delay)]
+
+
 def _warnings(config: LinkConfig) -> Iterator[str]:
     kernel = config.mode == "kernel"
     for impairment in config.impairments:
         if isinstance(impairment, Delay):
             yield from _of_jitter(impairment, config)
-        elif isinstance(impairment, Loss):
-            yield from _of_correlation("loss", impairment.probability, impairment.correlation, kernel=kernel)
-        elif isinstance(impairment, Duplicate):
-            yield from _of_correlation("duplicate", impairment.probability, impairment.correlation, kernel=kernel)
-        elif isinstance(impairment, Reorder):
-            yield from _of_correlation("reorder", impairment.probability, impairment.correlation, kernel=kernel)
+        elif isinstance(impairment, _WITH_MEMORY):
+            yield from _of_correlation(impairment, kernel=kernel)
+        if isinstance(impairment, Reorder):
             yield f"reorder: packets that follow each other by more than {_ms(config.mean_of_delayed_s())} are not reordered"
+    yield from _of_nothing(config)
     if config.ecn:
         yield "ecn: datagrams here are sent without ECN, so they are lost and not marked, as the kernel loses such packets"
     yield from _of_limit(config)
@@ -168,13 +182,31 @@ def _swapped(delay: Delay) -> float:
     return float((delays_s[:, None] > delays_s[None, :] + _TYPICAL_GAP_S).mean())
 
 
-def _of_correlation(name: str, probability: float, rho: float, *, kernel: bool) -> Iterator[str]:
+def _of_correlation(one: Corrupt | Duplicate | Loss | Reorder, *, kernel: bool) -> Iterator[str]:
+    probability, rho = one.probability, one.correlation
     if not rho or not 0.0 < probability < 1.0:
         return
     real = kernel_rate(probability, rho)
+    if abs(real / probability - 1.0) < 0.01:
+        return
     nothing = ": next to nothing" if real < probability / 1000.0 else ""
     here = "" if kernel else f"; here it stays {probability:.3g}, and hits cluster"
-    yield f"{name}: in the kernel this correlation makes the rate {real:.3g} instead of {probability:.3g}{nothing}{here}"
+    yield f"{one.name}: in the kernel this correlation makes the rate {real:.3g} instead of {probability:.3g}{nothing}{here}"
+
+
+def _of_nothing(config: LinkConfig) -> Iterator[str]:
+    """Say what has no effect, here and in the kernel."""
+    for one in config.impairments:
+        rates = one.loss_rate(), one.copy_rate(), one.corrupt_rate(), one.early_rate()
+        if not isinstance(one, Delay) and not any(rates):
+            yield f"{' '.join(one.tc)}: it never happens, so that `{one.to_tc()}` does nothing"
+    for delay in _delays(config):
+        if delay.jitter_s == 0.0 and (delay.correlation or delay.distribution != "uniform"):
+            yield "delay: without jitter a correlation or a distribution does nothing"
+    if config.ordered and not any(delay.jitter_s for delay in _delays(config)):
+        yield "ordered: without jitter packets keep their order anyway, so that it does nothing"
+    if config.cell_overhead_bytes and not config.cell_bytes:
+        yield "rate: an overhead of cells does nothing without cells"
 
 
 def _of_limit(config: LinkConfig) -> Iterator[str]:

@@ -69,7 +69,7 @@ class LinkConfig(Combination):
             raise ConfigError("cell_bytes", self.cell_bytes, f"0 (no cells) to {_MOST_OVERHEAD_BYTES} bytes")
         if self.cell_overhead_bytes <= -self.cell_bytes and (self.cell_bytes or self.cell_overhead_bytes):
             raise ConfigError(
-                "cell_overhead_bytes", self.cell_overhead_bytes, "above minus the cell size, and 0 without cells"
+                "cell_overhead_bytes", self.cell_overhead_bytes, "above minus the cell size, and from 0 without cells"
             )
         if self.limit_packets is not None and not 1 <= self.limit_packets <= _MOST_PACKETS:
             raise ConfigError("limit", self.limit_packets, f"1 to {_MOST_PACKETS} packets")

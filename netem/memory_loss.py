@@ -18,7 +18,7 @@ from netem.loss_chain import LossChain
 BURSTS_OF_MEMORY = "no chain of a few states has the bursts of correlated draws"
 _CELLS = 9  # of a chain for losses
 _FINE = 24  # points in each cell
-_RAREST = 1e-9  # rarer losses are as good as independent: a run sees none or one
+_RAREST = 1e-9  # rarer losses (or survivors) are as good as independent: a run sees none or one
 _GRID = np.concatenate(([0.0], np.geomspace(1e-7, 0.05, 1200), np.linspace(0.05, 1.0, 3000)[1:]))
 
 
@@ -58,7 +58,7 @@ def kernel_rate(probability: float, rho: float) -> float:
 def correlated_chain(probability: float, rho: float, *, kernel: bool) -> LossChain:
     """Return the chain of losses whose draws have memory `rho` (0 to below 1)."""
     rate = kernel_rate(probability, rho) if kernel else probability
-    if rho == 0.0 or not _RAREST < rate < 1.0:
+    if rho == 0.0 or not _RAREST < rate < 1.0 - _RAREST:
         return LossChain.independent(rate)
     if kernel:
         return _kernel_chain(probability, rate, rho)
@@ -79,9 +79,19 @@ def _gaussian_chain(probability: float, rho: float) -> LossChain:
 
 
 def pair_rate(probability: float, rho: float) -> float:
-    """Return how often a packet and the next are both lost by honest draws with memory `rho`."""
-    orders, terms = _mehler(probability)
-    return probability**2 + float(np.sum(terms * rho**orders))
+    """Return how often a packet and the next are both lost by honest draws with memory `rho` (Owen 1956)."""
+    from scipy.special import ndtri, owens_t
+
+    apart = float(owens_t(float(ndtri(probability)), math.sqrt((1.0 - rho) / (1.0 + rho))))
+    return probability - 2.0 * apart
+
+
+def kernel_pair_rate(probability: float, rho: float) -> float:
+    """Return how often the kernel's filter falls below a probability twice in a row."""
+    below = np.append(_GRID[probability > _GRID], probability)
+    law = np.append(kernel_law(rho)[probability > _GRID], kernel_rate(probability, rho))
+    again = np.clip((probability - rho * below) / (1.0 - rho), 0.0, 1.0)
+    return float(np.sum(np.diff(law) * (again[1:] + again[:-1]) / 2.0))
 
 
 def _pair_surplus(probability: float, rho: float) -> float:

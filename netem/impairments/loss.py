@@ -5,6 +5,7 @@ Source: tc-netem `loss random`; `netem.correlation` for what a correlation does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -15,7 +16,7 @@ from netem import tc_units
 from netem.correlation import FRESH, hits
 from netem.impairments.base import Columns, Impairment, check_correlation, check_probability
 from netem.loss_chain import LossChain
-from netem.memory_loss import BURSTS_OF_MEMORY, correlated_chain, pair_rate
+from netem.memory_loss import BURSTS_OF_MEMORY, correlated_chain, kernel_pair_rate, pair_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class Loss(Impairment):
 
     def mean_burst(self) -> float:
         """Return the mean number of packets lost in a row, exactly."""
-        if not self.correlation or self.kernel or not 0.0 < self.probability < 1.0:
+        if not self.correlation or not 0.0 < self.probability < 1.0:
             return self.loss_chain().mean_burst()
-        return self.probability / (self.probability - pair_rate(self.probability, self.correlation))
+        pair = (kernel_pair_rate if self.kernel else pair_rate)(self.probability, self.correlation)
+        rate = self.loss_rate()
+        return rate / (rate - pair) if rate > pair else math.inf if rate else 0.0

@@ -28,6 +28,14 @@ def test_the_line_of_the_manual_is_explained_in_full():
     [
         ("loss 0.3% 25%", "rate 3.96e-09 instead of 0.003: next to nothing"),
         ("duplicate 10% 50%", "rate 0.00108 instead of 0.1"),
+        ("corrupt 1% 25%", "corrupt: in the kernel this correlation makes the rate 2.42e-06"),
+        ("delay 10ms reorder 25% 50%", "reorder: in the kernel this correlation makes the rate 0.0694"),
+        ("loss 0% 25%", "loss: it never happens, so that `loss 0% 25%` does nothing"),
+        ("loss gemodel 0% 30%", "loss gemodel: it never happens"),
+        ("delay 10ms 0ms 25%", "without jitter a correlation or a distribution does nothing"),
+        ("delay 10ms 0ms distribution normal", "without jitter a correlation or a distribution does nothing"),
+        ("delay 10ms ordered", "ordered: without jitter"),
+        ("rate 1mbit 0 0 5", "an overhead of cells does nothing without cells"),
         ("delay 50ms 10ms distribution pareto", "deviation of 8.197 ms, not 10 ms"),
         ("delay 50ms 10ms distribution paretonormal", "deviation of 8.339 ms"),
         ("delay 50ms 10ms", "uniform, half a range of 10 ms: its deviation is 5.774 ms"),
@@ -46,10 +54,37 @@ def test_what_surprises_is_said(line, warned):
 
 
 @pytest.mark.parametrize(
-    "line", ["loss 1%", "loss gemodel 1% 30%", "delay 10ms 1ms ordered limit 9999 distribution normal"]
+    "line",
+    [
+        "loss 1%",
+        "loss 50% 25%",
+        "rate 1mbit 0 48 5",
+        "loss gemodel 1% 30%",
+        "delay 10ms 1ms ordered limit 9999 distribution normal",
+    ],
 )
 def test_what_does_not_surprise_is_not_warned_of(line):
     assert all(warning.startswith("limit") for warning in explain(line).warnings)
+
+
+@pytest.mark.parametrize(
+    ("line", "deviation_s"),
+    [
+        ("delay 100ms 10ms distribution normal", 0.01),
+        ("delay 100ms 10ms 25% distribution pareto", 0.01),
+        ("delay 100ms 10ms distribution paretonormal", 0.01),
+        ("delay 100ms 10ms", 0.01 / math.sqrt(3)),
+        ("delay 10ms reorder 25%", 0.01 * math.sqrt(0.25 * 0.75)),
+        ("delay 0ms 10ms", 0.01 * math.sqrt(1 / 6 - 1 / 16)),  # half of it is cut at 0
+    ],
+)
+def test_a_deviation_has_its_closed_form(line, deviation_s):
+    assert explain(line).figures["delay_deviation_s"] == pytest.approx(deviation_s, rel=1e-6)
+
+
+def test_without_a_rate_the_limit_is_for_a_thousand_packets_a_second():
+    figures = explain("delay 100ms 10ms distribution normal").figures
+    assert figures["required_limit_at_1000_per_s_packets"] == 1.5 * 1000 * 0.13 + 1
 
 
 def test_swaps_have_their_closed_form():
@@ -77,6 +112,12 @@ def test_the_kernel_is_explained_when_it_is_asked_for():
     assert meaning.figures["loss_rate"] == pytest.approx(0.0175, rel=2e-3)
     assert meaning.figures["delay_deviation_s"] == pytest.approx(0.00082, rel=1e-3)
     assert meaning.figures["limit_packets"] == 1000
+
+
+@pytest.mark.parametrize(("line", "burst"), [("loss 10% 25%", 1.1214), ("loss 0.3% 25%", 1.003)])
+def test_the_kernels_correlation_hardly_makes_bursts(line, burst):
+    meaning = explain(f"{line} mode kernel")
+    assert meaning.figures["mean_burst_packets"] == pytest.approx(burst, abs=5e-4)
 
 
 def test_slots_and_early_packets_are_explained():

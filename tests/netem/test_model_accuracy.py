@@ -20,7 +20,7 @@ from netem.impairments.gilbert_elliott import GilbertElliott
 from netem.impairments.loss import Loss
 from netem.impairments.loss_state import LossState
 from netem.impairments.reorder import Reorder
-from netem.memory_loss import correlated_chain, kernel_rate, pair_rate
+from netem.memory_loss import correlated_chain, kernel_pair_rate, kernel_rate, pair_rate
 from netem.randomness import BlockUniforms
 
 DRAWS = 1_000_000
@@ -85,8 +85,9 @@ def test_losses_pairs_and_bursts(impairment):
     chain = impairment.loss_chain()
     transition, stationary, before, now = chain_of_outcomes(chain)
     rate, burst = impairment.loss_rate(), impairment.mean_burst()
-    honest = isinstance(impairment, Loss) and impairment.correlation and not impairment.kernel
-    pair = pair_rate(impairment.probability, impairment.correlation) if honest else chain.pair_rate()
+    pair = chain.pair_rate()
+    if isinstance(impairment, Loss) and impairment.correlation:
+        pair = (kernel_pair_rate if impairment.kernel else pair_rate)(impairment.probability, impairment.correlation)
     assert burst == pytest.approx(rate / (rate - pair), rel=1e-6)
     for realised, predicted, reward in (
         (lost.mean(), rate, now),
@@ -95,6 +96,24 @@ def test_losses_pairs_and_bursts(impairment):
     ):
         error = math.sqrt(long_run_variance(transition, stationary, reward) / DRAWS)
         assert abs(realised - predicted) < MOST_Z * error
+
+
+@pytest.mark.parametrize(("probability", "rho"), [(0.003, 0.999), (0.3, 0.999), (0.05, 0.99)])
+def test_bursts_of_a_long_memory_have_their_length(probability, rho):
+    loss = Loss(probability, rho)
+    # Two packets of many links each, as the runs of one link with such a memory would be too few.
+    before, fresh = np.random.default_rng(3).standard_normal((2, DRAWS))
+    after = rho * before + math.sqrt(1.0 - rho * rho) * fresh
+    first, second = before < stats.norm.ppf(probability), after < stats.norm.ppf(probability)
+    ends = first & ~second
+    share = 1.0 / loss.mean_burst()  # of the losses, those that are the last of their burst
+    assert abs(ends.sum() / first.sum() - share) < MOST_Z * math.sqrt(share * (1.0 - share) / first.sum())
+    assert pair_rate(probability, rho) == pytest.approx(probability * (1.0 - share), rel=1e-9)
+
+
+def test_a_correlation_that_leaves_nothing_or_everything_has_a_burst_all_the_same():
+    assert Loss(0.003, 0.999, kernel=True).mean_burst() == 0.0
+    assert Loss(0.999, 0.99, kernel=True).mean_burst() == math.inf
 
 
 @pytest.mark.parametrize(("p", "r", "widened"), [(0.01, 0.3, 5.5), (0.05, 0.9, 1.1)])
