@@ -42,8 +42,10 @@ from msgspec import Meta
 from netem.errors import ConfigError
 from netem.layers import as_config
 from netem.link import LinkConfig
+from netem.ranges import allowed, find, nan_in
 
 LONGEST_S = 10.0
+MOST_QUEUE_BYTES = 2**40
 Rate = Annotated[float, Meta(gt=0)]
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -53,7 +55,7 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     upload_bytes_per_s: Rate | None = None
     download_bytes_per_s: Rate | None = None
-    queue_bytes: Annotated[int, Meta(ge=1)] | None = None
+    queue_bytes: Annotated[int, Meta(ge=1, le=MOST_QUEUE_BYTES)] | None = None
 
     def over(self, other: Access) -> Access:
         """Return this access link, and where it says nothing the other's."""
@@ -153,8 +155,9 @@ def parse_topology(text: str, *, source: str) -> Topology:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
         raise ConfigError(source, str(fault), "TOML") from None
-    if _has_nan(tables):
-        raise ConfigError(source, "nan", "numbers, and no nan")
+    nan = nan_in(tables)
+    if nan:
+        raise ConfigError(f"{source}: {nan}", math.nan, "numbers, and no nan")
     for key in tables:
         if key not in {"latency", "regions", "hosts", "links"}:
             raise ConfigError(f"{source}: {key}", tables[key], "the tables latency, regions, hosts and links")
@@ -213,18 +216,14 @@ class _Reader:
         except msgspec.ValidationError as fault:
             reason, _, place = str(fault).partition(" - at ")
             within = re.sub(r"^`\$\.?|`$", "", place)
-            missing = re.search(r"(unknown|required) field `(.+)`", reason)
-            if missing:
-                names = [field.encode_name for field in msgspec.structs.fields(kind)]
-                allowed = f"the keys {', '.join(names)}" if missing[1] == "unknown" else "a value: it is required"
-                raise ConfigError(f"{self._source}: {key}.{missing[2]}", None, allowed) from None
-            value = table.get(within.split("[")[0], table) if isinstance(table, dict) else table
-            raise ConfigError(f"{self._source}: {key}{'.' if within else ''}{within}", value, reason.lower()) from None
-
-
-def _has_nan(value: Any) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return (isinstance(value, float) and math.isnan(value)) or any(map(_has_nan, inner))
+            odd = re.search(r"(unknown|required) field `(.+)`", reason)
+            if odd:
+                wanted = (
+                    "a value: it is required" if odd[1] == "required" else allowed(kind).removeprefix("a table with ")
+                )
+                raise ConfigError(f"{self._source}: {key}.{odd[2]}", table.get(odd[2]), wanted) from None
+            value, wanted = find(table, kind, within)
+            raise ConfigError(f"{self._source}: {key}{'.' if within else ''}{within}", value, wanted) from None
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:

@@ -19,7 +19,9 @@ from netem.errors import ConfigError
 from netem.impairments.delay import Delay
 from netem.impairments.loss import Loss
 from netem.link import LinkConfig
+from netem.ranges import allowed
 from netem.tc import parse_tc
+from netem.topology import Access
 from node.bidding import CONTROL_RESERVE
 from tracker.blocks import BLOCK_OVERHEAD_BYTES
 from tracker.messages import BLOCK_BYTES
@@ -133,14 +135,23 @@ def _link_of(line: str) -> LinkConfig:
 
 
 def check_link(field: str, link: LinkConfig, *, shown: str) -> None:
-    """Refuse a link outside the ranges of the link keys: raise ConfigError for the field, showing what was given."""
+    """Refuse a link outside the ranges of the link keys: raise ConfigError for the field, showing what was given (or "", a delay)."""
     kept = math.prod(1 - impairment.loss_rate() for impairment in link.impairments) * (1 - link.corrupt_rate())
     if 1 - kept > LARGEST_LOSS:
         raise ConfigError(f"{field} loss", shown, f"a loss (damage included) of 0% to {LARGEST_LOSS:.0%}")
     if link.mean_delay_s() > LONGEST_DELAY_S:
+        shown = shown or f"{link.mean_delay_s():g} s"
         raise ConfigError(f"{field} delay", shown, f"a delay of 0 to {LONGEST_DELAY_S:g} s")
     if link.rate_bytes_per_s < LOWEST_RATE_BYTES_PER_S:
         raise ConfigError(f"{field} rate", shown, f"a rate from {8 * LOWEST_RATE_BYTES_PER_S:g}bit")
+
+
+def check_access(field: str, access: Access) -> None:
+    """Refuse an access link outside the ranges of the node keys: raise ConfigError for the field."""
+    for key, kind in (("upload_bytes_per_s", Upload), ("download_bytes_per_s", Rate)):
+        value = getattr(access, key)
+        if value is not None:
+            _read(f"{field}.{key}", value, kind)
 
 
 P = TypeVar("P", bound=LinkParams)
@@ -184,23 +195,6 @@ def _read(key: str, value: object, kind: Any) -> Any:
     if isinstance(read, float) and math.isnan(read):
         raise ConfigError(key, value, allowed(kind))
     return read
-
-
-def allowed(kind: Any) -> str:
-    """Describe the values that a parameter's type (or msgspec's description of it) allows, for people."""
-    info = kind if isinstance(kind, shape.Type) else shape.type_info(kind)
-    while isinstance(info, shape.Metadata):
-        info = info.type
-    if isinstance(info, shape.LiteralType):
-        return ", ".join(str(value) for value in info.values)
-    if isinstance(info, shape.IntType | shape.FloatType):
-        noun = "a whole number" if isinstance(info, shape.IntType) else "a number"
-        low = f"from {info.ge:g}" if info.ge is not None else f"above {info.gt:g}" if info.gt is not None else ""
-        high = f"to {info.le:g}" if info.le is not None else f"below {info.lt:g}" if info.lt is not None else ""
-        return " ".join(word for word in (noun, low, high) if word)
-    if isinstance(info, shape.BoolType):
-        return "true or false"
-    return "text" if isinstance(info, shape.StrType) else str(kind)
 
 
 def describe(kind: type[LinkParams]) -> dict[str, dict[str, Any]]:

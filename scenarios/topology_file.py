@@ -9,7 +9,7 @@ from netem.layout import Layout
 from netem.topology import Access, parse_topology
 from scenarios.hosts import TRACKER, node_names
 from scenarios.own_file import read_own_text
-from scenarios.parameters import Params, check_link
+from scenarios.parameters import Params, check_access, check_link
 
 FILE = "topology.toml"  # in the run directory: what was read
 
@@ -29,13 +29,16 @@ def read_topology(params: Params) -> str:
     topology.check(names)
     for number, config in enumerate(topology.configs):
         check_link(f"{params.topology}: links[{number}].impair", config, shown=topology.links[number].impair)
+    for kind, tables in (("regions", topology.regions), ("hosts", topology.hosts)):
+        for name, table in tables.items():
+            check_access(f"{params.topology}: {kind}.{name}", table)
     layout = layout_of(text, params)
     for name in names:
         layout.add(name, access=Access())
     firsts = {region: name for name, region in reversed(layout.region_of.items())}
     for one, source in firsts.items():
         for other, target in firsts.items():
-            check_link(f"{params.topology}: latency {one} > {other}", layout.link(source, target), shown="its links")
+            check_link(f"{params.topology}: latency {one} > {other}", layout.link(source, target), shown="")
     return text
 
 

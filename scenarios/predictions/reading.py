@@ -13,7 +13,7 @@ import msgspec
 from msgspec import inspect as shape
 
 from netem.errors import ConfigError
-from scenarios.parameters import allowed
+from netem.ranges import allowed
 
 S = TypeVar("S", bound=msgspec.Struct)
 

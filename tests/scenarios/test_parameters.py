@@ -14,7 +14,8 @@ from msgspec import Meta
 from netem.errors import ConfigError
 from netem.impairments.delay import Delay
 from netem.impairments.loss import Loss
-from scenarios.parameters import Params, allowed, describe, fill, param, read_settings, undeclared
+from netem.ranges import allowed
+from scenarios.parameters import Params, describe, fill, param, read_settings, undeclared
 
 
 class Example(Params, frozen=True, kw_only=True):

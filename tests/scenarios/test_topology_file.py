@@ -67,18 +67,22 @@ def test_the_nodes_of_other_processes_are_in_the_same_regions(tmp_path, content,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (EXAMPLE.replace("share", "shares"), "t.toml: regions.eu.shares: None is not allowed; allowed: the keys "),
+        (EXAMPLE.replace("share", "shares"), "t.toml: regions.eu.shares: 2 is not allowed; allowed: the keys "),
         (
             EXAMPLE.replace("node-1", "node-8"),
             "t.toml: hosts.node-8: 'node-8' is not allowed; allowed: a host or pattern",
         ),
         (
             EXAMPLE.replace("0.120", "1.120"),
-            "t.toml: latency asia > eu delay: 'its links' is not allowed; allowed: a delay",
+            "t.toml: latency asia > eu delay: '1.12 s' is not allowed; allowed: a delay",
         ),
         (
             EXAMPLE.replace("loss 1%", "loss 60%"),
             "t.toml: links[0].impair loss: 'delay 80ms 5ms loss 60%' is not allowed",
+        ),
+        (
+            EXAMPLE.replace("60_000", "6"),
+            "t.toml: hosts.node-1.upload_bytes_per_s: 6.0 is not allowed; allowed: a number from 1000 to 1e+09",
         ),
         (None, "topology: 't.toml' is not allowed; allowed: a text file that can be read (No such file or directory)"),
     ],
