@@ -26,6 +26,7 @@ from netem.mirrored import Mirrored, Names
 from netem.plain_link import to_plain
 
 _MOST_LISTED = 8  # names in a description
+_LAST_PORT = 65_535
 
 
 class Changeable(Mirrored):
@@ -36,14 +37,17 @@ class Changeable(Mirrored):
     def impair(self, source: Names, target: Names, config: LinkConfig | str) -> Guard:
         """Set what the links from one or more hosts to others do, from the next packet on; packets under way are not touched.
 
-        `config` may be a tc line, or "none".
+        `config` may be a tc line, or "none". A host has no link to itself, so that one may stand on both sides.
 
         Raises:
-            ConfigError: there is no such host, or the line is none.
+            ConfigError: there is no such host, there are no two different ones, or the line is none.
         """
         sources, targets = self._names(source), self._names(target)
         pairs = [(one, other) for one in sources for other in targets if one != other]
-        return self._impair(pairs, config, f"{_listed(sources)} > {_listed(targets)}")
+        what = f"{_listed(sources)} > {_listed(targets)}"
+        if not pairs:
+            raise ConfigError("impair", what, "two different hosts")
+        return self._impair(pairs, config, what)
 
     def impair_all(self, config: LinkConfig | str) -> Guard:
         """Set what every link does, those to come included."""
@@ -71,7 +75,7 @@ class Changeable(Mirrored):
         """Cut two groups of hosts off from each other; `one_way` cuts group to rest only. Packets under way still arrive.
 
         Raises:
-            ConfigError: there is no such host, or one is on both sides.
+            ConfigError: there is no such host, none on a side, or one on both.
         """
         pairs, what = self.between(group, rest, one_way=one_way, fault="partition")
         self._make(changes.Cut(pairs), "partition", what)
@@ -81,7 +85,7 @@ class Changeable(Mirrored):
         """Hold back what would arrive between two groups of hosts, packets under way too; released, it arrives in order.
 
         Raises:
-            ConfigError: there is no such host, or one is on both sides.
+            ConfigError: there is no such host, none on a side, or one on both.
         """
         pairs, what = self.between(group, rest, one_way=one_way, fault="hold")
         self._make(changes.Hold(pairs), "hold", what)
@@ -155,19 +159,27 @@ class Changeable(Mirrored):
         """Reset the streams between two hosts at both ends: all of them, or those to a listener's port.
 
         Raises:
-            ConfigError: there is no such host.
+            ConfigError: there is no such host, the two are one, or it is no port.
         """
-        ends = self._host(one).name, self._host(other).name
+        ends = self._ends("reset", one, other, port=port)
         self._make(changes.Reset(ends, port), "reset", " <> ".join(ends) + _on(port))
 
     def half_open(self, gone: str, left: str, *, port: int = 0) -> None:
         """Let `gone` lose its ends of the streams between two hosts without a word to `left`, which goes on in vain.
 
         Raises:
-            ConfigError: there is no such host.
+            ConfigError: there is no such host, the two are one, or it is no port.
         """
-        ends = self._host(gone).name, self._host(left).name
+        ends = self._ends("half_open", gone, left, port=port)
         self._make(changes.Vanish(ends, port), "half_open", f"{gone} is gone for {left}" + _on(port))
+
+    def _ends(self, fault: str, one: str, other: str, *, port: int) -> Pair:
+        ends = self._host(one).name, self._host(other).name
+        if one == other:
+            raise ConfigError(fault, f"{one} and {other}", "two different hosts")
+        if not 0 <= port <= _LAST_PORT:
+            raise ConfigError(f"{fault} port", port, f"0 (all) to {_LAST_PORT}")
+        return ends
 
 
 def _listed(names: Sequence[str]) -> str:

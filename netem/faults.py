@@ -64,8 +64,10 @@ def pairs_between(group: Sequence[str], rest: Sequence[str], *, one_way: bool, f
     """Return the directed pairs that a partition cuts: group to rest, and back unless `one_way`.
 
     Raises:
-        ConfigError: a host is on both sides.
+        ConfigError: a host is on both sides, or none on one.
     """
+    if not group or not rest:
+        raise ConfigError(fault, "nobody", "at least one host on each side")
     both = sorted(set(group) & set(rest))
     if both:
         raise ConfigError(fault, both, "no host on both sides")

@@ -17,7 +17,7 @@ from netem.guard import Guard
 from netem.links import Links
 from netem.mirrored import Mirror, Names, OnFault
 from netem.randomness import keyed_generator
-from netem.sessions import Session
+from netem.sessions import Session, check_sessions
 from netem.tcp import Switchboard
 
 SHORTEST_PERIOD_S = 0.001
@@ -87,8 +87,9 @@ class Scheduled(Changeable):
         its next session begins or ends.
 
         Raises:
-            ConfigError: there is no such host.
+            ConfigError: there is no such host, or `check_sessions` refuses a session.
         """
+        check_sessions(sessions)
         names = sorted({self._host(session.name).name for session in sessions})
         self.tell("churn", f"{len(names)} hosts, {len(sessions)} sessions")
         churning = _Churning(self, sessions)

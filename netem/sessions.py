@@ -16,6 +16,7 @@ import numpy as np
 from netem.errors import ConfigError
 
 COLUMNS = ("name", "start_s", "end_s")
+_START_AND_END = "a start from 0 and an end after it"
 
 
 class Session(NamedTuple):
@@ -72,6 +73,18 @@ def poisson_sessions(
     return sessions
 
 
+def check_sessions(sessions: Sequence[Session]) -> None:
+    """Raise ConfigError for a session that does not start from 0 and end later, or two of one host that overlap."""
+    before: Session | None = None
+    for session in sorted(sessions):
+        shown = f"{session.name} {session.start_s:g} to {session.end_s:g} s"
+        if not 0.0 <= session.start_s < session.end_s:
+            raise ConfigError("churn session", shown, _START_AND_END)
+        if before is not None and before.name == session.name and session.start_s < before.end_s:
+            raise ConfigError("churn session", shown, _apart_from(before))
+        before = session
+
+
 def read_sessions(text: str, *, source: str, names: Collection[str]) -> list[Session]:
     """Read a trace: CSV with the header `name,start_s,end_s` and a row for each session, in any order.
 
@@ -98,10 +111,8 @@ def read_sessions(text: str, *, source: str, names: Collection[str]) -> list[Ses
     for number, session in sorted(numbered, key=lambda one: (one[1].name, one[1].start_s, one[0])):
         before = last.get(session.name)
         if before is not None and session.start_s < before.end_s:
-            allowed = (
-                f"sessions that do not overlap: {session.name} is up from {before.start_s:g} to {before.end_s:g} s"
-            )
-            raise ConfigError(f"{source}: line {number}", f"{session.start_s:g} to {session.end_s:g} s", allowed)
+            shown = f"{session.start_s:g} to {session.end_s:g} s"
+            raise ConfigError(f"{source}: line {number}", shown, _apart_from(before))
         last[session.name] = session
     return sorted((session for _, session in numbered), key=lambda session: (session.start_s, session.name))
 
@@ -117,5 +128,9 @@ def _session(row: list[str], where: str, *, names: Collection[str]) -> Session:
     except ValueError:
         raise ConfigError(where, ",".join(row), "start_s and end_s in seconds") from None
     if not 0.0 <= start_s < end_s:
-        raise ConfigError(where, ",".join(row), "a start from 0 and an end after it")
+        raise ConfigError(where, ",".join(row), _START_AND_END)
     return Session(cells[0], start_s, end_s)
+
+
+def _apart_from(before: Session) -> str:
+    return f"sessions that do not overlap: {before.name} is up from {before.start_s:g} to {before.end_s:g} s"

@@ -319,6 +319,14 @@ def test_every_process_makes_the_changes_that_one_makes():
         (lambda network: network.pause("z"), "host"),
         (lambda network: network.reset_streams("a", "z"), "host"),
         (lambda network: network.half_open("z", "a"), "host"),
+        (lambda network: network.impair("a", ["a"], "loss 1%"), "impair"),
+        (lambda network: network.impair([], "b", "loss 1%"), "impair"),
+        (lambda network: network.partition([], "b"), "partition"),
+        (lambda network: network.hold("a", []), "hold"),
+        (lambda network: network.reset_streams("a", "a"), "reset"),
+        (lambda network: network.half_open("b", "b"), "half_open"),
+        (lambda network: network.reset_streams("a", "b", port=-1), "reset port"),
+        (lambda network: network.half_open("a", "b", port=65_536), "half_open port"),
     ],
 )
 def test_changes_that_make_no_sense_are_refused_and_change_nothing(wrong, field):

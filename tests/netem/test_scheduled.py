@@ -94,6 +94,9 @@ def test_churn_crashes_and_restarts_by_the_sessions_and_leaves_everybody_up(run_
         (lambda network: network.flap("a", "a", period_s=1), "flap"),
         (lambda network: network.flap("a", "z", period_s=1), "host"),
         (lambda network: network.churn([Session("z", 0, 1)]), "host"),
+        (lambda network: network.churn([Session("a", -1, 1)]), "churn session"),
+        (lambda network: network.churn([Session("a", 0, math.nan)]), "churn session"),
+        (lambda network: network.churn([Session("a", 2, 4), Session("b", 0, 9), Session("a", 0, 3)]), "churn session"),
     ],
 )
 def test_schedules_that_make_no_sense_are_refused(wrong, field):
