@@ -5,6 +5,7 @@ Source: tc-netem `reorder` and `gap`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -19,6 +20,10 @@ from netem.loss_chain import LossChain
 from netem.memory_loss import correlated_chain, kernel_rate
 
 MOST_GAP = 1_000_000
+_FURTHEST = 10.0  # no normal of 53 bits is further out
+_MEMORY_FROM = 16.0
+_PER_UNIT = 2.0**26
+_MEMORIES = 2**31  # as many different draws as a state can tell apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,8 @@ class Reorder(Impairment):
     """Send a packet at once, past delay and rate, with `probability`, if at least `gap - 1` were delayed since the last such.
 
     The long-run share of early packets is p / (1 + p (gap - 1)). Packets that are lost count like others, so that a loss does not
-    change which packets are early. A copy is early with that share, on its own. A `correlation` (see `Loss`) needs gap 1 here: with a
-    gap it would act on every gap-th draw at most.
+    change which packets are early. A copy is early with that share, on its own. A `correlation` (see `Loss`) is one of draws, which
+    rest while the gap lasts, so that it does not change the share.
     """
 
     name: ClassVar[str] = "reorder"
@@ -45,8 +50,6 @@ class Reorder(Impairment):
         check_correlation("reorder", self.correlation)
         if not 1 <= self.gap <= MOST_GAP:
             raise ConfigError("gap", self.gap, f"1 to {MOST_GAP} packets")
-        if self.gap > 1 and self.correlation:
-            raise ConfigError("reorder", f"correlation {self.correlation:g} with gap {self.gap}", "one of the two")
 
     @classmethod
     def from_tc(cls, arguments: Sequence[str], *, kernel: bool = False) -> Self:
@@ -70,23 +73,28 @@ class Reorder(Impairment):
         return self.probability > 0.0
 
     def start(self) -> float:
-        """Return the state before the first packet: of the draws, or how many were delayed since the last early one."""
-        return FRESH if self.gap == 1 else 0.0
+        """Return the state before the first packet: of the draws, or, with a gap, see `_pack`."""
+        return FRESH if self.gap == 1 else _pack(0)
 
     def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Choose early packets by row 0 and early copies by row 1."""
         if not self.is_random():
             return state
         if self.gap == 1:
+            state = state if abs(state) < _MEMORY_FROM else FRESH  # it may be that of a gap, until now
             early, state = hits(uniforms[0], self.probability, rho=self.correlation, state=state, kernel=self.kernel)
+        elif self.correlation:
+            early, state = self._spaced_with_memory(uniforms[0], state)
         else:
-            early, state = self._spaced(uniforms[0] < self.probability, int(max(state, 0.0)) if state < FRESH else 0)
+            delayed, _ = _unpack(state)
+            early, delayed = self._spaced(uniforms[0] < self.probability, delayed)
+            state = _pack(delayed)
         columns.hasten(early)
         if columns.copies is not None:
             columns.copies.hasten(uniforms[1] < self.early_rate())
         return state
 
-    def _spaced(self, chosen: np.ndarray, delayed: int) -> tuple[np.ndarray, float]:
+    def _spaced(self, chosen: np.ndarray, delayed: int) -> tuple[np.ndarray, int]:
         """Keep the first chosen packet, and then each that comes at least a gap after the last kept."""
         early = np.zeros_like(chosen)
         free = self.gap - 1 - delayed  # the first packet that may be early
@@ -95,7 +103,31 @@ class Reorder(Impairment):
                 early[place] = True
                 free = place + self.gap
         # Beyond the gap it does not matter how many were delayed.
-        return early, float(min(max(self.gap - 1 - (free - len(chosen)), 0), self.gap - 1))
+        return early, min(max(self.gap - 1 - (free - len(chosen)), 0), self.gap - 1)
+
+    def _spaced_with_memory(self, uniforms: np.ndarray, state: float) -> tuple[np.ndarray, float]:
+        """The same by draws with memory, packet by packet: who is within the gap draws nothing."""
+        # Imported late, see `netem.correlation`.
+        from scipy.special import ndtri
+
+        rho, gap = self.correlation, self.gap - 1
+        if self.kernel:
+            fresh, weight, threshold = uniforms, 1.0 - rho, self.probability
+        else:
+            fresh, weight = ndtri(np.maximum(uniforms, 2.0**-60)), math.sqrt(1.0 - rho * rho)
+            threshold = float(ndtri(self.probability))
+        early = np.zeros(len(uniforms), dtype=bool)
+        delayed, memory = _unpack(state)
+        for place, value in enumerate(fresh.tolist()):
+            if delayed < gap:
+                delayed += 1
+                continue
+            # The first of all draws is drawn as it is.
+            memory = value if memory is None else rho * memory + weight * value
+            if memory < threshold:
+                early[place] = True
+                delayed = 0
+        return early, _pack(delayed, memory)
 
     def early_rate(self) -> float:
         """Return the long-run share of early packets."""
@@ -103,12 +135,12 @@ class Reorder(Impairment):
         return p / (1.0 + p * (self.gap - 1))
 
     def early_chain(self) -> LossChain:
-        """Return a law of the early packets: independent ones in place of those that a gap keeps apart.
+        """Return a law of the early packets: with a gap, those of as many draws without one.
 
         A gap makes the distances between them less variable (in convex order), so that sums stray less than the law says.
         """
         if self.gap > 1:
-            return LossChain.independent(self.early_rate())
+            return correlated_chain(self.early_rate(), self.correlation, kernel=False)
         return correlated_chain(self.probability, self.correlation, kernel=self.kernel)
 
     def unjudged(self) -> dict[str, str]:
@@ -126,3 +158,18 @@ class Reorder(Impairment):
     def memory(self) -> float:
         """Return the correlation."""
         return self.correlation
+
+
+def _pack(delayed: int, memory: float | None = None) -> float:
+    """Return how many were delayed since the last early packet, and the last draw, as one number; exact but for a draw's last bits."""
+    return float(delayed * _MEMORIES + (0 if memory is None else round((memory + _MEMORY_FROM) * _PER_UNIT)))
+
+
+def _unpack(state: float) -> tuple[int, float | None]:
+    """Return what was packed; nothing, if it is the state of draws without a gap."""
+    if not _MEMORIES <= state < math.inf:
+        delayed, packed = 0, state if 0.0 <= state < _MEMORIES else 0.0
+    else:
+        delayed, packed = divmod(int(state), _MEMORIES)
+    memory = packed / _PER_UNIT - _MEMORY_FROM
+    return delayed, memory if memory > -_FURTHEST else None

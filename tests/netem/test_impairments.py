@@ -70,7 +70,14 @@ SAMPLES = {
         LossState(0.05, 0.9, 0.05, 0.5, 0.01),
         LossState(0.0, 1.0, 0.0, 1.0, 0.1),
     ],
-    "reorder": [Reorder(0.0), Reorder(0.25), Reorder(0.25, 0.5), Reorder(0.5, gap=5), Reorder(0.2, 0.25, kernel=True)],
+    "reorder": [
+        Reorder(0.0),
+        Reorder(0.25),
+        Reorder(0.25, 0.5),
+        Reorder(0.5, gap=5),
+        Reorder(0.2, 0.25, kernel=True),
+        Reorder(0.4, 0.5, gap=3),
+    ],
 }
 EACH = [
     pytest.param(sample, id=f"{name}-{index}")
@@ -340,6 +347,32 @@ def test_early_packets_are_at_least_a_gap_apart():
     early = np.flatnonzero(columns.early)
     assert np.diff(early).min() == 4
     assert early[0] >= 3  # as in tc, where the gap's packets come first
+
+
+@pytest.mark.parametrize("kernel", [False, True])
+def test_with_a_correlation_draws_rest_while_the_gap_lasts(kernel):
+    reorder = Reorder(0.3, 0.8, gap=4, kernel=kernel)
+    columns, _ = decide(reorder, uniforms(reorder, 100_000))
+    early = np.flatnonzero(columns.early)
+    waits = np.diff(early) - 4
+    assert waits.min() == 0
+    # Consecutive draws have the correlation: one that hits is mostly followed by another, whatever the gap.
+    without = Reorder(0.3, 0.8, kernel=kernel)
+    hits = np.flatnonzero(decide(without, uniforms(without, 100_000))[0].early)
+    again, wanted = (waits == 0).mean(), (np.diff(hits) == 1).mean()
+    error = np.sqrt(wanted * (1 - wanted) * (1 / len(waits) + 1 / len(hits)))
+    assert abs(again - wanted) < 5 * error
+    assert again > 0.3 + 5 * error  # independent draws would hit so often
+
+
+@pytest.mark.parametrize("before", [Reorder(0.3, 0.8), Reorder(0.3, 0.8, gap=4), Reorder(0.3, gap=4)], ids=str)
+@pytest.mark.parametrize("after", [Reorder(0.3, 0.8), Reorder(0.3, 0.8, gap=4), Reorder(0.3, gap=4)], ids=str)
+def test_a_live_change_between_gap_and_none_goes_on_with_the_right_share(before, after):
+    _, state = decide(before, uniforms(before, 999))
+    columns = Columns(20_000, copying=False)
+    after.decide(columns, uniforms(after, 20_000)[:1], state)
+    assert columns.early.mean() == pytest.approx(after.early_rate(), abs=0.03)
+    assert columns.early[:500].any()
 
 
 def four_states(chain, draws):

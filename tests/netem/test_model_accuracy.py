@@ -141,6 +141,8 @@ def test_correlated_losses_vary_as_their_chain_says(probability, rho):
         (Reorder(1.0, gap=5), 0.2),
         (Reorder(0.25, 0.5), 0.25),
         (Reorder(0.2, 0.25, kernel=True), 0.102),
+        (Reorder(0.25, 0.5, gap=5), 0.125),
+        (Reorder(0.2, 0.25, gap=3, kernel=True), 0.102 / 1.204),
     ],
     ids=str,
 )
@@ -148,11 +150,20 @@ def test_the_share_of_early_packets(reorder, share):
     p, gap = reorder.probability, reorder.gap
     assert reorder.early_rate() == pytest.approx(share, rel=2e-3)
     if reorder.correlation:
-        variance = correlated_chain(p, reorder.correlation, kernel=reorder.kernel).variance(DRAWS)
+        # A renewal argument: n draws with s early ones take n + s (gap - 1) packets.
+        draws = correlated_chain(p, reorder.correlation, kernel=reorder.kernel)
+        variance = draws.variance(DRAWS) / (1 + draws.rate() * (gap - 1)) ** 3
     else:  # early packets are renewals, a gap and a geometric wait apart
         variance = (1 - p) / p**2 * reorder.early_rate() ** 3 / DRAWS
     realised = draw(reorder).early.mean()
     assert abs(realised - reorder.early_rate()) <= MOST_Z * math.sqrt(variance) + gap / DRAWS
+
+
+@pytest.mark.parametrize("reorder", [Reorder(0.3, 0.8, gap=4), Reorder(0.05, 0.5, gap=2), Reorder(0.5, gap=5)], ids=str)
+def test_no_count_of_early_packets_varies_more_than_its_law(reorder):
+    means = draw(reorder).early.reshape(1000, -1).mean(axis=1)
+    allowed = reorder.early_chain().variance(1000)
+    assert means.var() < allowed * (1 + MOST_Z * math.sqrt(2 / 999))
 
 
 @pytest.mark.parametrize(("copy", "loss"), [(0.1, 0.2), (0.5, 0.05), (0.01, 0.5)])
