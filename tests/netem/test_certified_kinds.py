@@ -37,6 +37,7 @@ CASES = [
     ("corrupt 5% mode kernel", "corrupt 1% mode kernel", "corrupt"),
     ("delay 10ms reorder 25%", "delay 10ms reorder 30%", "early"),
     ("delay 10ms reorder 25% 50%", "delay 10ms reorder 40% 50%", "early"),
+    ("delay 10ms reorder 30% 50% gap 3", "delay 10ms reorder 60% 50% gap 3", "early"),
     ("delay 10ms 2ms reorder 5% gap 5", "delay 10ms 2ms reorder 12% gap 5", "early"),
     ("delay 10ms reorder 30% 25% mode kernel", "delay 10ms reorder 30% 25%", "early"),
     ("delay 50ms 10ms ordered", "delay 50ms 10ms", "reorder"),
