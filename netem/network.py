@@ -7,6 +7,7 @@ Source: DESIGN section 3.
 
 from __future__ import annotations
 
+import importlib
 import math
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from netem.errors import ConfigError
 from netem.fates import FateLog
 from netem.host import Endpoint, Host
 from netem.hub import Hub
+from netem.impairments import kinds
 from netem.lag import LagMeter
 from netem.layers import LinkOf
 from netem.link import LinkConfig
@@ -177,6 +179,7 @@ class Network(Scheduled):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._switchboard.run)
             if isinstance(self.wire, Hub):
+                _load_for_changes()
                 nursery.start_soon(self.wire.run)
                 nursery.start_soon(self.lag.run)
             task_status.started()
@@ -217,3 +220,9 @@ def loopback_ip(number: int) -> str:
     rest, last = divmod(number, 250)
     second, third = divmod(rest, 250)
     return f"127.{second + 1}.{third}.{last + 1}"
+
+
+def _load_for_changes() -> None:
+    """Load what a live change to any impairment needs: in the midst of a run that takes a quarter of a second, and makes it void."""
+    kinds()
+    importlib.import_module("scipy.special")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 import trio
 
@@ -194,3 +196,29 @@ def test_a_kernel_that_cannot_send_segments_gets_frames_one_by_one(run_real, mon
 
     assert run_real(program).conservation().missing == 0
     assert got == [bytes([number]) for number in range(20)]
+
+
+def test_what_a_live_change_needs_is_loaded_before_a_run_in_real_time_begins():
+    # In a process of its own, as this one has loaded all of it.
+    program = """
+import sys, trio
+from netem.network import Network
+from netem.real_time import RealTime
+
+async def main():
+    clock = RealTime()
+    network = Network(clock, run_seed=1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(clock.run)
+        await nursery.start(network.run)
+        network.add_host("a")
+        network.add_host("b")
+        before = set(sys.modules)
+        network.impair("a", "b", "delay 50ms 5ms 25% distribution normal loss 1% 25% duplicate 1% reorder 1%")
+        print(sorted(set(sys.modules) - before))
+        nursery.cancel_scope.cancel()
+
+trio.run(main)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
