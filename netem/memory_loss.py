@@ -18,6 +18,9 @@ from netem.loss_chain import LossChain
 BURSTS_OF_MEMORY = "no chain of a few states has the bursts of correlated draws"
 _CELLS = 9  # of a chain for losses
 _FINE = 24  # points in each cell
+_LONG_MEMORY = 0.98  # beyond it, each step of `kernel_law` forgets so little that it takes seconds
+# Values cross a threshold as often as their steps are long: uniform ones are longer, on average, than normal ones of their variance.
+_UNIFORM_STEPS = math.sqrt(3.0 * math.pi / 8.0)
 _RAREST = 1e-9  # rarer losses (or survivors) are as good as independent: a run sees none or one
 _GRID = np.concatenate(([0.0], np.geomspace(1e-7, 0.05, 1200), np.linspace(0.05, 1.0, 3000)[1:]))
 
@@ -46,6 +49,8 @@ def kernel_rate(probability: float, rho: float) -> float:
     """Return how often the kernel's filter really falls below a probability."""
     if rho == 0.0 or probability in {0.0, 1.0}:
         return probability
+    if rho > _LONG_MEMORY:
+        return _long_memory_rate(probability, rho)
     law, place = kernel_law(rho), int(np.searchsorted(_GRID, probability))
     if not law[place - 1] > 0.0:
         return float(law[place] * (probability / _GRID[place]))
@@ -54,15 +59,30 @@ def kernel_rate(probability: float, rho: float) -> float:
     return math.exp(float(np.interp(math.log(probability), np.log(_GRID[near]), np.log(law[near]))))
 
 
+def _long_memory_rate(probability: float, rho: float) -> float:
+    """Return the same for a sum of very many uniforms: it is normal, but for its fourth moment (Edgeworth)."""
+    from scipy.special import ndtr
+
+    z = _normal_place(probability, rho)
+    excess = -1.2 * (1.0 - rho * rho) / (1.0 + rho * rho)
+    bend = excess / 24.0 * (z**3 - 3.0 * z) * math.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi)
+    return min(max(float(ndtr(z)) - bend, 0.0), 1.0)
+
+
+def _normal_place(probability: float, rho: float) -> float:
+    """Return how many deviations of the filter's value a probability lies from its mean."""
+    return (probability - 0.5) / math.sqrt((1.0 - rho) / (1.0 + rho) / 12.0)
+
+
 @functools.lru_cache(maxsize=256)
 def correlated_chain(probability: float, rho: float, *, kernel: bool) -> LossChain:
     """Return the chain of losses whose draws have memory `rho` (0 to below 1)."""
     rate = kernel_rate(probability, rho) if kernel else probability
     if rho == 0.0 or not _RAREST < rate < 1.0 - _RAREST:
         return LossChain.independent(rate)
-    if kernel:
+    if kernel and rho <= _LONG_MEMORY:
         return _kernel_chain(probability, rate, rho)
-    return _gaussian_chain(probability, rho)
+    return _gaussian_chain(rate, rho)
 
 
 def _gaussian_chain(probability: float, rho: float) -> LossChain:
@@ -79,15 +99,24 @@ def _gaussian_chain(probability: float, rho: float) -> LossChain:
 
 
 def pair_rate(probability: float, rho: float) -> float:
-    """Return how often a packet and the next are both lost by honest draws with memory `rho` (Owen 1956)."""
-    from scipy.special import ndtri, owens_t
+    """Return how often a packet and the next are both lost by honest draws with memory `rho`."""
+    from scipy.special import ndtri
 
-    apart = float(owens_t(float(ndtri(probability)), math.sqrt((1.0 - rho) / (1.0 + rho))))
-    return probability - 2.0 * apart
+    return probability - _parted(float(ndtri(probability)), rho)
+
+
+def _parted(threshold: float, rho: float) -> float:
+    """Return how often only the first of two normals with correlation `rho` lies below a threshold (Owen 1956)."""
+    from scipy.special import owens_t
+
+    return 2.0 * float(owens_t(threshold, math.sqrt((1.0 - rho) / (1.0 + rho))))
 
 
 def kernel_pair_rate(probability: float, rho: float) -> float:
     """Return how often the kernel's filter falls below a probability twice in a row."""
+    if rho > _LONG_MEMORY:
+        parted = _UNIFORM_STEPS * _parted(_normal_place(probability, rho), rho)
+        return max(kernel_rate(probability, rho) - parted, 0.0)
     below = np.append(_GRID[probability > _GRID], probability)
     law = np.append(kernel_law(rho)[probability > _GRID], kernel_rate(probability, rho))
     again = np.clip((probability - rho * below) / (1.0 - rho), 0.0, 1.0)

@@ -21,6 +21,7 @@ LOST = -1
 NO_COPY = -2
 RUINED = -3
 UNUSUAL = -4
+MOST_CORRELATION = 0.999
 
 
 class Columns:
@@ -213,8 +214,10 @@ def check_duration(field: str, value_s: float) -> None:
 
 
 def check_correlation(field: str, value: float) -> None:
-    """Raise ConfigError unless 0 <= value < 1: at 1 every packet would share the first one's fate."""
-    if not 0.0 <= value < 1.0:
-        raise ConfigError(f"{field} correlation", value, "0 to below 1 (100%)")
+    """Raise ConfigError unless 0 <= value <= 0.999: closer to 1 all packets of a run share the first one's fate."""
+    if not 0.0 <= value <= MOST_CORRELATION:
+        raise ConfigError(
+            f"{field} correlation", value, f"0 to {MOST_CORRELATION} ({MOST_CORRELATION:.1%}), so below 1"
+        )
     if value:
         importlib.import_module("scipy.special")  # not at the first packet: that would be lag of the event loop

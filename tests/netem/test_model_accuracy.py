@@ -12,7 +12,7 @@ from scipy import stats
 
 from netem import distributions
 from netem.correlation import FRESH, filtered_words, normals
-from netem.impairments.base import Columns
+from netem.impairments.base import MOST_CORRELATION, Columns
 from netem.impairments.corrupt import Corrupt
 from netem.impairments.delay import Delay
 from netem.impairments.duplicate import Duplicate
@@ -111,9 +111,36 @@ def test_bursts_of_a_long_memory_have_their_length(probability, rho):
     assert pair_rate(probability, rho) == pytest.approx(probability * (1.0 - share), rel=1e-9)
 
 
+@pytest.mark.parametrize(("probability", "rho"), [(0.46, 0.985), (0.48, 0.995)])
+def test_a_long_memory_in_the_kernel_has_its_rate_and_bursts(probability, rho):
+    # Many links at once, each of them long since settled, as one with such a memory would take long.
+    chance = np.random.default_rng(3)
+    values = np.full(DRAWS // 4, 0.5)
+    for _ in range(math.ceil(8 / (1 - rho))):
+        values = (1 - rho) * chance.random(len(values)) + rho * values
+    first = values < probability
+    last = first & ~((1 - rho) * chance.random(len(values)) + rho * values < probability)
+    rate, burst = kernel_rate(probability, rho), Loss(probability, rho, kernel=True).mean_burst()
+    for realised, predicted in ((first, rate), (last, rate / burst)):
+        # The next term of the expansion is a few thousandths of the rate.
+        error = math.sqrt(predicted * (1 - predicted) / len(first))
+        assert abs(realised.mean() - predicted) < MOST_Z * error + 0.01 * predicted
+
+
+@pytest.mark.parametrize("kernel", [False, True])
+@pytest.mark.parametrize("rho", [0.01, 0.5, 0.98, 0.981, MOST_CORRELATION])
+def test_every_correlation_that_is_allowed_has_a_law(rho, kernel):
+    for probability in (1e-12, 1e-9, 1e-6, 0.001, 0.45, 0.5, 0.55, 0.999, 1 - 1e-6, 1 - 1e-10):
+        loss = Loss(probability, rho, kernel=kernel)
+        rate = loss.loss_rate()
+        assert 0.0 <= rate <= 1.0
+        assert loss.loss_variance(1000) >= -1e-15
+        assert loss.mean_burst() >= 1.0 or rate == 0.0
+
+
 def test_a_correlation_that_leaves_nothing_or_everything_has_a_burst_all_the_same():
     assert Loss(0.003, 0.999, kernel=True).mean_burst() == 0.0
-    assert Loss(0.999, 0.99, kernel=True).mean_burst() == math.inf
+    assert Loss(0.999, 0.999, kernel=True).mean_burst() == math.inf
 
 
 @pytest.mark.parametrize(("p", "r", "widened"), [(0.01, 0.3, 5.5), (0.05, 0.9, 1.1)])
