@@ -29,6 +29,7 @@ from netem.tc import describe, parse_tc
         ("loss 5%", LinkConfig((Loss(0.05),))),
         ("loss random 0.3", LinkConfig((Loss(0.003),))),
         ("drop 100%", LinkConfig((Loss(1.0),))),
+        ("loss 1% 99.9%", LinkConfig((Loss(0.01, 0.999),))),
         ("loss gemodel 1%", LinkConfig((GilbertElliott(0.01, 0.99),))),
         ("loss gemodel 1% 30%", LinkConfig((GilbertElliott(0.01, 0.3),))),
         ("loss gemodel 2% 20% 70% 0.1%", LinkConfig((GilbertElliott(0.02, 0.2, 0.7, 0.001),))),
