@@ -11,6 +11,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from netem.memory_loss import kernel_quantile
+
 FRESH = math.inf  # the state before the first draw
 _NO_WEIGHT = 2.0**-60
 _LOW_BITS = 2.0**32  # a uniform has 53 bits: what 32 of them leave serves the filter's start
@@ -37,14 +39,22 @@ def normals(uniforms: np.ndarray, rho: float, state: float) -> tuple[np.ndarray,
 
 
 def filtered(uniforms: np.ndarray, rho: float, state: float) -> tuple[np.ndarray, float]:
-    """Return the kernel's filter over uniforms, in [0, 1), and the state after them; it starts from a uniform of its own."""
+    """Return the kernel's filter over uniforms, in [0, 1), and the state after them; it starts in its stationary law (`settled`)."""
     if rho == 0.0 or not len(uniforms):
         return uniforms, state
     steps = ((1.0 - rho) * uniforms).tolist()
-    before = float(uniforms[0]) * _LOW_BITS % 1.0 if state == FRESH else state
+    before = settled(float(uniforms[0]), rho) if state == FRESH else state
     steps[0] += rho * before
     kept = list(accumulate(steps, lambda last, step: rho * last + step))
     return np.array(kept), kept[-1]
+
+
+def settled(uniform: float, rho: float) -> float:
+    """Return a value of the kernel's filter in its stationary law, from the low bits of a uniform.
+
+    The kernel starts anywhere, and then forgets: with a long memory its first losses have nothing to do with its rate.
+    """
+    return kernel_quantile(uniform * _LOW_BITS % 1.0, rho)
 
 
 def filtered_words(uniforms: np.ndarray, rho: float, state: float) -> tuple[np.ndarray, float]:

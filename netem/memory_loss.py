@@ -18,6 +18,7 @@ from netem.loss_chain import LossChain
 BURSTS_OF_MEMORY = "no chain of a few states has the bursts of correlated draws"
 _CELLS = 9  # of a chain for losses
 _FINE = 24  # points in each cell
+_ALMOST_NORMAL = 0.9  # beyond it, nobody sees in the first packets of a link that a sum of uniforms is not quite normal
 _LONG_MEMORY = 0.98  # beyond it, each step of `kernel_law` forgets so little that it takes seconds
 # Values cross a threshold as often as their steps are long: uniform ones are longer, on average, than normal ones of their variance.
 _UNIFORM_STEPS = math.sqrt(3.0 * math.pi / 8.0)
@@ -59,6 +60,16 @@ def kernel_rate(probability: float, rho: float) -> float:
     return math.exp(float(np.interp(math.log(probability), np.log(_GRID[near]), np.log(law[near]))))
 
 
+def kernel_quantile(share: float, rho: float) -> float:
+    """Return the value that the kernel's filter stays below for such a share of time."""
+    if rho > _ALMOST_NORMAL:
+        from scipy.special import ndtri
+
+        normal = float(ndtri(max(share, 2.0**-60)))
+        return min(max(0.5 + normal * _deviation(rho), 0.0), 1.0)
+    return float(np.interp(share, kernel_law(rho), _GRID))
+
+
 def _long_memory_rate(probability: float, rho: float) -> float:
     """Return the same for a sum of very many uniforms: it is normal, but for its fourth moment (Edgeworth)."""
     from scipy.special import ndtr
@@ -71,7 +82,11 @@ def _long_memory_rate(probability: float, rho: float) -> float:
 
 def _normal_place(probability: float, rho: float) -> float:
     """Return how many deviations of the filter's value a probability lies from its mean."""
-    return (probability - 0.5) / math.sqrt((1.0 - rho) / (1.0 + rho) / 12.0)
+    return (probability - 0.5) / _deviation(rho)
+
+
+def _deviation(rho: float) -> float:
+    return math.sqrt((1.0 - rho) / (1.0 + rho) / 12.0)
 
 
 @functools.lru_cache(maxsize=256)

@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from netem import tc_units
-from netem.correlation import FRESH, hits
+from netem.correlation import FRESH, hits, settled
 from netem.errors import ConfigError
 from netem.impairments.base import Columns, Impairment, check_correlation, check_probability
 from netem.loss_chain import LossChain
@@ -122,8 +122,10 @@ class Reorder(Impairment):
             if delayed < gap:
                 delayed += 1
                 continue
-            # The first of all draws is drawn as it is.
-            memory = value if memory is None else rho * memory + weight * value
+            if memory is None:  # the first of all draws
+                memory = settled(float(uniforms[place]), rho) if self.kernel else value
+            else:
+                memory = rho * memory + weight * value
             if memory < threshold:
                 early[place] = True
                 delayed = 0

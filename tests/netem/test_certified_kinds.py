@@ -87,3 +87,22 @@ def test_every_kind_is_among_them():
 )
 def test_what_cannot_be_judged_is_named(line, unjudged):
     assert set(parse_tc(line).unjudged()) == unjudged
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "loss 10% 75% mode kernel",
+        "loss 45% 99% mode kernel",
+        "duplicate 20% 60% mode kernel",
+        "delay 20ms reorder 30% 90% gap 2 mode kernel",
+        "loss 10% 75%",
+    ],
+)
+def test_many_links_that_have_just_begun_are_as_valid_as_one_that_lasts(pure_links, line):
+    for run_seed in SEEDS:
+        links = pure_links(run_seed=run_seed)
+        for number in range(25):
+            links.carry(parse_tc(line), 60, source=f"s{number}", told=parse_tc(line), every_ns=300_000)
+        certificate = links.certificate()
+        assert certificate.valid, certificate.reasons
