@@ -99,7 +99,7 @@ def _rate(config: LinkConfig) -> Iterator[tuple[str, float]]:
         yield "goodput_bytes_per_s", rate * (DATAGRAM_BYTES - HEADER_BYTES) / rated if rated else math.inf
         yield "required_limit_packets", _required_limit(config, rate / rated) if rated else math.inf
     elif config.mean_of_delayed_s() > 0.0:
-        yield f"required_limit_at_{_TYPICAL_PER_S}_per_s_packets", _required_limit(config, _TYPICAL_PER_S)
+        yield f"required_limit_{_TYPICAL_PER_S}_per_s_packets", _required_limit(config, _TYPICAL_PER_S)
     if config.slot is not None:
         yield "slot_gap_mean_s", config.slot.mean_gap_s()
         if config.slot.packets:

@@ -26,7 +26,7 @@ def command(line: str, *, as_json: bool) -> None:
         return
     click.echo(meaning.line)
     for name, value in meaning.figures.items():
-        click.echo(f"  {_words(name):<30}{_value(name, value)}")
+        click.echo(f"  {_words(name):<28}{_value(name, value)}")
     for warning in meaning.warnings:
         click.echo(f"! {warning}")
 

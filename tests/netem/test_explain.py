@@ -84,7 +84,7 @@ def test_a_deviation_has_its_closed_form(line, deviation_s):
 
 def test_without_a_rate_the_limit_is_for_a_thousand_packets_a_second():
     figures = explain("delay 100ms 10ms distribution normal").figures
-    assert figures["required_limit_at_1000_per_s_packets"] == 1.5 * 1000 * 0.13 + 1
+    assert figures["required_limit_1000_per_s_packets"] == 1.5 * 1000 * 0.13 + 1
 
 
 def test_swaps_have_their_closed_form():
