@@ -9,7 +9,11 @@ import os
 import pytest
 
 from netem.errors import ConfigError
+from node.events import DownloadFinished, DownloadStarted
 from scenarios.catalogue import scenario_named
+from scenarios.options import Options
+from scenarios.runner import run_scenario
+from scenarios.trace_file import read_trace
 
 GOOD = '''"""Does it work?
 
@@ -129,3 +133,15 @@ def test_the_path_on_record_is_relative(write, tmp_path, monkeypatch):
     scenario = scenario_named(str(tmp_path / "mine.py"))
     (record,) = code_files(scenario.file, scenario.params())
     assert record["path"] == os.path.join("..", "mine.py")  # noqa: PTH118  # as the record is written
+
+
+def test_a_scenario_lets_all_its_nodes_wait_for_the_last_of_them(write, tmp_path, content):
+    options = Options(time="virtual", content=content, out=tmp_path / "out", quiet=True)
+    values = {"nodes": 5, "files": 2, "loss": 0.2}
+    result = run_scenario(scenario_named(write(GOOD)), values, options)
+    told = [event for _, event in read_trace(result.directory / "events.msgpack")]
+    ended = [(place, event[3]) for place, event in enumerate(told) if event[0] == DownloadFinished.__name__]
+    begun = [(place, event[3]) for place, event in enumerate(told) if event[0] == DownloadStarted.__name__]
+    first, second = sorted({index for _, index in ended})
+    assert [index for _, index in ended].count(first) == 4
+    assert max(place for place, index in ended if index == first) < min(p for p, index in begun if index == second)
