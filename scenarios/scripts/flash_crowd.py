@@ -57,8 +57,9 @@ def popularity(params: Params, old_files: int) -> np.ndarray:
 
 async def run(bed: Bed) -> None:
     """Play the scenario: servers publish the old files, the crowd comes, the new file appears."""
-    # The file of median size is the new one, so that its growth is typical of this content.
-    by_size = sorted(bed.content, key=lambda file: (file.size_bytes, file.name))
+    # The file of median size is the new one, so that its growth is typical of this content; one of no bytes has no growth.
+    some = [file for file in bed.content if file.size_bytes] or bed.content
+    by_size = sorted(some, key=lambda file: (file.size_bytes, file.name))
     new = by_size[len(by_size) // 2]
     old = [file for file in bed.content if file is not new]
     p = popularity(bed.params, len(old))
@@ -119,7 +120,8 @@ def growth_claim(record: Record) -> Claim:
     released_ns, _ = _show(record)
     copies = _copies(record)
     name = f"{copies} copies of the new file (s)"
-    if off := _no_release(params) or _other_bottleneck(params):
+    size_bytes = record.facts["files"][index].size_bytes
+    if off := _no_release(params) or _other_bottleneck(params) or ("" if size_bytes else "the new file has no bytes"):
         return assumed(name, off, GROWTH)
     arrivals = [(t - released_ns) / S for t, e in record.trace.of(Arrival) if e.index == index and e.node]
     ends = [(t - released_ns) / S for t, e in record.trace.of(DownloadFinished) if e.index == index]
@@ -128,7 +130,7 @@ def growth_claim(record: Record) -> Claim:
     predicted = copy_times(
         arrivals[:copies],
         seed_shares(params.new_share, old_files=index, servers=params.initial_servers(), seeds=_seeds(params)),
-        copy_s=record.facts["files"][index].size_bytes / params.goodput_bytes_per_s(),
+        copy_s=size_bytes / params.goodput_bytes_per_s(),
         board_s=Terms().board_interval_s,
         notice_s=REFRESH_S / 2
         + 8 * params.link().mean_delay_s(),  # on average; then four round trips to the first block

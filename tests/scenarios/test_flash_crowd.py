@@ -16,6 +16,7 @@ from scenarios.content import Shared
 from scenarios.market.crowd import AGAIN_S, publish
 from scenarios.market.events import Arrival, CrowdLeft
 from scenarios.market.odds_claims import OLD_ODDS_NAME
+from scenarios.result import EXIT_CLAIM
 from scenarios.scripts import flash_crowd
 from scenarios.scripts.flash_crowd import (
     NewFileReleased,
@@ -24,6 +25,7 @@ from scenarios.scripts.flash_crowd import (
     new_odds_claim,
     popularity,
 )
+from scenarios.trace_file import read_trace
 from tracker.events import BoardPosted
 
 NODE, SERVER = b"n" * 8, b"s" * 8
@@ -33,7 +35,7 @@ SIZE_BYTES = 500_000
 COPY_S = SIZE_BYTES * (1024 + 39) / 1024 / (125_000 * 0.92) / 0.95
 
 
-def record_of(events, tmp_path, **params):
+def record_of(events, tmp_path, size_bytes=SIZE_BYTES, **params):
     trace = Trace()
     for time_s, event in sorted(events, key=lambda pair: pair[0]):
         trace.fold(round(time_s * S), event)
@@ -41,7 +43,7 @@ def record_of(events, tmp_path, **params):
     facts = {
         "popularity": popularity(params, FILES - 1),
         "new_index": FILES - 1,
-        "files": [Shared(str(index), tmp_path, SIZE_BYTES) for index in range(FILES)],
+        "files": [Shared(str(index), tmp_path, size_bytes) for index in range(FILES)],
     }
     return Record(params=params, trace=trace, started_ns=0, certificate=None, facts=facts, ledger_ok={})
 
@@ -181,6 +183,25 @@ def test_what_the_user_switched_off_is_left_unjudged(tmp_path):
         claim = growth_claim(record_of(events, tmp_path, **other))
         assert claim.ok is None
         assert claim.note
+
+
+def test_a_new_file_without_bytes_has_no_growth_to_judge(tmp_path):
+    claim = growth_claim(record_of(growth([0.1] * 10), tmp_path, size_bytes=0))
+    assert claim.ok is None
+    assert "no bytes" in claim.note
+
+
+@pytest.mark.parametrize(("sizes_bytes", "new_bytes"), [([0, 0, 0, 0, 300], 300), ([0, 0, 0], 0)])
+def test_the_new_file_has_bytes_if_any_has(swarmbed, tmp_path, sizes_bytes, new_bytes):
+    content = tmp_path / "content"
+    content.mkdir()
+    for number, size_bytes in enumerate(sizes_bytes):
+        (content / f"{number}").write_bytes(b"x" * size_bytes)
+    given = ["--time", "virtual", "--nodes", 4, "--duration", 6, "--set", "appear_s=0.5", "--content", content]
+    outcome = swarmbed("run", "flash-crowd", *given, "--out", tmp_path / "run", "--quiet")
+    assert outcome.status == EXIT_CLAIM  # six seconds are too few to judge the odds
+    trace = read_trace(tmp_path / "run" / "events.msgpack")
+    assert [fields[-1] for _, (kind, *fields) in trace if kind == "NewFileReleased"] == [new_bytes]
 
 
 def test_a_fee_that_nobody_could_pay_is_refused():
