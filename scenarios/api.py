@@ -15,7 +15,7 @@ import trio
 from netem.errors import ConfigError, LocalProtocolError
 from scenarios.catalogue import scenario_named
 from scenarios.fitting import fit
-from scenarios.options import Options
+from scenarios.options import LARGEST_SEED, Options
 from scenarios.parameters import fill
 from scenarios.result import Result
 from scenarios.runner import run_scenario
@@ -35,7 +35,7 @@ def run(
 
     Args:
         scenario: a name, or the path of a file of one's own, ending with `.py`.
-        seed: any whole number.
+        seed: a whole number, at most `LARGEST_SEED` either way.
         time: the run's clock.
         content: a directory with the files to share; None: the interpreter's standard library.
         out: the run directory, new or empty; None: a new one below `runs/`.
@@ -55,6 +55,8 @@ def run(
         raise ConfigError("time", time, "real or virtual")
     if not isinstance(seed, int):
         raise ConfigError("seed", seed, "a whole number")
+    if abs(seed) > LARGEST_SEED:
+        raise ConfigError("seed", seed, f"a whole number from {-LARGEST_SEED} to {LARGEST_SEED}")
     options = Options(
         seed=seed,
         time=time,

@@ -95,6 +95,17 @@ def whole_number(field: str, text: str, *, low: int | None = None, high: int | N
     return number
 
 
+def run_seed(text: str) -> int:
+    """Read a run's seed.
+
+    Raises:
+        ConfigError: it is no whole number, or too large for the files of a run.
+    """
+    from scenarios.options import LARGEST_SEED
+
+    return whole_number("--seed", text, low=-LARGEST_SEED, high=LARGEST_SEED)
+
+
 def values_of(given: Mapping[str, Any]) -> dict[str, object]:
     """Return the parameter values that were given: options outrank settings, and settings the file.
 

@@ -25,8 +25,26 @@ from scenarios.command_group import Commands
 EXIT_USAGE = 2
 EXIT_VOID = 3
 EXIT_INTERRUPTED = 130
-PATH = click.Path(path_type=Path)
 _NEW_OBJECTS = 1_000_000
+
+
+class _PathWithName(click.Path):
+    """A path that is not empty: an unset variable of a script would else mean the directory one is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            field = (
+                param.opts[0]
+                if isinstance(param, click.Option)
+                else "PATH"
+                if param is None
+                else param.human_readable_name
+            )
+            raise ConfigError(field, "", "a path")
+        return super().convert(value, param, ctx)
+
+
+PATH = _PathWithName(path_type=Path)
 
 
 @click.group(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+LARGEST_SEED = 2**63 - 1  # what every file of a run can keep; the smallest is its negative
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:

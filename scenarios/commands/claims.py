@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from scenarios.asking import common_options, options_of, say, whole_number, write_answer
+from scenarios.asking import common_options, options_of, run_seed, say, write_answer
 
 
 @click.command()
@@ -33,7 +33,7 @@ def command(scenarios: tuple[str, ...], **given: Any) -> int:
     names = list(dict.fromkeys(scenarios)) or scenario_names()
     for name in names:
         scenario_named(name)
-    seed = whole_number("--seed", given["seed"])
+    seed = run_seed(given["seed"])
     options = options_of({**given, "procs": None, "content": None}, seed=seed)
     directory = new_run_directory(options.out, scenario="claims", seed=seed)
     jobs = [

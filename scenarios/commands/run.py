@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netem.errors import ConfigError
-from scenarios.asking import common_options, options_of, say, values_of, whole_number, write_answer
+from scenarios.asking import common_options, options_of, run_seed, say, values_of, whole_number, write_answer
 from scenarios.cli import again
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def command(scenario: str, **given: Any) -> int:
     from scenarios.catalogue import scenario_named
 
     chosen = scenario_named(scenario)
-    seed = whole_number("--seed", given["seed"])
+    seed = run_seed(given["seed"])
     if given["replicates"] is not None:
         for option in ("serve", "capture"):
             if given[option]:
@@ -89,11 +89,13 @@ def _play(chosen: Scenario, given: dict[str, Any], *, seed: int, watch: Watch | 
 
 def _replicate(name: str, chosen: Scenario, given: dict[str, Any], *, options: Options) -> int:
     from scenarios.campaign import plan, run_campaign
+    from scenarios.options import LARGEST_SEED
     from scenarios.replicates import replicates_dict
     from scenarios.run_directory import write_json
     from scenarios.tables import findings_lines
 
-    runs = whole_number("--replicates", given["replicates"], low=1, high=MOST_REPLICATES)
+    most = min(MOST_REPLICATES, LARGEST_SEED - options.seed + 1)
+    runs = whole_number("--replicates", given["replicates"], low=1, high=most)
     seeds = range(options.seed, options.seed + runs)
     campaign = plan(name, chosen, values_of(given), options=options, over={}, seeds=seeds, title=f"x{runs}")
     say(f"seeds {seeds[0]}..{seeds[-1]}, {campaign.workers} at once", given)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from scenarios.asking import common_options, whole_number
+from scenarios.asking import common_options, run_seed
 from scenarios.commands.run import play
 
 SCENARIO = "steady"
@@ -29,4 +29,4 @@ def command(**given: Any) -> int:
 
     given["time_"] = "real"
     given["duration"] = given["duration"] if given["duration"] is not None else A_DAY_S
-    return play(scenario_named(SCENARIO), given, seed=whole_number("--seed", given["seed"]))
+    return play(scenario_named(SCENARIO), given, seed=run_seed(given["seed"]))

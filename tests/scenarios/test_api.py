@@ -24,6 +24,7 @@ def test_it_gives_the_result_of_the_command(finished, small, content, tmp_path):
         ({"scenario": "nothing"}, "SCENARIO"),
         ({"time": "never"}, "time"),
         ({"seed": "1"}, "seed"),
+        ({"seed": 2**63}, "seed"),
         ({"lossy": 1}, "lossy"),
         ({"loss": 2}, "loss"),
         ({"content": "missing"}, "--content"),
