@@ -78,11 +78,10 @@ def _exit(command: Callable[[], Any]) -> None:
         status = _complain(faults, EXIT_USAGE)
     except* SwarmbedError as faults:  # a ledger or a disk that failed, an invariant that did not hold
         status = _complain(faults, EXIT_VOID)
-    except* click.exceptions.Abort:
-        status = EXIT_INTERRUPTED
     except* click.ClickException as faults:
         status = _complain(faults, EXIT_USAGE)
-    except* KeyboardInterrupt:
+    except* (click.exceptions.Abort, KeyboardInterrupt):  # click makes the one of the other
+        click.echo("swarmbed: interrupted", err=True)
         status = EXIT_INTERRUPTED
     sys.exit(status if isinstance(status, int) else 0)
 

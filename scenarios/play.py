@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +34,7 @@ from scenarios.judging import Judge
 from scenarios.onlookers import Onlookers
 from scenarios.options import Options
 from scenarios.parameters import Params
+from scenarios.process import INTERRUPTS, ignore_interrupts
 from scenarios.result import Result
 from scenarios.scenario_file import own_code_files
 from scenarios.spread import CAPTURE, FATES, HOLD_NS, Spread
@@ -153,6 +153,7 @@ class Play:
             self._break_off(faults)
         except* SwarmbedError as faults:
             self._break_off(faults)
+        ignore_interrupts()
 
     async def _on_the_wires(self) -> None:
         async with trio.open_nursery() as wires:
@@ -215,7 +216,7 @@ class Play:
 
     async def _watch_for_interrupt(self, bed: Bed) -> None:
         """End the show at the first Ctrl-C (or SIGTERM) and settle; at the second, stop without settling."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(*INTERRUPTS) as signals:
             async for _ in signals:
                 if bed.interrupted:
                     self._playing.cancel()

@@ -10,6 +10,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
 
 def allow_many_sockets() -> None:
     """Raise the limit of open files as far as the system lets us: a node has about four sockets."""
@@ -31,16 +33,27 @@ def rare_collections() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """See the last second through: a Ctrl-C while results are written would lose them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread gets interrupts, and may say so
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def interrupts_as_before() -> Iterator[None]:
+    """Answer Ctrl-C and SIGTERM in the end as in the beginning, whatever was said meanwhile (`ignore_interrupts`)."""
+    before = {number: signal.getsignal(number) for number in INTERRUPTS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if _hears_interrupts():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def ignore_interrupts() -> None:
+    """See the last second through: a Ctrl-C or SIGTERM while packets are counted and results written would lose them."""
+    if _hears_interrupts():
+        for number in INTERRUPTS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _hears_interrupts() -> bool:
+    """Tell whether this is the main thread: only it gets interrupts, and may say what they do."""
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextlib.contextmanager

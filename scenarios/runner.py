@@ -21,7 +21,7 @@ from scenarios.fitting import check_procs, fit
 from scenarios.options import Options
 from scenarios.parameters import fill
 from scenarios.play import Play
-from scenarios.process import allow_many_sockets, deaf_to_interrupts, rare_collections
+from scenarios.process import allow_many_sockets, interrupts_as_before, rare_collections
 from scenarios.progress import Reading
 from scenarios.report.making import write_report
 from scenarios.result import Result
@@ -56,33 +56,44 @@ def run_scenario(
         fitted = fit(params, options, given=values)
         options, params = fitted.options, fill(scenario.params, {**values, **fitted.values})
     content = user_content(options.content) if options.content else standard_library(params.standard_files())
-    directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
-    write_run_json(directory, scenario=scenario, params=params, options=options, content=content)
-    if topology:
-        (directory / TOPOLOGY_FILE).write_text(topology, encoding="utf-8")
-    clock = VirtualTime() if options.time == "virtual" else RealTime()
-    layout = layout_of(topology, params)
-    run = Play(
-        clock, scenario, params, options=options, content=content, directory=directory, layout=layout, watch=watch
-    )
-    with rare_collections():
+    run: Play | None = None
+    with rare_collections(), interrupts_as_before():
+        directory = new_run_directory(options.out, scenario=scenario.name, seed=options.seed)
         try:
-            if isinstance(clock, VirtualTime):
-                schedule_deterministically(options.seed)
-                trio.run(run.main, clock=clock)
-            else:
-                allow_many_sockets()
-                trio.run(run.main)
-        except* ConfigError:
-            if not run.began:
-                shutil.rmtree(directory)  # such as a port in use: nothing was run, so nothing is left behind
+            write_run_json(directory, scenario=scenario, params=params, options=options, content=content)
+            if topology:
+                (directory / TOPOLOGY_FILE).write_text(topology, encoding="utf-8")
+            clock = VirtualTime() if options.time == "virtual" else RealTime()
+            layout = layout_of(topology, params)
+            run = Play(
+                clock,
+                scenario,
+                params,
+                options=options,
+                content=content,
+                directory=directory,
+                layout=layout,
+                watch=watch,
+            )
+            _on_its_clock(run, clock, seed=options.seed)
+        except* (ConfigError, KeyboardInterrupt):
+            if run is None or not run.began:
+                shutil.rmtree(directory)  # a port in use, or Ctrl-C: nothing was run, so nothing is left behind
             raise
-        with deaf_to_interrupts():
-            result = run.judge()
-            write_links(directory, result.certificate.report)
-            write_json(directory / "result.json", result.to_dict())
-            _report(directory, quiet=options.quiet)
+        result = run.judge()
+        write_links(directory, result.certificate.report)
+        write_json(directory / "result.json", result.to_dict())
+        _report(directory, quiet=options.quiet)
     return result
+
+
+def _on_its_clock(run: Play, clock: RealTime | VirtualTime, *, seed: int) -> None:
+    if isinstance(clock, VirtualTime):
+        schedule_deterministically(seed)
+        trio.run(run.main, clock=clock)
+    else:
+        allow_many_sockets()
+        trio.run(run.main)
 
 
 def _report(directory: Path, *, quiet: bool) -> None:

@@ -17,9 +17,11 @@ import trio
 
 from netem.errors import LedgerError
 from node.partial_file import StoreError
+from scenarios import runner
 from scenarios.catalogue import scenario_named
 from scenarios.claims import Claim
 from scenarios.options import Options
+from scenarios.play import Play
 from scenarios.runner import run_scenario
 from scenarios.trace_file import read_trace
 from tracker.desk import Terms
@@ -222,6 +224,37 @@ def test_an_interrupt_before_the_show_lets_none_of_it_happen(play):
 
     assert play(script).status == 130
     assert not shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_once_the_show_is_over_loses_nothing(play, monkeypatch, number):
+    judge = Play.judge
+
+    def interrupted(run):
+        os.kill(os.getpid(), number)
+        return judge(run)
+
+    async def script(bed):
+        await bed.start()
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(Play, "judge", interrupted)
+    result = play(script)
+    assert result.status == 0
+    assert (result.directory / "result.json").is_file()
+    assert signal.getsignal(number) is before
+
+
+def test_an_interrupt_before_anything_was_run_leaves_nothing_behind(swarmbed, tmp_path, content, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "layout_of", interrupted)
+    out = tmp_path / "out"
+    outcome = swarmbed("run", "flash-crowd", "--nodes", 3, "--content", content, "--out", out)
+    assert outcome.status == 130
+    assert outcome.err.split("\n")[-2] == "swarmbed: interrupted"
+    assert not out.exists()
 
 
 def test_a_second_interrupt_ends_even_what_would_never_end(play):
