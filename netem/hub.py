@@ -182,7 +182,7 @@ def bind_udp(address: Address) -> socket.socket:
         sock.bind(address)
     except OSError as error:
         sock.close()
-        raise port_taken(*address) from error
+        raise port_taken(*address, error.strerror) from error
     return sock
 
 

@@ -134,12 +134,12 @@ def free_address(ip: str, port: int, taken: Container[Address]) -> Address:
     for candidate in ports:
         if (ip, candidate) not in taken:
             return ip, candidate
-    raise port_taken(ip, port)
+    raise port_taken(ip, port, os.strerror(errno.EADDRINUSE))
 
 
-def port_taken(ip: str, port: int) -> ConfigError:
-    """Return the error for a port that cannot be bound."""
-    return ConfigError("port", port, f"a port that is free on {ip}")
+def port_taken(ip: str, port: int, why: str | None) -> ConfigError:
+    """Return the error for a port that cannot be bound, for the system's reason: the ip may be no address of this machine."""
+    return ConfigError("port", port, f"a port that is free on {ip} ({why})")
 
 
 def refused() -> ConnectionRefusedError:

@@ -130,7 +130,7 @@ class SocketStreams:
             sock.listen(_BACKLOG)
         except OSError as error:
             sock.close()
-            raise port_taken(ip, port) from error
+            raise port_taken(ip, port, error.strerror) from error
         return SocketListener(sock)
 
     async def connect(self, ip: str, address: Address, announce: Callable[[Address], None]) -> SocketStream:

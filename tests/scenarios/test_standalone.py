@@ -129,6 +129,11 @@ def test_a_role_that_cannot_start_says_why_in_one_line(swarmbed, arguments, fiel
     assert [line.split(": ")[1] for line in outcome.err.splitlines()] == [field]
 
 
+def test_an_address_of_another_machine_is_told_from_a_port_in_use(swarmbed):
+    outcome = swarmbed("tracker", "--listen", "192.0.2.1:99")
+    assert "(Cannot assign requested address)" in outcome.err
+
+
 @pytest.fixture
 def two_hosts():
     """Return the command prefixes of two network namespaces that a cable joins, with the address of each."""
