@@ -67,3 +67,10 @@ class RunVoid(SwarmbedError):
 
 class InvariantViolation(SwarmbedError):
     """Report that something that must always hold did not; the run is void."""
+
+
+def first_of(faults: BaseException) -> BaseException:
+    """Return the first error of nested groups: what a user is told in one line."""
+    while isinstance(faults, BaseExceptionGroup):
+        faults = faults.exceptions[0]
+    return faults

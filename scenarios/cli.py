@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from netem.errors import ConfigError, SwarmbedError
+from netem.errors import ConfigError, SwarmbedError, first_of
 from scenarios import commands
 from scenarios.command_group import Commands
 
@@ -87,9 +87,7 @@ def _exit(command: Callable[[], Any]) -> None:
 
 
 def _complain(faults: BaseExceptionGroup[Any], status: int) -> int:
-    fault: BaseException = faults
-    while isinstance(fault, BaseExceptionGroup):
-        fault = fault.exceptions[0]
+    fault = first_of(faults)
     text = fault.format_message() if isinstance(fault, click.ClickException) else str(fault)
     click.echo(f"swarmbed: {' '.join(text.splitlines())}", err=True)
     if status == EXIT_VOID:

@@ -15,7 +15,7 @@ import trio
 
 from netem.accounts import merge
 from netem.capture import Capture
-from netem.errors import ConfigError, SwarmbedError
+from netem.errors import ConfigError, SwarmbedError, first_of
 from netem.events import EventStream
 from netem.fate_file import FateFile
 from netem.faults import FaultMade
@@ -135,13 +135,20 @@ class Play:
             self._events.subscribe(file.fold)
             # The clock outlives the network, and the network the services: each needs the next to end cleanly.
             async with trio.open_nursery() as ground:
-                ground.start_soon(self._clock.run)
+                ground.start_soon(self._keep_time)
                 if self._spread is not None:
                     await ground.start(self._spread.run)
                 self._onlookers.start(ground, self._judge)
                 await self._carry_out()
                 ground.cancel_scope.cancel()
             self._events.release(everything=True)
+
+    async def _keep_time(self) -> None:
+        """Run the clock; what a timer cannot do (read a file that is gone) leaves a void result. Then time passes by itself."""
+        try:
+            await self._clock.run()
+        except* SwarmbedError as faults:
+            self._give_up(f"the run broke off: {first_of(faults)}")
 
     async def _carry_out(self) -> None:
         """Play and count; an error of ours (a full disk, a ledger that fails) or of the experimenter's code leaves a void result."""
@@ -170,10 +177,7 @@ class Play:
             wires.cancel_scope.cancel()
 
     def _break_off(self, faults: BaseExceptionGroup[SwarmbedError]) -> None:
-        fault: BaseException = faults
-        while isinstance(fault, BaseExceptionGroup):
-            fault = fault.exceptions[0]
-        self._give_up(f"the run broke off: {fault}")
+        self._give_up(f"the run broke off: {first_of(faults)}")
         self._account = self._network.account()
 
     def _give_up(self, reason: str) -> None:

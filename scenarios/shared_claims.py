@@ -42,14 +42,14 @@ def byte_identical(record: Record) -> Claim:
     """Claim that every finished download is, read back from disk, the published file to the byte."""
     published = {event.index: event.name for _, event in record.trace.of(FilePublished)}
     sources: dict[str, Shared] = {file.name: file for file in record.facts["files"]}
-    expected: dict[int, bytes] = {}
+    expected: dict[int, bytes | None] = {}
     finished = record.trace.of(DownloadFinished)
     same = 0
     for _, event in finished:
         if event.index not in expected:
-            path = sources[published[event.index]].path
-            expected[event.index] = hashlib.sha256(path.read_bytes()).digest()
+            expected[event.index] = _digest(sources[published[event.index]])
         same += event.sha256 == expected[event.index]
+    gone = [published[index] for index, digest in sorted(expected.items()) if digest is None]
     return Claim(
         name="files identical to their source",
         predicted=len(finished),
@@ -58,8 +58,20 @@ def byte_identical(record: Record) -> Claim:
         ok=bool(finished) and same == len(finished),
         source="DESIGN section 4: every piece is verified before it is kept",
         detectable=1,
-        note="" if finished else "no download finished, so there was nothing to compare",
+        note=f"no longer to be read: {', '.join(map(repr, gone))}"
+        if gone
+        else ""
+        if finished
+        else "no download finished, so there was nothing to compare",
     )
+
+
+def _digest(source: Shared) -> bytes | None:
+    """Return a file's SHA-256; None: it can be read no more."""
+    try:
+        return hashlib.sha256(source.path.read_bytes()).digest()
+    except OSError:
+        return None
 
 
 def fees_conserved(record: Record) -> Claim:

@@ -317,6 +317,23 @@ def test_a_mistake_in_a_scenario_of_ones_own_voids_the_run_and_is_told_by_its_li
     assert all(result["invariants"].values())
 
 
+def test_a_timer_that_finds_a_file_cut_short_leaves_a_void_result(play, content):
+    async def script(bed):
+        await bed.start(terms=Terms(), policy="fixed", beliefs="given", prior=(1.0,))
+
+        def read_ahead():
+            raise StoreError("x is shorter than the 9 bytes it had")
+
+        bed.clock.call_at(bed.clock.now_ns() + 1, read_ahead)
+        await trio.sleep(1000)
+
+    result = play(script)
+    assert result.status == 3
+    assert result.certificate.reasons == ("the run broke off: x is shorter than the 9 bytes it had",)
+    assert all(result.invariants.values())
+    assert (result.directory / "result.json").is_file()
+
+
 @pytest.mark.parametrize("error", [StoreError("cannot write x: No space left on device"), LedgerError("torn")])
 def test_a_disk_that_fails_leaves_a_void_result(play, error):
     async def script(bed):

@@ -60,6 +60,14 @@ def test_one_wrong_byte_fails(record):
     assert (claim.predicted, claim.measured, claim.ok) == (1, 0, False)
 
 
+def test_a_source_that_is_gone_fails_with_its_name(record):
+    kept = record()
+    kept.facts["files"][0].path.unlink()
+    claim = byte_identical(kept)
+    assert (claim.predicted, claim.measured, claim.ok) == (1, 0, False)
+    assert "'a file'" in claim.note
+
+
 @pytest.mark.parametrize(
     "settled",
     [
