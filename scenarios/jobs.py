@@ -80,7 +80,9 @@ def outcome_of(job: Job, *, returned: int, said: bytes, wall_s: float) -> Outcom
         return Outcome(job=job, status=returned, result=result, said=words, wall_s=wall_s)
     if returned < 0:
         words = f"killed by {signal.Signals(-returned).name}"
-    if returned == -signal.SIGINT:  # before it had begun to listen
+    if (
+        returned == -signal.SIGINT or words == "KeyboardInterrupt"
+    ):  # before it had begun to listen; Python itself ends with 1
         returned = EXIT_INTERRUPTED
     status = returned if returned in {EXIT_USAGE, EXIT_INTERRUPTED} else EXIT_VOID
     return Outcome(job=job, status=status, result=None, said=words or f"ended with {returned}", wall_s=wall_s)

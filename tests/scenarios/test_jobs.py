@@ -56,6 +56,12 @@ def test_a_result_counts_with_its_status(job, returned):
         (1, b"Traceback\n  + Error: x\n  +-------", 3, "Error: x"),  # a crash, and no failed claim
         (-9, b"", 3, "killed by SIGKILL"),
         (-2, b"KeyboardInterrupt", 130, "killed by SIGINT"),  # while it imported
+        (
+            1,
+            b"Fatal Python error: init_import_site\nKeyboardInterrupt\n",
+            130,
+            "KeyboardInterrupt",
+        ),  # while Python began
     ],
 )
 def test_without_a_result_the_last_words_count(job, *, returned, said, status, words):
