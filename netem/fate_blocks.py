@@ -24,8 +24,10 @@ _BEFORE_LAST = _LAST_BLOCK - _FIRST_BLOCK  # packets in all blocks smaller than 
 _NO_UNIFORMS = np.empty((0, 0))
 _NO_COLUMNS = Columns(0, copying=False)
 _NO_FATES = array("q")
+_NO_STATE = "", 0.0
 
 Instance = tuple[str, int]
+State = tuple[str, float]  # its kind, and what it is
 
 
 class FateBlocks:
@@ -37,7 +39,8 @@ class FateBlocks:
         target: name of the receiving host.
         uniforms: the run's block generator.
         number: the first packet to decide.
-        states: states to go on from, by impairment name and occurrence (see `states_at`); others start afresh.
+        states: states to go on from, by impairment name and occurrence (see `states_at`); others start afresh, and those
+            whose states are of another kind.
         seed: what keys the uniforms instead of the run's seed, if it is not None.
 
     Attributes:
@@ -62,7 +65,7 @@ class FateBlocks:
         target: str,
         uniforms: BlockUniforms,
         number: int = 0,
-        states: dict[Instance, float] | None = None,
+        states: dict[Instance, State] | None = None,
         seed: int | None = None,
     ) -> None:
         plan = _plan(impairments)
@@ -77,7 +80,9 @@ class FateBlocks:
             for instance, impairment, rows in plan.stages:
                 parts = ("link", source, target, *instance)
                 key = b"" if not rows else uniforms.key(*parts) if seed is None else uniforms.key_of(seed, *parts)
-                state = (states or {}).get(instance, impairment.start())
+                kind, state = (states or {}).get(instance, _NO_STATE)
+                if kind != impairment.state_kind():
+                    state = impairment.start()
                 self._stages[instance] = _Stage(impairment, rows=rows, key=key, state=state)
 
     def advance(self, number: int) -> None:
@@ -93,16 +98,20 @@ class FateBlocks:
             self.fates = columns.fates()
             self.columns = columns
 
-    def states_at(self, number: int) -> dict[Instance, float]:
+    def states_at(self, number: int) -> dict[Instance, State]:
         """Return each impairment's state before packet `number`, which must not lie before the window."""
         if not self._stages:
             return {}
         if number > self.end:
             self.advance(number - 1)
-        if number == self.end:
-            return {instance: stage.after for instance, stage in self._stages.items()}
-        part = number - self.begin
-        return {instance: self._decide(stage, Columns(part, copying=False)) for instance, stage in self._stages.items()}
+        states: dict[Instance, State] = {}
+        for instance, stage in self._stages.items():
+            if number == self.end:
+                state = stage.after
+            else:
+                state = self._decide(stage, Columns(number - self.begin, copying=False))
+            states[instance] = stage.impairment.state_kind(), state
+        return states
 
     def _decide(self, stage: _Stage, columns: Columns) -> float:
         """Let one stage decide the window's first packets, as many as `columns` has; return its state after them."""

@@ -251,8 +251,8 @@ class Link:
     def reconfigure(self, config: LinkConfig) -> None:
         """Change the link between two packets.
 
-        An impairment whose kind stays keeps its state and goes on with its own uniforms, whatever else changes.
-        Arrivals already given stand.
+        An impairment whose kind stays goes on with its own uniforms, and keeps its state unless that is of another kind then (the
+        kernel's draws are no normals), whatever else changes. Arrivals already given stand.
         """
         self._past[:] = self.exposures()
         self._exposed = self._judged()

@@ -133,6 +133,10 @@ class Impairment(abc.ABC):
         """Return the state before the first packet."""
         return 0.0
 
+    def state_kind(self) -> str:
+        """Return what the state is, in a word: a live change goes on from a state of the same kind only."""
+        return "chain"
+
     def loss_chain(self) -> LossChain:
         """Return the law of the losses, for predictions."""
         return LossChain.independent(0.0)

@@ -68,6 +68,10 @@ class Corrupt(Impairment):
         """Return the state before the first draw."""
         return FRESH
 
+    def state_kind(self) -> str:
+        """Return whose draws the state is of."""
+        return "kernel" if self.kernel else "normal"
+
     def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Damage packets by row 0 and copies by row 1; how far below the probability a draw lies says which bit."""
         if not self.is_random():

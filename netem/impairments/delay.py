@@ -107,6 +107,10 @@ class Delay(Impairment):
         """Return the state before the first draw."""
         return FRESH
 
+    def state_kind(self) -> str:
+        """Return whose draws the state is of."""
+        return "kernel" if self.kernel else "normal"
+
     def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Add to the delays of packets (row 0) and copies (row 1)."""
         copies = columns.copies

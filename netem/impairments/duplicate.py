@@ -58,6 +58,10 @@ class Duplicate(Impairment):
         """Return the state before the first draw."""
         return FRESH
 
+    def state_kind(self) -> str:
+        """Return whose draws the state is of."""
+        return "kernel" if self.kernel else "normal"
+
     def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Copy the packets whose draw is below the probability."""
         if self.is_random():

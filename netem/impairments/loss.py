@@ -62,6 +62,10 @@ class Loss(Impairment):
         """Return the state before the first draw."""
         return FRESH
 
+    def state_kind(self) -> str:
+        """Return whose draws the state is of."""
+        return "kernel" if self.kernel else "normal"
+
     def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Lose the packets (row 0) and copies (row 1) whose draw is below the probability."""
         if not self.is_random():

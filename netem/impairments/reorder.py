@@ -76,12 +76,15 @@ class Reorder(Impairment):
         """Return the state before the first packet: of the draws, or, with a gap, see `_pack`."""
         return FRESH if self.gap == 1 else _pack(0)
 
+    def state_kind(self) -> str:
+        """Return whose draws the state is of, and whether it counts delayed packets too."""
+        return ("kernel" if self.kernel else "normal") + ", spaced" * (self.gap > 1)
+
     def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
         """Choose early packets by row 0 and early copies by row 1."""
         if not self.is_random():
             return state
         if self.gap == 1:
-            state = state if abs(state) < _MEMORY_FROM else FRESH  # it may be that of a gap, until now
             early, state = hits(uniforms[0], self.probability, rho=self.correlation, state=state, kernel=self.kernel)
         elif self.correlation:
             early, state = self._spaced_with_memory(uniforms[0], state)
@@ -168,10 +171,7 @@ def _pack(delayed: int, memory: float | None = None) -> float:
 
 
 def _unpack(state: float) -> tuple[int, float | None]:
-    """Return what was packed; nothing, if it is the state of draws without a gap."""
-    if not _MEMORIES <= state < math.inf:
-        delayed, packed = 0, state if 0.0 <= state < _MEMORIES else 0.0
-    else:
-        delayed, packed = divmod(int(state), _MEMORIES)
+    """Return what was packed."""
+    delayed, packed = divmod(int(state), _MEMORIES)
     memory = packed / _PER_UNIT - _MEMORY_FROM
     return delayed, memory if memory > -_FURTHEST else None

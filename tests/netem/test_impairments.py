@@ -24,6 +24,7 @@ from netem.impairments.gilbert_elliott import GilbertElliott
 from netem.impairments.loss import Loss
 from netem.impairments.loss_state import LossState
 from netem.impairments.reorder import Reorder
+from netem.link import Link, LinkConfig
 from netem.randomness import BlockUniforms
 from netem.tc import parse_tc
 
@@ -368,11 +369,14 @@ def test_with_a_correlation_draws_rest_while_the_gap_lasts(kernel):
 @pytest.mark.parametrize("before", [Reorder(0.3, 0.8), Reorder(0.3, 0.8, gap=4), Reorder(0.3, gap=4)], ids=str)
 @pytest.mark.parametrize("after", [Reorder(0.3, 0.8), Reorder(0.3, 0.8, gap=4), Reorder(0.3, gap=4)], ids=str)
 def test_a_live_change_between_gap_and_none_goes_on_with_the_right_share(before, after):
-    _, state = decide(before, uniforms(before, 999))
-    columns = Columns(20_000, copying=False)
-    after.decide(columns, uniforms(after, 20_000)[:1], state)
-    assert columns.early.mean() == pytest.approx(after.early_rate(), abs=0.03)
-    assert columns.early[:500].any()
+    first, then = LinkConfig((before, Delay(0.05))), LinkConfig((after, Delay(0.05)))
+    link = Link(first, source="a", target="b", uniforms=BlockUniforms(1), link_id=0)
+    for _ in range(999):
+        link.verdict(1, 100)
+    link.reconfigure(then)
+    early = [link.verdict(1, 100) == 1 for _ in range(20_000)]
+    assert np.mean(early) == pytest.approx(after.early_rate(), abs=0.03)
+    assert any(early[:500])
 
 
 def four_states(chain, draws):

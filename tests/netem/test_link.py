@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from netem.clock import S
 from netem.errors import ConfigError
+from netem.fate_blocks import FateBlocks
 from netem.fates import Cause
 from netem.impairments.corrupt import Corrupt
 from netem.impairments.delay import Delay
@@ -98,6 +99,37 @@ def test_a_changed_impairment_goes_on_in_its_state_with_its_own_uniforms():
     fresh.reconfigure(LinkConfig((Loss(0.2),)))
     full = verdicts(make_link(LinkConfig((Loss(0.2),))), 5000)
     assert verdicts(fresh, 4900) == full[100:]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "goes_on"),
+    [
+        (Delay(0.05, 0.01, correlation=0.9), Delay(0.05, 0.01, "normal", 0.9), True),
+        (Delay(0.05, 0.01, correlation=0.9, kernel=True), Delay(0.05, 0.01, correlation=0.9), False),
+        (Delay(0.05, 0.01, correlation=0.9), Delay(0.05, 0.01, correlation=0.9, kernel=True), False),
+        (Loss(0.3, 0.9, kernel=True), Loss(0.3, 0.9), False),
+        (Loss(0.3, 0.9), Loss(0.4, 0.9), True),
+        (Duplicate(0.3, 0.9, kernel=True), Duplicate(0.3, 0.9), False),
+        (Corrupt(0.3, 0.9, kernel=True), Corrupt(0.3, 0.9), False),
+        (Reorder(0.3, gap=1000), Reorder(0.3, 0.9), False),
+        (Reorder(0.3, gap=1000), Reorder(0.3, gap=900), True),
+        (Reorder(0.3, 0.9, kernel=True), Reorder(0.3, 0.9), False),
+    ],
+)
+def test_a_state_of_another_kind_is_none_to_go_on_from(before, after, goes_on):
+    number, uniforms = 1050, BlockUniforms(1)
+    ends = {"source": "a", "target": "b", "uniforms": uniforms, "number": number}
+    states = FateBlocks((before,), source="a", target="b", uniforms=uniforms).states_at(number)
+    changed, fresh = FateBlocks((after,), **ends, states=states), FateBlocks((after,), **ends)
+    assert (changed.states_at(number) == states) == goes_on
+    assert (changed.states_at(number) == fresh.states_at(number)) == (not goes_on)
+
+
+def test_delays_follow_their_law_after_a_change_from_the_kernels_mode():
+    link = make_link(LinkConfig((Delay(0.05, 0.005, "normal", 0.9, kernel=True),)))
+    verdicts(link, 10)
+    link.reconfigure(LinkConfig((Delay(0.05, 0.005, "normal", 0.9),)))
+    assert all(abs(arrival_ns - NOW_NS - 0.05 * S) < 5 * 0.005 * S for arrival_ns in verdicts(link, 100))
 
 
 def test_fates_go_on_where_they_would_be_after_a_partition_longer_than_a_block():
