@@ -94,11 +94,13 @@ class Receiving:
             self._request(download, ask)
         if now_ns >= download.receipts_due_ns:
             self._send_receipts(download, now_ns, final=True)
-        self._look_at(download, min(download.swarm.next_check_ns(), download.receipts_due_ns), now_ns)
+        if download.check_ns is not None and download.check_ns <= now_ns:
+            download.check_ns = None  # this was that look
+        self._look_at(download, min(download.swarm.next_check_ns(), download.receipts_due_ns))
 
-    def _look_at(self, download: Download, when_ns: int, now_ns: int) -> None:
-        """Set the timer for the next look, unless one comes before."""
-        if download.check_ns is None or when_ns < download.check_ns or download.check_ns <= now_ns:
+    def _look_at(self, download: Download, when_ns: int) -> None:
+        """Set the timer for the next look, unless one comes before or is overdue."""
+        if download.check_ns is None or when_ns < download.check_ns:
             download.check_ns = when_ns
             self._clock.call_at(when_ns, self._on_timer, download, when_ns)
 
@@ -146,7 +148,7 @@ class Receiving:
             if ask := swarm.requests_for(server, now_ns):
                 self._request(download, ask)
             if swarm.nearer_ns != NEVER_NS:
-                self._look_at(download, swarm.nearer_ns, now_ns)
+                self._look_at(download, swarm.nearer_ns)
                 swarm.nearer_ns = NEVER_NS
 
     def on_queued(self, queued: m.Queued, *, sender: bytes) -> None:
