@@ -86,9 +86,17 @@ def hits(
     return values < ndtri(probability), state
 
 
-def where_within(uniforms: np.ndarray, hit: np.ndarray, probability: float, *, rho: float, state: float) -> np.ndarray:
-    """Return for those of honest draws that `hit` (bool) how far up to the probability each lies: uniform in [0, 1)."""
+def where_within(
+    uniforms: np.ndarray, hit: np.ndarray, probability: float, *, rho: float, state: float, kernel: bool
+) -> np.ndarray:
+    """Return for those draws that `hit` (bool) a place, uniform in [0, 1): how far up to the probability each lies.
+
+    The kernel's filter has no such place, for it is not uniform: there the last bits of a uniform say it.
+    """
     if rho > 0.0:
+        if kernel:
+            last: np.ndarray = uniforms[hit] * _LOW_BITS % 1.0
+            return last
         from scipy.special import ndtr
 
         uniforms = ndtr(normals(uniforms, rho, state)[0])

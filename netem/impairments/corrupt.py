@@ -73,20 +73,24 @@ class Corrupt(Impairment):
         return "kernel" if self.kernel else "normal"
 
     def decide(self, columns: Columns, uniforms: np.ndarray, state: float) -> float:
-        """Damage packets by row 0 and copies by row 1; how far below the probability a draw lies says which bit."""
+        """Damage packets by row 0 and copies by row 1; where a draw lies below the probability says which bit."""
         if not self.is_random():
             return state
         hit, after = hits(uniforms[0], self.probability, rho=self.correlation, state=state, kernel=self.kernel)
         rate = self.corrupt_rate()
         if hit.any():
             if self.effect == "deliver":
-                columns.flip(hit, where_within(uniforms[0], hit, self.probability, rho=self.correlation, state=state))
+                where = where_within(
+                    uniforms[0], hit, self.probability, rho=self.correlation, state=state, kernel=self.kernel
+                )
+                columns.flip(hit, where)
             else:
                 columns.ruin(hit)
         if columns.copies is not None:
             hit = uniforms[1] < rate
             if self.effect == "deliver":
-                columns.copies.flip(hit, where_within(uniforms[1], hit, rate, rho=0.0, state=state))
+                where = where_within(uniforms[1], hit, rate, rho=0.0, state=state, kernel=self.kernel)
+                columns.copies.flip(hit, where)
             else:
                 columns.copies.ruin(hit)
         return after

@@ -34,6 +34,7 @@ SAMPLES = {
         Corrupt(0.02),
         Corrupt(0.1, 0.5),
         Corrupt(0.1, 0.25, "as-loss", kernel=True),
+        Corrupt(0.2, 0.25, kernel=True),
         Corrupt(1.0, 0.0, "as-loss"),
     ],
     "delay": [
@@ -334,8 +335,8 @@ def test_damage_and_haste_show_in_the_fates_and_loss_comes_first():
     assert columns.damage.tolist() == [-1.0, -1.0, 0.5, -1.0, -1.0]
 
 
-def test_bits_are_flipped_anywhere():
-    corrupt = Corrupt(0.05, 0.3)
+@pytest.mark.parametrize("corrupt", [Corrupt(0.05, 0.3), Corrupt(0.2, 0.25, kernel=True), Corrupt(0.05, kernel=True)])
+def test_bits_are_flipped_anywhere(corrupt):
     columns, _ = decide(corrupt, uniforms(corrupt, 400_000))
     for part in (columns, columns.copies):
         where = part.damage[part.damage >= 0.0]
