@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +25,11 @@ _BEFORE_LAST = _LAST_BLOCK - _FIRST_BLOCK  # packets in all blocks smaller than 
 _NO_UNIFORMS = np.empty((0, 0))
 _NO_COLUMNS = Columns(0, copying=False)
 _NO_FATES = array("q")
-_NO_STATE = "", 0.0
 
 Instance = tuple[str, int]
 State = tuple[str, float]  # its kind, and what it is
+_NO_STATE: State = "", 0.0
+_NONE_GIVEN: Mapping[Instance, State] = {}
 
 
 class FateBlocks:
@@ -55,7 +57,18 @@ class FateBlocks:
     packet's number alone.
     """
 
-    __slots__ = ("_copying", "_stages", "_uniforms", "begin", "columns", "end", "fates", "fixed_ns")
+    __slots__ = (
+        "_copying",
+        "_given",
+        "_number",
+        "_stages",
+        "_uniforms",
+        "begin",
+        "columns",
+        "end",
+        "fates",
+        "fixed_ns",
+    )
 
     def __init__(
         self,
@@ -65,7 +78,7 @@ class FateBlocks:
         target: str,
         uniforms: BlockUniforms,
         number: int = 0,
-        states: dict[Instance, State] | None = None,
+        states: Mapping[Instance, State] | None = None,
         seed: int | None = None,
     ) -> None:
         plan = _plan(impairments)
@@ -73,6 +86,7 @@ class FateBlocks:
         self.begin = self.end = number
         self.fates = _NO_FATES
         self.columns = _NO_COLUMNS
+        self._number, self._given = number, states or _NONE_GIVEN
         self._copying = plan.copying
         self._uniforms = uniforms
         self._stages: dict[Instance, _Stage] = {}
@@ -80,7 +94,7 @@ class FateBlocks:
             for instance, impairment, rows in plan.stages:
                 parts = ("link", source, target, *instance)
                 key = b"" if not rows else uniforms.key(*parts) if seed is None else uniforms.key_of(seed, *parts)
-                kind, state = (states or {}).get(instance, _NO_STATE)
+                kind, state = self._given.get(instance, _NO_STATE)
                 if kind != impairment.state_kind():
                     state = impairment.start()
                 self._stages[instance] = _Stage(impairment, rows=rows, key=key, state=state)
@@ -98,8 +112,13 @@ class FateBlocks:
             self.fates = columns.fates()
             self.columns = columns
 
-    def states_at(self, number: int) -> dict[Instance, State]:
-        """Return each impairment's state before packet `number`, which must not lie before the window."""
+    def states_at(self, number: int) -> Mapping[Instance, State]:
+        """Return each impairment's state before packet `number`, which must not lie before the window.
+
+        Before any packet these are the states given, also of what is not here: a change that no packet met changes nothing.
+        """
+        if number == self._number:
+            return self._given
         if not self._stages:
             return {}
         if number > self.end:

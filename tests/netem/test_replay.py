@@ -105,6 +105,21 @@ def test_a_live_change_is_replayed_where_it_was_made(tmp_path):
     assert one.lost > 100
 
 
+def test_a_live_change_that_no_packet_met_is_none(tmp_path):
+    link = parse_tc("delay 10ms 3ms 90% distribution normal loss gemodel 5% 10%")
+
+    def change_and_take_back(network):
+        network.impair_all(parse_tc("delay 5ms"))
+        network.impair_all(link)
+
+    fates, _ = record(tmp_path / "x", virtual=True, link=link, disturb=change_and_take_back)
+    undisturbed, _ = record(tmp_path / "y", virtual=True, link=link)
+    for ends, one in replays(fates).items():
+        assert one.agrees
+        assert one.excess_ns == (0, 0)
+        assert fates.links[ends].numbers.tolist() == undisturbed.links[ends].numbers.tolist()
+
+
 def test_a_record_of_another_seed_or_with_another_packet_does_not_agree(tmp_path):
     fates, _ = record(tmp_path / "x", virtual=True)
     fates.run_seed += 1
