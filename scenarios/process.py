@@ -10,14 +10,25 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from netem.errors import ConfigError
+
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+FILES_PER_NODE = 3  # its UDP socket, and both ends of its connection with the tracker
+FILES_BESIDES = 25
 
 
-def allow_many_sockets() -> None:
-    """Raise the limit of open files as far as the system lets us: a node has about four sockets."""
+def allow_many_sockets(nodes: int = 0) -> None:
+    """Raise the limit of open files as far as the system lets us.
+
+    Raises:
+        ConfigError: this process is to play so many nodes that they cannot have a socket each; they would wait for ever.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    most = max(0, (hard - FILES_BESIDES) // FILES_PER_NODE)
+    if nodes > most and hard != resource.RLIM_INFINITY:
+        raise ConfigError("nodes", nodes, f"at most {most}, as the system allows {hard} open files (`ulimit -Hn`)")
 
 
 @contextlib.contextmanager

@@ -55,6 +55,8 @@ def run_scenario(
     if options.procs is None:
         fitted = fit(params, options, given=values)
         options, params = fitted.options, fill(scenario.params, {**values, **fitted.values})
+    if options.time == "real":
+        allow_many_sockets(-(-params.nodes // (options.procs or 1)))
     content = user_content(options.content) if options.content else standard_library(params.standard_files())
     run: Play | None = None
     with rare_collections(), interrupts_as_before():
@@ -92,7 +94,6 @@ def _on_its_clock(run: Play, clock: RealTime | VirtualTime, *, seed: int) -> Non
         schedule_deterministically(seed)
         trio.run(run.main, clock=clock)
     else:
-        allow_many_sockets()
         trio.run(run.main)
 
 

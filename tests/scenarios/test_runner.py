@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from netem.errors import LedgerError
+from netem.errors import ConfigError, LedgerError
 from node.partial_file import StoreError
 from scenarios import runner
 from scenarios.catalogue import scenario_named
@@ -344,3 +345,11 @@ def test_a_disk_that_fails_leaves_a_void_result(play, error):
     assert result.status == 3
     assert result.certificate.reasons == (f"the run broke off: {error}",)
     assert json.loads((result.directory / "result.json").read_text(encoding="utf-8"))["status"] == 3
+
+
+def test_more_nodes_than_the_system_allows_sockets_are_refused(tmp_path, content, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (40, 40))
+    options = Options(time="real", content=content, out=tmp_path / "out", quiet=True)
+    with pytest.raises(ConfigError, match=r"nodes: 8 is not allowed; allowed: at most 5, as the system allows 40"):
+        run_scenario(scenario_named("flash-crowd"), {"nodes": 8}, options)
+    assert not (tmp_path / "out").exists()
