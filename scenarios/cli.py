@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import gc
 import io
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -26,6 +27,7 @@ EXIT_USAGE = 2
 EXIT_VOID = 3
 EXIT_INTERRUPTED = 130
 _NEW_OBJECTS = 1_000_000
+_STDOUT = 1
 
 
 class _PathWithName(click.Path):
@@ -83,7 +85,23 @@ def _exit(command: Callable[[], Any]) -> None:
     except* (click.exceptions.Abort, KeyboardInterrupt):  # click makes the one of the other
         click.echo("swarmbed: interrupted", err=True)
         status = EXIT_INTERRUPTED
+    except* OSError:
+        reason = _unprinted()
+        if reason is None:
+            raise
+        click.echo(f"swarmbed: standard output cannot be written: {reason}", err=True)
+        status = EXIT_VOID
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _unprinted() -> str | None:
+    """Say why standard output takes nothing, if it does not, and let it take what is still to come."""
+    try:
+        os.write(_STDOUT, b"\n")
+    except OSError as fault:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # else Python, at its end, would stumble over it again
+        return fault.strerror
+    return None
 
 
 def _complain(faults: BaseExceptionGroup[Any], status: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from netem.network import loopback_ip
 from scenarios import cli as command_line
 from scenarios.cli import cli
+from scenarios.jobs import environment
 
 COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in cli.list_commands(click.Context(cli))}
 RUN = ("run", "flash-crowd", "--time", "virtual", "--quiet", "--out", "out")
@@ -297,6 +299,18 @@ def test_help_loads_nothing_heavy(start_swarmbed):
     names = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in imported.splitlines() if "|" in line}
     assert "click" in names
     assert not names & {"numpy", "scipy", "trio", "msgspec", "msgpack", "rich", "nacl", "sqlite3"}
+
+
+def test_what_cannot_be_printed_is_told_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "scenarios", "list"]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment(), check=False
+        )
+    assert (done.returncode, done.stderr) == (
+        3,
+        "swarmbed: standard output cannot be written: No space left on device\n",
+    )
 
 
 def test_a_terminal_without_greek_can_show_the_list(start_swarmbed):
