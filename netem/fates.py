@@ -118,10 +118,14 @@ class FateLog:
 
         `law` is asked for the law of these delays.
         """
-        if since != 0:  # else nothing has come by it yet
-            self.fold()
-        self._make_room(link_id + 1)
         known = UNCLASSED if since is None else self._delays.class_of(impairments, law)
+        if since == 0:  # nothing has come by it yet
+            if link_id >= len(self._class_now):
+                self._make_room(link_id + 1)
+            self._class_now[link_id] = known
+            return
+        self.fold()
+        self._make_room(link_id + 1)
         # What was sent before the change before this one, and is still on its way, is left out.
         self._class_before[link_id] = UNCLASSED if since is None else self._class_now[link_id]
         self._before_since[link_id] = self._class_since[link_id]
