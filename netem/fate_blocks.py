@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,19 +49,22 @@ class FateBlocks:
         fixed_ns: the delay of every packet if nothing is left to chance (then there is no window), else -1.
         begin: the window is `begin <= number < end`.
         end: see `begin`.
-        fates: one element a packet of the window, see `Columns.fates`: a list would take five times the memory, and there are
-            as many windows as pairs of hosts.
-        columns: what `fates` was made of.
+        fates: of the window's packets, the next one last, see `Columns.fates`: to pop them is the cheapest way to take them. A list
+            would take five times the memory, and there are as many windows as pairs of hosts.
+        columns: what `fates` was made of, kept if any of them is `UNUSUAL`.
 
     Invariant: a packet's uniforms depend on run seed (or seed), source, target, name and occurrence of the impairment, and the
     packet's number alone.
     """
 
     __slots__ = (
-        "_copying",
+        "_after",
+        "_before",
+        "_block",
         "_given",
+        "_keys",
         "_number",
-        "_stages",
+        "_plan",
         "_uniforms",
         "begin",
         "columns",
@@ -81,36 +84,33 @@ class FateBlocks:
         states: Mapping[Instance, State] | None = None,
         seed: int | None = None,
     ) -> None:
-        plan = _plan(impairments)
+        plan = self._plan = _plan(impairments)
         self.fixed_ns = plan.fixed_ns
         self.begin = self.end = number
         self.fates = _NO_FATES
         self.columns = _NO_COLUMNS
         self._number, self._given = number, states or _NONE_GIVEN
-        self._copying = plan.copying
         self._uniforms = uniforms
-        self._stages: dict[Instance, _Stage] = {}
-        if plan.fixed_ns < 0:
-            for instance, impairment, rows in plan.stages:
-                parts = ("link", source, target, *instance)
-                key = b"" if not rows else uniforms.key(*parts) if seed is None else uniforms.key_of(seed, *parts)
-                kind, state = self._given.get(instance, _NO_STATE)
-                if kind != impairment.state_kind():
-                    state = impairment.start()
-                self._stages[instance] = _Stage(impairment, rows=rows, key=key, state=state)
+        key = uniforms.key if seed is None else functools.partial(uniforms.key_of, seed)
+        self._keys = [key("link", source, target, *stage.instance) if stage.rows else b"" for stage in plan.stages]
+        # Before and after the window, one of each stage.
+        self._after: Sequence[float] = plan.starts
+        if states:
+            self._after = [stage.goes_on(states) for stage in plan.stages]
+        self._before: Sequence[float] = self._after
 
     def advance(self, number: int) -> None:
         """Move the window on, block by block, until it holds packet `number`."""
         while number >= self.end:
             self.begin = self.end
-            _, first, packets = _block_of(self.begin)
+            self._block = _, first, packets = _block_of(self.begin)
             self.end = first + packets
-            columns = Columns(self.end - self.begin, copying=self._copying)
-            for stage in self._stages.values():
-                stage.before = stage.after
-                stage.after = self._decide(stage, columns)
+            columns = Columns(self.end - self.begin, copying=self._plan.copying)
+            self._before = self._after
+            self._after = self._decide(columns)
             self.fates = columns.fates()
-            self.columns = columns
+            self.fates.reverse()
+            self.columns = _NO_COLUMNS if columns.all_usual else columns
 
     def states_at(self, number: int) -> Mapping[Instance, State]:
         """Return each impairment's state before packet `number`, which must not lie before the window.
@@ -119,50 +119,54 @@ class FateBlocks:
         """
         if number == self._number:
             return self._given
-        if not self._stages:
+        if not self._plan.stages:
             return {}
         if number > self.end:
             self.advance(number - 1)
-        states: dict[Instance, State] = {}
-        for instance, stage in self._stages.items():
-            if number == self.end:
-                state = stage.after
-            else:
-                state = self._decide(stage, Columns(number - self.begin, copying=False))
-            states[instance] = stage.impairment.state_kind(), state
+        states = self._after if number == self.end else self._decide(Columns(number - self.begin, copying=False))
+        return {
+            stage.instance: (stage.impairment.state_kind(), state)
+            for stage, state in zip(self._plan.stages, states, strict=True)
+        }
+
+    def _decide(self, columns: Columns) -> Sequence[float]:
+        """Decide the window's first packets, as many as `columns` has; return the states after them."""
+        block, first, packets = self._block
+        begin, end = self.begin - first, self.begin - first + columns.packets
+        states: list[float] = []
+        for stage, key, state in zip(self._plan.stages, self._keys, self._before, strict=True):
+            uniforms = _NO_UNIFORMS
+            if stage.rows:
+                uniforms = self._uniforms.draw(key, block=block, shape=(stage.rows, packets))
+                if end - begin < packets:
+                    uniforms = uniforms[:, begin:end]
+            states.append(stage.impairment.decide(columns, uniforms, state))
         return states
 
-    def _decide(self, stage: _Stage, columns: Columns) -> float:
-        """Let one stage decide the window's first packets, as many as `columns` has; return its state after them."""
-        uniforms = _NO_UNIFORMS
-        if stage.rows:
-            block, first, packets = _block_of(self.begin)
-            block_uniforms = self._uniforms.draw(stage.key, block=block, shape=(stage.rows, packets))
-            skip = self.begin - first
-            uniforms = block_uniforms[:, skip : skip + len(columns.lost)]
-        return stage.impairment.decide(columns, uniforms, stage.before)
 
-
+@dataclass(frozen=True, slots=True)
 class _Stage:
-    """An impairment at work: its rows of uniforms, its key, and its state before and after the window."""
+    """An impairment, its name and occurrence, and its rows of uniforms (0 if nothing is left to chance)."""
 
-    __slots__ = ("after", "before", "impairment", "key", "rows")
+    instance: Instance
+    impairment: Impairment
+    rows: int
 
-    def __init__(self, impairment: Impairment, *, rows: int, key: bytes, state: float) -> None:
-        self.impairment = impairment
-        self.rows = rows
-        self.key = key
-        self.before = self.after = state
+    def goes_on(self, states: Mapping[Instance, State]) -> float:
+        """Return the state to go on from, the start if none of its kind is given."""
+        kind, state = states.get(self.instance, _NO_STATE)
+        return state if kind == self.impairment.state_kind() else self.impairment.start()
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """What all links with the same impairments have in common; a large network has as many links as pairs of hosts.
 
-    `stages` are name and occurrence, impairment, and rows of uniforms (0 if nothing is left to chance).
+    There are no `stages` if nothing is left to chance: then `fixed_ns` is the delay of every packet, else -1.
     """
 
-    stages: tuple[tuple[Instance, Impairment, int], ...]
+    stages: tuple[_Stage, ...]
+    starts: tuple[float, ...]
     copying: bool
     fixed_ns: int
 
@@ -171,13 +175,15 @@ class _Plan:
 def _plan(impairments: tuple[Impairment, ...]) -> _Plan:
     copying = any(impairment.copy_rate() > 0.0 for impairment in impairments)
     seen: Counter[str] = Counter()
-    stages: list[tuple[Instance, Impairment, int]] = []
+    stages: list[_Stage] = []
     for impairment in impairments:
         # Uniforms fill row by row, so leaving the last rows out does not change the others.
         rows = impairment.rows_used(copying=copying)
-        stages.append(((impairment.name, seen[impairment.name]), impairment, rows))
+        stages.append(_Stage((impairment.name, seen[impairment.name]), impairment, rows))
         seen[impairment.name] += 1
-    return _Plan(tuple(stages), copying, -1 if any(rows for _, _, rows in stages) else _constant_ns(impairments))
+    if not any(stage.rows for stage in stages):
+        return _Plan((), (), copying, _constant_ns(impairments))
+    return _Plan(tuple(stages), tuple(one.start() for one in impairments), copying, -1)
 
 
 def _constant_ns(impairments: tuple[Impairment, ...]) -> int:

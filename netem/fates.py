@@ -1,6 +1,6 @@
 """Pure: what became of each packet: causes of loss, and the receivers' columnar log.
 
-One fate costs three or four appends to lists or bytes, and nothing is unpacked (an array's append takes twice as long). Every 8,192
+One fate costs one to three appends to lists or bytes, and nothing is unpacked (an array's append takes twice as long). Every 8,192
 fates, or when somebody asks, numpy folds them into per-link sums, sets of numbers and histograms.
 
 Source: DESIGN section 3.
@@ -19,6 +19,7 @@ from netem.latency import LatencyHistogram
 from netem.link_sums import FateTotals, LinkFates, LinkSums
 
 FOLD_PACKETS = 8_192  # few enough to stay in the cache until then
+_FOLD_NUMBERS = 4 * FOLD_PACKETS
 MOST_MERGED = 64  # packets that a kernel hands over whole, and drops as one
 _HEADER = np.dtype([("number", "<u4"), ("sent_ns", "<u8")])  # as `netem.route` packs it
 _RADIX = 1 << 16
@@ -69,16 +70,13 @@ class FateLog:
     """
 
     __slots__ = (
-        "_arrived_ns",
         "_before_since",
         "_bytes",
         "_class_before",
         "_class_now",
         "_class_since",
         "_delays",
-        "_links",
-        "_numbers",
-        "_sent_ns",
+        "_records",
         "_sums",
         "arrivals_ns",
         "base_ns",
@@ -91,10 +89,7 @@ class FateLog:
     )
 
     def __init__(self, links: int = 64) -> None:
-        self._links: list[int] = []
-        self._numbers: list[int] = []
-        self._sent_ns: list[int] = []
-        self._arrived_ns: list[int] = []
+        self._records: list[int] = []  # four numbers a datagram: one call takes them all
         self.links: list[int] = []
         self.headers = bytearray()
         self.arrivals_ns: list[int] = []
@@ -118,10 +113,14 @@ class FateLog:
 
         `law` is asked for the law of these delays.
         """
-        if since != 0:  # else nothing has come by it yet
-            self.fold()
-        self._make_room(link_id + 1)
         known = UNCLASSED if since is None else self._delays.class_of(impairments, law)
+        if since == 0:  # nothing has come by it yet
+            if link_id >= len(self._class_now):
+                self._make_room(link_id + 1)
+            self._class_now[link_id] = known
+            return
+        self.fold()
+        self._make_room(link_id + 1)
         # What was sent before the change before this one, and is still on its way, is left out.
         self._class_before[link_id] = UNCLASSED if since is None else self._class_now[link_id]
         self._before_since[link_id] = self._class_since[link_id]
@@ -130,11 +129,9 @@ class FateLog:
 
     def received(self, link_id: int, number: int, sent_ns: int, arrived_ns: int) -> None:
         """Record one received datagram: its link (small int), its number on that link (0 .. 2^40), its times."""
-        self._links.append(link_id)
-        self._numbers.append(number)
-        self._sent_ns.append(sent_ns)
-        self._arrived_ns.append(arrived_ns)
-        if len(self._links) >= FOLD_PACKETS:
+        records = self._records
+        records += (link_id, number, sent_ns, arrived_ns)
+        if len(records) >= _FOLD_NUMBERS:
             self.fold()
 
     def read(self, link_id: int, header: bytes, arrived_ns: int) -> None:
@@ -181,7 +178,7 @@ class FateLog:
 
     def fold(self) -> None:
         """Add the records to the sums."""
-        if not (self._links or self.links):
+        if not (self._records or self.links):
             return
         links, numbers, sent_ns, arrivals_ns = self._taken()
         delays_ns = arrivals_ns - sent_ns
@@ -207,15 +204,11 @@ class FateLog:
             headers["sent_ns"].astype(np.int64),
             np.fromiter(self.arrivals_ns, np.int64, len(self.arrivals_ns)) + self.base_ns,
         )
-        recorded = (self._links, self._numbers, self._sent_ns, self._arrived_ns)
-        if self._links:
-            links, numbers, sent_ns, arrivals_ns = (
-                np.concatenate((np.array(one, dtype=np.int64), other))
-                for one, other in zip(recorded, read, strict=True)
-            )
-        else:
-            links, numbers, sent_ns, arrivals_ns = read
-        for column in (*recorded, self.links, self.headers, self.arrivals_ns):
+        recorded = np.array(self._records, dtype=np.int64).reshape(-1, 4).T
+        links, numbers, sent_ns, arrivals_ns = (
+            np.concatenate(columns) if self._records else columns[1] for columns in zip(recorded, read, strict=True)
+        )
+        for column in (self._records, self.links, self.headers, self.arrivals_ns):
             column.clear()
         return links, numbers, sent_ns, arrivals_ns
 

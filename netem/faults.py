@@ -45,7 +45,7 @@ class Counts:
 
     def is_free(self, pair: Pair) -> bool:
         """Say whether nothing is done to packets from the first host to the second."""
-        return not self._counts[pair]
+        return not self._counts.get(pair)
 
     def add(self, pairs: Iterable[Pair]) -> None:
         """Do it to pairs once more."""

@@ -40,9 +40,9 @@ class Layers:
     def config(self, pair: Pair) -> LinkConfig:
         """Return what a link does."""
         own = self._of_pairs.get(pair, {})
-        newest = max((*own, *self._of_all), default=None)
-        if newest is None:
+        if not (own or self._of_all):
             return self._link_of(*pair)
+        newest = max((*own, *self._of_all))
         return own[newest] if newest in own else self._of_all[newest]
 
     def add(self, serial: int, pairs: Iterable[Pair] | None, config: LinkConfig) -> None:

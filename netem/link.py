@@ -89,12 +89,10 @@ class Link:
         self.number, self._open = 0, True
         self.dropped = no_drops()
         self.duplicated = self.corrupted = self.early = 0
-        self.delay_ns = 0
-        self._forget()
-        self.copy_delay_ns = 0
+        self.delay_ns = self.copy_delay_ns = 0
         self._uniforms = uniforms
         self._blocks = FateBlocks(config.impairments, source=source, target=target, uniforms=uniforms, seed=config.seed)
-        # Fates of packets `_begin` and up, the next one last: to pop is the cheapest way to take one. None left moves the window.
+        # Takes the next of the fates of packets `_begin` and up; none left moves the window.
         self._next: Callable[[], int] = _NO_MORE
         self._begin = 0
         self._line: LinkLine | None = None
@@ -193,7 +191,8 @@ class Link:
         else:
             blocks.advance(number)
             self._begin = blocks.begin
-            self._next = blocks.fates[number - blocks.begin :][::-1].pop
+            del blocks.fates[blocks.end - number :]  # of packets that a partition stopped
+            self._next = blocks.fates.pop
         return self._next()
 
     def _judge_unusual(self, fate: int, now_ns: int, size_bytes: int) -> int:
@@ -206,7 +205,7 @@ class Link:
             return -_CORRUPT
         assert fate == UNUSUAL
         columns, index = self._blocks.columns, self.number - 1 - self._begin
-        if columns.copies is not None and columns.copy[index]:
+        if columns.copies is not None and _at(columns.copy, index):
             self.unusual = True
             self.duplicated += 1
             self._judge_copy(columns.copies, index, now_ns, size_bytes)
@@ -217,7 +216,7 @@ class Link:
 
     def _judge_copy(self, columns: Columns, index: int, now_ns: int, size_bytes: int) -> None:
         """Judge a copy; as in the kernel it goes on its way before its original."""
-        if columns.lost[index]:
+        if _at(columns.lost, index):
             self.dropped[_LOSS] += 1
             return
         copy_at, self.copy_damage = self._travel(columns, index, now_ns, size_bytes)
@@ -229,7 +228,7 @@ class Link:
             self.dropped[_CORRUPT] += 1
             return -_CORRUPT, -1.0
         early = bool(_at(columns.early, index))
-        self.delay_ns = 0 if early else int(columns.delay_ns[index])
+        self.delay_ns = 0 if early else int(_at(columns.delay_ns, index))
         arrival_ns = self._leave(now_ns, self.delay_ns, size_bytes, early=early)
         damage = float(_at(columns.damage, index))
         if arrival_ns > 0:

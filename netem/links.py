@@ -66,7 +66,8 @@ class Links:
         link = Link(
             self._layers.config(ends), source=ends[0], target=ends[1], uniforms=self._uniforms, link_id=len(self.routes)
         )
-        link.open = self._cuts.is_free(ends)
+        if not self._cuts.is_free(ends):
+            link.open = False
         route = source.routes[target] = self._route(source, target, link, clock=self._clock, wire=self._wire)
         route.held = None if self._holds.is_free(ends) else []
         self._by_ends[ends] = route

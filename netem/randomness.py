@@ -6,6 +6,7 @@ Keys are tuples of strings, bytes and integers; the first element of every key i
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 from typing import Any
@@ -22,6 +23,7 @@ def keyed_bytes(run_seed: int, *key: KeyPart, size: int = 32) -> bytes:
     return hashlib.blake2b(text, digest_size=size, person=b"swarmbed-key").digest()
 
 
+@functools.lru_cache(maxsize=4096)  # names of hosts and of kinds come again and again
 def _framed(part: KeyPart) -> bytes:
     # Type and length first, so that ("ab", "c") and ("a", "bc") differ.
     if isinstance(part, str):
@@ -48,12 +50,12 @@ class BlockUniforms:
         self._run_seed = run_seed
         self._philox = np.random.Philox(key=0)
         self._generator = np.random.Generator(self._philox)
-        self._scratch = np.empty(0)
-        self._counter = [0] * 4
+        self._drawn: dict[tuple[int, int], np.ndarray] = {}  # by shape
+        self._place: dict[str, Any] = {"counter": [0] * 4, "key": (0, 0)}
         # numpy copies what it is set to, so that one state serves for all blocks; it takes lists in half the time of arrays.
         self._state: Any = {
             "bit_generator": "Philox",
-            "state": {"counter": self._counter},
+            "state": self._place,
             "buffer": [0] * 4,
             "buffer_pos": 4,
             "has_uint32": 0,
@@ -63,15 +65,14 @@ class BlockUniforms:
     def draw(self, key: bytes, *, block: int, shape: tuple[int, int]) -> np.ndarray:
         """Return float64 uniforms of `shape` (columns, packets) for a 16-byte key and block index >= 0.
 
-        They are overwritten by the next draw: fresh memory for every block would cost as much as the draw.
+        They are overwritten by the next draw of that shape: fresh memory for every block would cost as much as the draw.
         """
-        self._state["state"]["key"] = _WORDS(key)
-        self._counter[3] = block
+        self._place["key"] = _WORDS(key)
+        self._place["counter"][3] = block
         self._philox.state = self._state
-        size = shape[0] * shape[1]
-        if size > len(self._scratch):
-            self._scratch = np.empty(size)
-        uniforms = self._scratch[:size].reshape(shape)
+        uniforms = self._drawn.get(shape)
+        if uniforms is None:
+            uniforms = self._drawn[shape] = np.empty(shape)
         self._generator.random(out=uniforms)
         return uniforms
 

@@ -27,22 +27,38 @@ MOST_CORRELATION = 0.999
 class Columns:
     """The fates of a block of `packets` packets, filled by one impairment after the other.
 
-    One element a packet: `lost` (bool), `delay_ns` (int64, added up), `copy` (bool), `early` (bool: it skips delay and
-    rate), `ruined` (bool: damaged, and that loses it), `damage` (float64: where in [0, 1) of the payload a bit is flipped, else
-    -1). With `copying`, `copies` are the same columns for the packets' copies: a copy passes everything but duplication with
-    uniforms of its own. Without, no uniforms are drawn for them.
+    One element a packet, or a single one that is the same for all: `lost` (bool), `delay_ns` (int64, added up), `copy` (bool), `early`
+    (bool: it skips delay and rate), `ruined` (bool: damaged, and that loses it), `damage` (float64: where in [0, 1) of the payload a
+    bit is flipped, else -1). With `copying`, `copies` are the same columns for the packets' copies: a copy passes everything but
+    duplication with uniforms of its own. Without, no uniforms are drawn for them.
     """
 
-    __slots__ = ("copies", "copy", "damage", "delay_ns", "early", "lost", "ruined", "unusual")
+    __slots__ = ("copies", "copy", "damage", "delay_ns", "early", "lost", "packets", "ruined", "unusual")
 
     def __init__(self, packets: int, *, copying: bool) -> None:
-        self.lost = np.zeros(packets, dtype=bool)
-        self.delay_ns = np.zeros(packets, dtype=np.int64)
-        self.copy = np.zeros(packets, dtype=bool)
+        self.packets = packets
         self.copies = Columns(packets, copying=False) if copying else None
-        # Most links have none of these: their arrays come into being with the first.
-        self.early = self.ruined = self.unusual = _NOTHING
+        # Most blocks are small, and most links do few of these: arrays come into being with the first.
+        self.lost = self.copy = self.early = self.ruined = self.unusual = _NOTHING
+        self.delay_ns: np.ndarray = _AT_ONCE
         self.damage = _NOWHERE
+
+    @property
+    def all_usual(self) -> bool:
+        """Say whether the fates of packets say all: none is `UNUSUAL`."""
+        return self.unusual is _NOTHING
+
+    def lose(self, packets: np.ndarray) -> None:
+        """Lose some packets (bool)."""
+        self.lost = packets if self.lost is _NOTHING else self.lost | packets
+
+    def delay(self, delays_ns: np.ndarray) -> None:
+        """Delay all packets (int64), by a single element alike."""
+        self.delay_ns = delays_ns if self.delay_ns is _AT_ONCE else self.delay_ns + delays_ns
+
+    def duplicate(self, packets: np.ndarray) -> None:
+        """Copy some packets (bool)."""
+        self.copy = self.copy | packets
 
     def hasten(self, packets: np.ndarray) -> None:
         """Send some packets (bool) at once."""
@@ -66,7 +82,8 @@ class Columns:
 
         As in tc-netem, loss and duplication of one packet cancel.
         """
-        fate, lost = self.delay_ns.copy(), self.lost
+        fate, lost = np.empty(self.packets, dtype=np.int64), self.lost
+        fate[:] = self.delay_ns
         if self.copies is not None:
             made = self.copy & ~lost
             lost = lost & ~self.copy
@@ -77,13 +94,13 @@ class Columns:
         if self.ruined is not _NOTHING:
             # A copy was made before its original came to harm.
             fate[self.ruined & ~self.copy] = RUINED
-        fate[lost] = LOST
-        fates = array("q")
-        fates.frombytes(fate.view(np.uint8).data)
-        return fates
+        if lost is not _NOTHING:
+            fate[lost] = LOST
+        return array("q", fate.tobytes())
 
 
 _NOTHING = np.zeros(1, dtype=bool)
+_AT_ONCE = np.zeros(1, dtype=np.int64)
 _NOWHERE = np.full(1, -1.0)
 
 

@@ -115,14 +115,15 @@ class Delay(Impairment):
         """Add to the delays of packets (row 0) and copies (row 1)."""
         copies = columns.copies
         if not self.is_random():
-            columns.delay_ns += round(self.delay_s * S)
+            alike_ns = np.array([round(self.delay_s * S)])
+            columns.delay(alike_ns)
             if copies is not None:
-                copies.delay_ns += round(self.delay_s * S)
+                copies.delay(alike_ns)
             return state
         delays_ns, after = self._delays_ns(uniforms[0], self.correlation, state)
-        columns.delay_ns += delays_ns
+        columns.delay(delays_ns)
         if copies is not None:
-            copies.delay_ns += self._delays_ns(uniforms[1], 0.0, FRESH)[0]
+            copies.delay(self._delays_ns(uniforms[1], 0.0, FRESH)[0])
         return after
 
     def _delays_ns(self, uniforms: np.ndarray, rho: float, state: float) -> tuple[np.ndarray, float]:
@@ -139,7 +140,8 @@ class Delay(Impairment):
             values = self._law().quantiles(uniforms)
         values *= self.jitter_s * S  # in place: fresh memory costs as much as the sums
         values += self.delay_s * S
-        np.maximum(values, 0.0, out=values)
+        if _reaches_0(self):
+            np.maximum(values, 0.0, out=values)
         np.rint(values, out=values)
         return values.astype(np.int64), state
 
@@ -182,6 +184,12 @@ class Delay(Impairment):
     def memory(self) -> float:
         """Return the correlation, if it has an effect."""
         return 0.0 if self.kernel else self.correlation
+
+
+@functools.lru_cache(maxsize=1024)
+def _reaches_0(delay: Delay) -> bool:
+    """Say whether jitter may outweigh the delay: to clamp what needs it not costs as much as any other step."""
+    return delay.furthest_s() > delay.delay_s
 
 
 @functools.lru_cache(maxsize=1024)

@@ -66,7 +66,7 @@ class Duplicate(Impairment):
         """Copy the packets whose draw is below the probability."""
         if self.is_random():
             copy, state = hits(uniforms[0], self.probability, rho=self.correlation, state=state, kernel=self.kernel)
-            columns.copy |= copy
+            columns.duplicate(copy)
         return state
 
     def copy_rate(self) -> float:

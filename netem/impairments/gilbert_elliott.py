@@ -77,9 +77,9 @@ class GilbertElliott(Impairment):
         """Step the chain by row 0; lose packets by row 1 and copies by row 2."""
         states = self._states(uniforms[0], state)
         worse = states[:-1] if self.bad >= self.good else ~states[:-1]
-        columns.lost |= worse if self._is_certain() else self._lost(worse, uniforms[1])
+        columns.lose(worse if self._is_certain() else self._lost(worse, uniforms[1]))
         if columns.copies is not None:
-            columns.copies.lost |= worse if self._is_certain() else self._lost(worse, uniforms[2])
+            columns.copies.lose(worse if self._is_certain() else self._lost(worse, uniforms[2]))
         return float(states[-1])
 
     def _lost(self, worse: np.ndarray, uniforms: np.ndarray) -> np.ndarray:

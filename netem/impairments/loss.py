@@ -71,9 +71,9 @@ class Loss(Impairment):
         if not self.is_random():
             return state
         lost, state = hits(uniforms[0], self.probability, rho=self.correlation, state=state, kernel=self.kernel)
-        columns.lost |= lost
+        columns.lose(lost)
         if columns.copies is not None:
-            columns.copies.lost |= uniforms[1] < self.loss_rate()
+            columns.copies.lose(uniforms[1] < self.loss_rate())
         return state
 
     def loss_chain(self) -> LossChain:

@@ -78,9 +78,9 @@ class LossState(Impairment):
         from_3 = np.where(draws < self.p32, 1, np.where(draws < self.p32 + self.p31, 0, 2))
         steps = (from_1 | from_2 << 2 | from_3 << 4).tolist()
         states = list(accumulate(steps, lambda last, step: step >> 2 * last & 3, initial=int(state)))[1:]
-        columns.lost |= np.array(states) >= 2
+        columns.lose(np.array(states) >= 2)
         if columns.copies is not None:
-            columns.copies.lost |= uniforms[1] < self.loss_rate()
+            columns.copies.lose(uniforms[1] < self.loss_rate())
         return float(states[-1])
 
     def loss_chain(self) -> LossChain:

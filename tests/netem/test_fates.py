@@ -42,6 +42,7 @@ def some_records(count):
 @pytest.mark.parametrize("ask_every", [10**9, 700])
 def test_folded_counts_equal_counts_taken_one_by_one(monkeypatch, ask_every):
     monkeypatch.setattr(fates, "FOLD_PACKETS", 5000)
+    monkeypatch.setattr(fates, "_FOLD_NUMBERS", 4 * 5000)
     records = some_records(12_000)
     log = FateLog(links=4)
     for index, record in enumerate(records):
@@ -86,6 +87,7 @@ def test_a_duplicate_is_recognised_however_often_somebody_asked_in_between():
 
 def test_frames_read_and_packets_recorded_are_counted_alike(monkeypatch):
     monkeypatch.setattr(fates, "FOLD_PACKETS", 500)
+    monkeypatch.setattr(fates, "_FOLD_NUMBERS", 4 * 500)
     records = some_records(2_000)
     recorded, read = FateLog(), FateLog()
     sent_ns = 1_700_000_000 * 10**9

@@ -103,7 +103,7 @@ def columns_of(columns):
     for prefix, part in (("", columns), ("copy's ", columns.copies)):
         if part is not None:
             for field in FIELDS:
-                found[prefix + field] = np.broadcast_to(getattr(part, field), part.lost.shape)
+                found[prefix + field] = np.broadcast_to(getattr(part, field), part.packets)
     return found
 
 
@@ -217,9 +217,9 @@ def test_realised_rates_and_delays_agree_with_the_predictions(impairment):
         allowed_s = 5 * math.sqrt(law.memory / packets) * law.sd_s + 2e-9
         assert abs(part.delay_ns.mean() / 1e9 - impairment.mean_delay_s()) <= allowed_s
         assert part.delay_ns.min() >= 0
-        damaged = np.broadcast_to(part.ruined | (part.damage >= 0.0), part.lost.shape)
+        damaged = np.broadcast_to(part.ruined | (part.damage >= 0.0), part.packets)
         for chosen, rate in ((part.early, impairment.early_rate()), (damaged, impairment.corrupt_rate())):
-            realised = np.broadcast_to(chosen, part.lost.shape).mean()
+            realised = np.broadcast_to(chosen, part.packets).mean()
             assert abs(realised - rate) <= 5 * math.sqrt(rate * (1 - rate) * memory / packets)
     copies = impairment.copy_rate()
     assert abs(columns.copy.mean() - copies) <= 5 * math.sqrt(copies * (1 - copies) * memory / packets)
@@ -317,17 +317,17 @@ def test_copies_arrive_as_often_as_tc_says():
 
 def test_fates_and_copies_of_all_four_cases():
     columns = Columns(4, copying=True)
-    columns.delay_ns += 7
-    columns.lost[:] = [False, True, False, True]
-    columns.copy[:] = [False, False, True, True]
+    columns.delay(np.array([7]))
+    columns.lose(np.array([False, True, False, True]))
+    columns.duplicate(np.array([False, False, True, True]))
     assert columns.fates().tolist() == [7, LOST, UNUSUAL, 7]
     assert columns.copy.tolist() == [False, False, True, False]
 
 
 def test_damage_and_haste_show_in_the_fates_and_loss_comes_first():
     columns = Columns(5, copying=False)
-    columns.delay_ns += 7
-    columns.lost[0] = True
+    columns.delay(np.array([7]))
+    columns.lose(np.array([True, False, False, False, False]))
     columns.hasten(np.array([True, True, False, False, False]))
     columns.flip(np.array([False, False, True, False, False]), np.array([0.5]))
     columns.ruin(np.array([True, False, False, True, False]))
