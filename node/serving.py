@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
-from node.content import BLOCKS_PER_PIECE, block_count
+from node.content import BLOCKS_PER_PIECE
 from tracker.messages import BLOCK_BYTES
 
 Run = tuple[int, int, int]
@@ -77,14 +77,14 @@ class FileQueue(Generic[A]):
         "_last_ns",
         "_line",
         "_most_of_one",
+        "_n_blocks",
         "_room",
-        "_size_bytes",
         "_spacing_ns",
         "_wire_bytes",
     )
 
     def __init__(self, size_bytes: int, room: Room, *, overhead_bytes: int = 0, most_of_one: int = 512) -> None:
-        self._size_bytes = size_bytes
+        self._n_blocks = -(-size_bytes // BLOCK_BYTES)
         self._room = room
         self._wire_bytes = BLOCK_BYTES + overhead_bytes  # of a short last block too: the difference is small
         self._most_of_one = most_of_one
@@ -125,12 +125,12 @@ class FileQueue(Generic[A]):
 
     def _add(self, asked: A, run: Run) -> None:
         piece, first, count = run
-        if first < 0 or count < 1 or first + count > block_count(self._size_bytes, piece):
+        start = piece * BLOCKS_PER_PIECE + first
+        if count < 1 or not 0 <= first <= BLOCKS_PER_PIECE - count or not 0 <= start <= self._n_blocks - count:
             return
         pending, room = asked.pending, self._room
         before = len(pending)
         allowed = min(self._most_of_one - before, room.most - room.pending)
-        start = piece * BLOCKS_PER_PIECE + first
         pending.update(dict.fromkeys(range(start, start + count)))
         for _ in range(allowed, len(pending) - before):
             pending.popitem()  # the last that came

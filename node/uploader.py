@@ -208,11 +208,12 @@ class Uploader:
         """Forget customers whose order has run out and whose receipt was forwarded."""
         now_ns = self._clock.now_ns()
         self.tabs.forgive(now_ns)
-        for download, customer in list(self._customers.items()):
+        while self._customers:
+            customer = next(iter(self._customers.values()))
             # Holds last equally long: those behind came later and will run out later, give or take a late first request.
             if customer.order.expires_ns >= now_ns or customer.deposits_left:
                 break
-            del self._customers[download]
+            del self._customers[customer.download]
             self._forget(customer)
 
     def _forget(self, customer: Customer) -> None:
