@@ -30,43 +30,45 @@ class BlockLog:
     Args:
         part: the partial file, of `size_bytes`.
         descriptors: keeps it open: opening it for every few blocks would cost as much as writing them.
-
-    Attributes:
-        waiting: what is not written yet: piece * BLOCKS_PER_PIECE + block, sender, bytes. The caller adds to it.
-        most_waiting: `flush` when there are so many: 1 % of the file's blocks, at most `MOST_WAITING`.
     """
 
     def __init__(self, part: Path, *, size_bytes: int, descriptors: Descriptors) -> None:
-        self._path = part.with_suffix(".blocks")
+        self._path = str(part.with_suffix(".blocks"))
         self._descriptors = descriptors
         self._size_bytes = size_bytes
-        self.most_waiting = min(MOST_WAITING, max(1, size_bytes // BLOCK_BYTES // 100))
-        self.waiting: list[tuple[int, bytes, bytes]] = []
+        self._most_waiting = min(MOST_WAITING, size_bytes // BLOCK_BYTES // 100)
+        self._waiting: list[bytes] = []
         self._written_bytes = 0
+
+    def keep(self, key: int, sender: bytes, data: bytes) -> None:
+        """Keep the block at `key`, piece * BLOCKS_PER_PIECE + block; raises `OSError` as `flush` does.
+
+        At most 1 % of the file's blocks, and at most `MOST_WAITING`, wait to be written together.
+        """
+        self._waiting.append(_RECORD.pack(key, sender, len(data)) + data)
+        if len(self._waiting) > self._most_waiting:
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits; raises `OSError` when the disk is full or gone, and then it waits no more."""
-        waiting, self.waiting = self.waiting, []
+        waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        parts: list[bytes] = []
-        for key, sender, data in waiting:
-            parts += (_RECORD.pack(key, sender, len(data)), data)
-        records = b"".join(parts)
-        log = self._descriptors.get(str(self._path), os.O_WRONLY | os.O_CREAT)
-        view, at = memoryview(records), self._written_bytes
-        while view:
-            written = os.pwrite(log, view, at)
-            view, at = view[written:], at + written
+        records = b"".join(waiting)
+        log = self._descriptors.get(self._path, os.O_WRONLY | os.O_CREAT)
+        at = self._written_bytes
+        while records:
+            written = os.pwrite(log, records, at)
+            records, at = records[written:], at + written
         self._written_bytes = at
 
     def close(self) -> None:
         """Close the file until something is written again."""
-        self._descriptors.close(str(self._path))
+        self._descriptors.close(self._path)
 
     def forget(self, piece: int) -> None:
         """Write nothing more of a piece: it is finished, and what waits may be of a try that failed."""
-        self.waiting = [kept for kept in self.waiting if kept[0] // BLOCKS_PER_PIECE != piece]
+        self._waiting = [kept for kept in self._waiting if _RECORD.unpack_from(kept)[0] // BLOCKS_PER_PIECE != piece]
 
     def read(self, *, finished: set[int]) -> dict[int, Blocks]:
         """Return what earlier boots kept of the pieces that are not `finished`, by piece and block.
@@ -75,7 +77,8 @@ class BlockLog:
             OSError: the file cannot be read.
         """
         found: dict[int, Blocks] = {}
-        data = self._path.read_bytes() if self._path.exists() else b""
+        path = Path(self._path)
+        data = path.read_bytes() if path.exists() else b""
         self._written_bytes = 0
         while self._written_bytes + _RECORD.size <= len(data):
             key, sender, size_bytes = _RECORD.unpack_from(data, self._written_bytes)
@@ -90,6 +93,6 @@ class BlockLog:
 
     def remove(self) -> None:
         """Forget all: the file is whole, or fresh; raises `OSError` when it cannot be deleted."""
-        self.waiting.clear()
+        self._waiting.clear()
         self.close()
-        self._path.unlink(missing_ok=True)
+        Path(self._path).unlink(missing_ok=True)

@@ -73,26 +73,26 @@ class PartialFile:
     def keep_block(self, piece: int, block: int, *, data: bytes, sender: bytes) -> None:
         """Keep a block of an unfinished piece, so that a killed download need not fetch it again.
 
-        A few wait to be written together: fewer than 1 % of the file's.
+        A few wait to be written together: at most 1 % of the file's.
 
         Raises:
             StoreError: the disk is full or gone; no block is counted that is not written.
         """
-        waiting = self._log.waiting
-        waiting.append((piece * BLOCKS_PER_PIECE + block, sender, data))
-        if len(waiting) >= self._log.most_waiting:
-            self._write_blocks()
+        try:
+            self._log.keep(piece * BLOCKS_PER_PIECE + block, sender, data)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def flush(self) -> None:
         """Write all blocks that wait, and close the log; raises `StoreError` as `keep_block` does."""
-        self._write_blocks()
-        self._log.close()
-
-    def _write_blocks(self) -> None:
         try:
             self._log.flush()
         except OSError as error:
-            raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
+            raise self._failed(error) from error
+        self._log.close()
+
+    def _failed(self, error: OSError) -> StoreError:
+        return StoreError(f"cannot write {self._path}: {error.strerror}")
 
     def write_piece(self, index: int, data: bytes) -> None:
         """Write a piece that the caller has verified.
@@ -111,7 +111,7 @@ class PartialFile:
                 while view:
                     view = view[file.write(view) :]
         except OSError as error:
-            raise StoreError(f"cannot write {self._path}: {error.strerror}") from error
+            raise self._failed(error) from error
         self.have.add(index)
 
     def finish(self) -> Path:

@@ -209,7 +209,7 @@ class Peer(Presence):
         root = self._roots.pop(index)
         if index in self._downloaded:
             self._downloaded.remove(index)
-        self._uploader.queues.withdraw(index)
+        self._uploader.withdraw(index)
         self._rebid()
         self._store.discard(root)
         await self._link.ask(m.Hold(index, holds=False), m.Ok)
@@ -230,7 +230,7 @@ class Peer(Presence):
 
     def _offer(self, index: int, *, root: bytes, size_bytes: int) -> None:
         self._roots[index] = root
-        self._uploader.queues.offer(index, size_bytes)
+        self._uploader.offer(index, root=root, size_bytes=size_bytes)
 
     async def _offer_stored(self) -> None:
         """After a restart, serve the whole files that an earlier boot has left in the store."""

@@ -139,7 +139,6 @@ class Presence:
             self._acquaintances,
             node=self.node,
             store=self._store,
-            roots=self._roots,
             on_customer=config.beliefs.observe,
         )
         self._heartbeats = Heartbeats(

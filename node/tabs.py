@@ -11,7 +11,7 @@ Source: DESIGN section 4 (receipts); the bounded deficit of Bitswap's and BitTor
 from __future__ import annotations
 
 from tracker.budget import Budget
-from tracker.messages import PIECE_BYTES
+from tracker.messages import BLOCK_BYTES, PIECE_BYTES
 
 OWED_BYTES = 7 * PIECE_BYTES // 4  # a piece, most of a window, and what is lost of both at 10 %
 MOST_OWED_BYTES = 4 * PIECE_BYTES  # a piece, a full window of 256 blocks, and what is lost of both at 50 %
@@ -27,8 +27,8 @@ class Tab:
     """One downloader's account with one server.
 
     Attributes:
-        owed_bytes: what was sent and not paid for.
         sent_bytes, receipted_bytes: all that was ever sent, and receipted.
+        paid_bytes: what of it is paid for or forgiven; more than was sent is credit.
         equivocated: whether it ever signed two receipts that contradict each other; it is served no more.
         forgiven_ns: until when time has forgiven what it could.
 
@@ -36,14 +36,27 @@ class Tab:
     `MOST_OWED_BYTES` + a block + `PAID_PER_RECEIPTED` * receipted + `FORGIVEN_BYTES_PER_S` * time.
     """
 
-    __slots__ = ("_blocks", "_requests", "equivocated", "forgiven_ns", "owed_bytes", "receipted_bytes", "sent_bytes")
+    __slots__ = (
+        "_asked_bytes",
+        "_requests",
+        "equivocated",
+        "forgiven_ns",
+        "paid_bytes",
+        "receipted_bytes",
+        "sent_bytes",
+    )
 
     def __init__(self, now_ns: int) -> None:
-        self.owed_bytes = self.sent_bytes = self.receipted_bytes = 0
+        self.sent_bytes = self.receipted_bytes = self.paid_bytes = 0
         self.equivocated = False
-        self._blocks = 0  # sent since it last asked
+        self._asked_bytes = 0  # sent before it last asked
         self._requests = Budget(per_s=REQUESTS_PER_S, burst=REQUESTS_BURST, now_ns=now_ns)
         self.forgiven_ns = now_ns
+
+    @property
+    def owed_bytes(self) -> int:
+        """What was sent and not paid for."""
+        return self.sent_bytes - self.paid_bytes
 
     @property
     def late(self) -> bool:
@@ -62,32 +75,30 @@ class Tab:
 
     def sent(self, nbytes: int) -> bool:
         """Note a block sent; say whether it is now `exhausted`."""
-        self.owed_bytes += nbytes
         self.sent_bytes += nbytes
-        self._blocks += 1
-        return self.exhausted
+        return self.sent_bytes - self.paid_bytes >= MOST_OWED_BYTES or self.equivocated
 
     def may_ask(self, now_ns: int) -> bool:
         """Count a request; say whether it is not one too many."""
-        self._requests.add(self._blocks)
-        self._blocks = 0
+        self._requests.add((self.sent_bytes - self._asked_bytes) / BLOCK_BYTES)
+        self._asked_bytes = self.sent_bytes
         return self._requests.take(now_ns)
 
     def receipted(self, nbytes: int) -> None:
         """Note newly receipted bytes (>= 0)."""
         self.receipted_bytes += nbytes
-        self.owed_bytes = max(self.owed_bytes - PAID_PER_RECEIPTED * nbytes, -MOST_OWED_BYTES)
+        self.paid_bytes = min(self.paid_bytes + PAID_PER_RECEIPTED * nbytes, self.sent_bytes + MOST_OWED_BYTES)
 
     def bounced(self, nbytes: int) -> None:
         """Take back a payment: the tracker refused the receipts for so many bytes."""
-        self.owed_bytes += PAID_PER_RECEIPTED * nbytes
+        self.paid_bytes -= PAID_PER_RECEIPTED * nbytes
 
     def forgive(self, now_ns: int) -> None:
         """Forgive what time forgives; call it now and then."""
         forgiven = FORGIVEN_BYTES_PER_S * (now_ns - self.forgiven_ns) // _NS_PER_S
         if forgiven > 0:
             self.forgiven_ns = now_ns
-            self.owed_bytes -= min(forgiven, max(self.owed_bytes, 0))
+            self.paid_bytes += min(forgiven, max(self.owed_bytes, 0))
 
 
 class Tabs:

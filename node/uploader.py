@@ -15,35 +15,26 @@ from netem.errors import BadFrame
 from netem.host import Endpoint
 from netem.route import Address
 from node.acquaintances import Acquaintances
-from node.serving import LONG_WAIT_NS, UploadQueues
+from node.customers import DEPOSIT_REPEATS, Customer
+from node.serving import LONG_WAIT_NS, FileQueue, Room
 from node.store import Store
-from node.tabs import Tab, Tabs
+from node.tabs import Tabs
 from tracker import messages as m
 from tracker.blocks import BLOCK_OVERHEAD_BYTES, encode_block, flow_id
 from tracker.session import Session
 from tracker.wire import Header
 
-DEPOSIT_REPEATS = 2  # a receipt rides on this many heartbeats: one lost datagram must not hide it
 RECEIPTS_PER_DEPOSIT = 4  # as many as fit a datagram
 LATE_PLACE = 2**62  # in line behind every download of those who owe little
 
 
 @dataclass(slots=True)
-class _Customer:
-    """A download that this node serves, and the newest receipt for it."""
+class _File:
+    """A file that this node serves, under its root."""
 
-    order: m.Order
-    session: Session
-    flow: bytes
-    address: Address
-    tab: Tab
-    total_bytes: int = 0
-    deposited_bytes: int = 0  # as of the last deposit ...
-    banked_bytes: int = 0  # ... and of the one before, which the tracker has not refused
-    pieces: int = 0  # as the newest receipt counts them
-    void: bool = False  # the tracker takes no receipts for it
-    receipt_frame: bytes = b""
-    deposits_left: int = 0
+    root: bytes
+    queue: FileQueue[Customer]
+    timer_ns: int | None = None  # when its pacing timer fires
 
 
 class Uploader:
@@ -54,7 +45,6 @@ class Uploader:
         acquaintances: the node's sessions.
         node: this node's id.
         store: where the files are.
-        roots: the root of each file that this node holds, by catalogue index; the caller keeps it up to date.
         on_customer: called with the file's index and the download once per new download (beliefs learn from it).
     """
 
@@ -66,7 +56,6 @@ class Uploader:
         *,
         node: bytes,
         store: Store,
-        roots: Mapping[int, bytes],
         on_customer: Callable[[int, bytes], None],
     ) -> None:
         self._endpoint = endpoint
@@ -74,14 +63,25 @@ class Uploader:
         self._acquaintances = acquaintances
         self._node = node
         self._store = store
-        self._roots = roots
         self._on_customer = on_customer
-        self._customers: dict[bytes, _Customer] = {}
-        self._to_deposit: dict[bytes, _Customer] = {}
-        self._timers_ns: dict[int, int] = {}  # by file, when its pacing timer fires
-        self.queues = UploadQueues(overhead_bytes=BLOCK_OVERHEAD_BYTES)
+        self._customers: dict[bytes, Customer] = {}
+        self._to_deposit: dict[bytes, Customer] = {}
+        self._files: dict[int, _File] = {}
+        self._room = Room()
         self.tabs = Tabs()
         self.blocks_sent = 0
+
+    def offer(self, index: int, *, root: bytes, size_bytes: int) -> None:
+        """Serve a file from now on; at rate 0 until `set_rates` says otherwise. Idempotent."""
+        if index not in self._files:
+            queue = FileQueue[Customer](size_bytes, self._room, overhead_bytes=BLOCK_OVERHEAD_BYTES)
+            self._files[index] = _File(root, queue)
+
+    def withdraw(self, index: int) -> None:
+        """Serve a file no more and drop what is queued of it. Idempotent."""
+        file = self._files.pop(index, None)
+        if file is not None:
+            file.queue.close()
 
     def on_request(self, datagram: bytes, header: Header, *, source: Address, board: int) -> None:
         """Queue what a request asks for.
@@ -99,35 +99,46 @@ class Uploader:
             if order is None:
                 self._refuse(session, request.download, "no-order", to=source, board=board)
                 return
-            customer = _Customer(order, session, flow_id(request.download, self._node), source, tab)
+            flow = flow_id(order.download, self._node)
+            customer = Customer(
+                download=order.download, order=order, session=session, flow=flow, address=source, tab=tab
+            )
             self._customers[request.download] = customer
             self._on_customer(order.index, order.download)
         if customer.session is not session:
             raise BadFrame("misdirected", "a request for somebody else's download")
         customer.address = source
+        file = self._files.get(request.index)
         if customer.void or now_ns >= customer.order.expires_ns:
             self._refuse(session, request.download, "expired", to=source, board=board)
-        elif request.index != customer.order.index or request.index not in self._roots:
+        elif file is None or request.index != customer.order.index:
             self._refuse(session, request.download, "not-held", to=source, board=board)
         elif tab.exhausted:
             self._refuse(session, request.download, "unpaid", to=source, board=board)
         else:
-            # Holds last equally long, so the order that expires first was opened first.
-            place = customer.order.expires_ns + (LATE_PLACE if tab.late else 0)
-            if request.replaces:
-                self.queues.forget(request.index, request.download)
-            self.queues.enqueue(request.index, request.download, request.runs, place=place, now_ns=now_ns)
-            wait_ns = self.queues.wait_ns(request.index, request.download)
-            if wait_ns > LONG_WAIT_NS:
-                self._endpoint.send(session.seal(m.Queued(request.download, wait_ns), board=board), source)
-            self._wake(request.index)
+            self._enqueue(file, customer, request, board=board)
+
+    def _enqueue(self, file: _File, customer: Customer, request: m.Request, *, board: int) -> None:
+        queue = file.queue
+        if request.replaces:
+            queue.forget(customer)
+        # Holds last equally long, so the order that expires first was opened first.
+        place = customer.order.expires_ns + (LATE_PLACE if customer.tab.late else 0)
+        queue.enqueue(customer, request.runs, place=place, now_ns=self._clock.now_ns())
+        wait_ns = queue.wait_ns(customer)
+        if wait_ns > LONG_WAIT_NS:
+            self._endpoint.send(
+                customer.session.seal(m.Queued(request.download, wait_ns), board=board), customer.address
+            )
+        if file.timer_ns is None:
+            self._wake(file)
 
     def on_done(self, done: m.Done, *, sender: bytes) -> None:
         """Drop what is queued for a download that is over; raise `BadFrame` (`misdirected`) if it is not the sender's."""
         customer = self._customers.get(done.download)
         if customer is None or customer.order.downloader != sender:
             raise BadFrame("misdirected", "done with somebody else's download")
-        self.queues.forget(customer.order.index, done.download)
+        self._forget(customer)
 
     def on_receipt(self, receipt: m.Receipt, datagram: bytes, *, sender: bytes) -> None:
         """Keep a receipt, and its exact frame, that says more than the last one of its download.
@@ -140,18 +151,13 @@ class Uploader:
         customer = self._customers.get(receipt.download)
         if customer is None or receipt.server != self._node or customer.order.downloader != sender:
             raise BadFrame("misdirected", "a receipt that is not for us")
-        more_bytes, more_pieces = receipt.total_bytes - customer.total_bytes, receipt.count - customer.pieces
-        if more_bytes > customer.tab.unreceipted_bytes:  # over all downloads: one may go on with another's blocks
-            raise BadFrame("bad-receipt", "for more than was sent")
-        if (more_bytes > 0) != (more_pieces > 0):
-            customer.tab.equivocated = True
-            self.queues.forget(customer.order.index, receipt.download)
-            raise BadFrame("equivocation", "bytes and pieces do not grow together")
-        if more_bytes > 0:
-            customer.tab.receipted(more_bytes)
-            customer.total_bytes, customer.pieces = receipt.total_bytes, receipt.count
-            customer.receipt_frame = datagram
-            customer.deposits_left = DEPOSIT_REPEATS
+        try:
+            newer = customer.take(receipt, datagram)
+        except BadFrame:
+            if customer.tab.equivocated:
+                self._forget(customer)
+            raise
+        if newer:
             self._to_deposit[receipt.download] = customer
 
     def on_bounced(self, refusal: m.Refusal) -> None:
@@ -162,18 +168,14 @@ class Uploader:
         """
         customer = self._customers.get(refusal.download)
         if customer is not None:
-            customer.void = True
-            customer.tab.bounced(customer.total_bytes - customer.banked_bytes)
-            customer.banked_bytes = customer.total_bytes
-            self.queues.forget(customer.order.index, refusal.download)
+            customer.bounce()
+            self._forget(customer)
 
     def deposits(self) -> list[m.Deposit]:
         """Return the receipts to forward with the next heartbeat, in datagrams."""
         frames = []
         for download, customer in list(self._to_deposit.items()):
-            customer.deposits_left -= 1
-            customer.banked_bytes, customer.deposited_bytes = customer.deposited_bytes, customer.total_bytes
-            frames.append(customer.receipt_frame)
+            frames.append(customer.deposit())
             if not customer.deposits_left:
                 del self._to_deposit[download]
         size = RECEIPTS_PER_DEPOSIT
@@ -191,60 +193,61 @@ class Uploader:
         tabs = self.tabs.all()
         return {
             "customers": len(self._customers),
-            "blocks": self.queues.pending,
+            "blocks": self._room.pending,
             "tabs": len(tabs),
             "late": sum(tab.late for tab in tabs.values()),
         }
 
-    def set_rates(self, bids_bytes_per_s: dict[int, float]) -> None:
-        """Reserve a pacing rate b_ij for each file (bytes/s on the wire)."""
-        self.queues.set_rates(bids_bytes_per_s)
-        for index in bids_bytes_per_s:
-            self._wake(index)
+    def set_rates(self, bids_bytes_per_s: Mapping[int, float]) -> None:
+        """Reserve a pacing rate b_ij for each file (bytes/s on the wire); one that is not named gets 0."""
+        for index, file in self._files.items():
+            file.queue.set_rate(bids_bytes_per_s.get(index, 0.0))
+            self._wake(file)
 
     def forget_expired(self) -> None:
         """Forget customers whose order has run out and whose receipt was forwarded."""
         now_ns = self._clock.now_ns()
         self.tabs.forgive(now_ns)
-        for download, customer in list(self._customers.items()):
+        while self._customers:
+            customer = next(iter(self._customers.values()))
             # Holds last equally long: those behind came later and will run out later, give or take a late first request.
             if customer.order.expires_ns >= now_ns or customer.deposits_left:
                 break
-            del self._customers[download]
-            self.queues.forget(customer.order.index, download)
+            del self._customers[customer.download]
+            self._forget(customer)
 
-    def _wake(self, index: int) -> None:
-        next_ns = self.queues.next_ns(index)
-        set_for_ns = self._timers_ns.get(index)
-        if next_ns is not None and (set_for_ns is None or next_ns < set_for_ns):
-            self._timers_ns[index] = next_ns
-            self._tick(index, next_ns)
+    def _forget(self, customer: Customer) -> None:
+        file = self._files.get(customer.order.index)
+        if file is not None:
+            file.queue.forget(customer)
 
-    def _tick(self, index: int, set_for_ns: int) -> None:
+    def _wake(self, file: _File) -> None:
+        next_ns = file.queue.next_ns()
+        if next_ns is not None and (file.timer_ns is None or next_ns < file.timer_ns):
+            file.timer_ns = next_ns
+            self._tick(file, next_ns)
+
+    def _tick(self, file: _File, set_for_ns: int) -> None:
         """Send what is due of a file and set the timer for its next block, if there is one."""
-        if self._timers_ns.get(index) != set_for_ns:
+        if file.timer_ns != set_for_ns:
             return  # a higher rate brought a nearer one
         now_ns = self._clock.now_ns()
-        while due := self.queues.due(index, now_ns):
-            download, piece, block, next_ns = due
-            customer = self._customers.get(download)
-            root = self._roots.get(index)
-            if customer is not None and root is not None:
-                data = self._store.read_block(root, piece, block)
-                datagram = encode_block(customer.session.block_digest, customer.flow, data, piece=piece, block=block)
-                self._endpoint.send(datagram, customer.address)
-                self.blocks_sent += 1
-                if customer.tab.sent(len(data)):
-                    self.queues.forget(index, download)
+        queue = file.queue
+        while due := queue.due(now_ns):
+            customer, piece, block, next_ns = due
+            data = self._store.read_block(file.root, piece, block)
+            datagram = encode_block(customer.session.block_digest, customer.flow, data, piece=piece, block=block)
+            self._endpoint.send(datagram, customer.address)
+            self.blocks_sent += 1
+            if customer.tab.sent(len(data)):
+                queue.forget(customer)
             if next_ns is None or next_ns > now_ns:
                 break
         else:
-            next_ns = self.queues.next_ns(index)
-        if next_ns is None:
-            self._timers_ns.pop(index, None)
-        else:
-            self._timers_ns[index] = next_ns
-            self._clock.call_at(next_ns, self._tick, index, next_ns)
+            next_ns = queue.next_ns()
+        file.timer_ns = next_ns
+        if next_ns is not None:
+            self._clock.call_at(next_ns, self._tick, file, next_ns)
 
     def _refuse(self, session: Session, download: bytes, reason: str, *, to: Address, board: int) -> None:
         self._endpoint.send(session.seal(m.Refusal(download, reason), board=board), to)

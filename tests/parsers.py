@@ -138,7 +138,7 @@ class Stage:
         path.write_bytes(bytes(MANIFEST.size_bytes))
         store.keep(KEY, path)
         self.peer._roots[0] = KEY
-        self.peer._uploader.queues.offer(0, MANIFEST.size_bytes)
+        self.peer._uploader.offer(0, root=KEY, size_bytes=MANIFEST.size_bytes)
         self.peer._uploader.set_rates({0: 1e5})
 
     def refresh(self) -> None:

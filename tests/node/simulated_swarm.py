@@ -10,7 +10,7 @@ from itertools import count
 
 from netem.randomness import keyed_bytes, keyed_generator
 from node.pace import NEVER_NS
-from node.serving import LONG_WAIT_NS, UploadQueues
+from node.serving import LONG_WAIT_NS, Asked, FileQueue, Room
 from node.swarm import Progress, Swarm
 from tracker.manifest import manifest_root, piece_count
 from tracker.messages import BLOCK_BYTES, PIECE_BYTES, Manifest
@@ -40,10 +40,10 @@ class World:
         self.loss, self.delay_ns, self.jitter_ns = loss, delay_ns, jitter_ns
         self.bad, self.dead = set(bad), set(dead)
         self.rates = {i.to_bytes(8, "big"): rate for i, rate in enumerate(rates)}
-        self.queues = {server: UploadQueues() for server in self.rates}
-        for server, queues in self.queues.items():
-            queues.offer(0, size_bytes)
-            queues.set_rates({0: self.rates[server]})
+        self.queues = {server: FileQueue(size_bytes, Room()) for server in self.rates}
+        for server, queue in self.queues.items():
+            queue.set_rate(self.rates[server])
+        self.asked = {}  # by server and download
         self.swarm = Swarm(manifest_of(self.data), shuffle=run_seed)
         self.uniforms = keyed_generator(run_seed, "path")
         self.events, self.numbers = [], count()
@@ -63,12 +63,13 @@ class World:
         self.travel(self.on_request, *ask)
 
     def on_request(self, server, runs, replaces, download=DOWNLOAD):
-        queues = self.queues[server]
+        queue = self.queues[server]
+        asked = self.asked.setdefault((server, download), Asked(download=download))
         if server not in self.dead:
             if replaces:
-                queues.forget(0, download)
-            queues.enqueue(0, download, runs, place=0 if download == OTHER else 1, now_ns=self.now_ns)
-            wait_ns = queues.wait_ns(0, download)
+                queue.forget(asked)
+            queue.enqueue(asked, runs, place=0 if download == OTHER else 1, now_ns=self.now_ns)
+            wait_ns = queue.wait_ns(asked)
             if wait_ns > LONG_WAIT_NS:
                 self.travel(self.on_queued, server, wait_ns)
             if server not in self.ticking:
@@ -78,10 +79,11 @@ class World:
         self.swarm.on_queued(server, wait_ns=wait_ns, now_ns=self.now_ns)
 
     def tick(self, server):
-        queues = self.queues[server]
-        while block := queues.due(0, self.now_ns):
-            self.send(server, *block[:3])
-        next_ns = queues.next_ns(0)
+        queue = self.queues[server]
+        while due := queue.due(self.now_ns):
+            asked, piece, block, _ = due
+            self.send(server, asked.download, piece, block)
+        next_ns = queue.next_ns()
         self.ticking.discard(server)
         if next_ns is not None:
             self.ticking.add(server)

@@ -81,7 +81,7 @@ class Siege:
         """Return what bad input must leave alone."""
         uploader, seller = self.seller._uploader, self.seller
         customers = {download: (c.total_bytes, c.deposits_left) for download, c in uploader._customers.items()}
-        return dict(seller._roots), dict(seller._bidding.split), customers, uploader.queues.pending
+        return dict(seller._roots), dict(seller._bidding.split), customers, uploader.sizes()["blocks"]
 
     async def send(self, data, kind=None):
         """Send a datagram that must be counted under `kind` and change nothing, or is good."""

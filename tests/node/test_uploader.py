@@ -7,8 +7,9 @@ import pytest
 from netem.clock import S, TimerHeap
 from netem.errors import BadFrame
 from node.acquaintances import Acquaintances
+from node.customers import DEPOSIT_REPEATS
 from node.tabs import MOST_OWED_BYTES, PAID_PER_RECEIPTED, REQUESTS_BURST
-from node.uploader import DEPOSIT_REPEATS, RECEIPTS_PER_DEPOSIT, Uploader
+from node.uploader import RECEIPTS_PER_DEPOSIT, Uploader
 from tracker import messages as m
 from tracker.blocks import BLOCK_BYTE, BLOCK_OVERHEAD_BYTES, block_flow, flow_id, open_block
 from tracker.identity import Identity
@@ -101,17 +102,16 @@ class Desk:
     def __init__(self, *, blocks_per_s=100.0):
         self.clock = HandClock()
         self.endpoint = Recorder(self.clock)
-        self.seen, self.roots = [], {FILE: ROOT}
+        self.seen = []
         self.uploader = Uploader(
             self.endpoint,
             self.clock,
             Acquaintances(SERVER, tracker_key=TRACKER.sign_key),
             node=SERVER.node,
             store=Disk(),
-            roots=self.roots,
             on_customer=lambda file, download: self.seen.append((file, download)),
         )
-        self.uploader.queues.offer(FILE, 4 * PIECE_BYTES)
+        self.uploader.offer(FILE, root=ROOT, size_bytes=4 * PIECE_BYTES)
         self.pace(blocks_per_s)
 
     def pace(self, blocks_per_s):
@@ -203,7 +203,7 @@ def test_a_legal_no_is_said_and_nothing_is_queued(reason, options):
     desk.clock.advance(1)
     desk.ask(customer, E, [(0, 0, 1)], **options)
     assert desk.words(customer) == [m.Refusal(E, reason)]
-    assert desk.uploader.queues.pending == 0
+    assert desk.uploader.sizes()["blocks"] == 0
 
 
 def test_whoever_waits_long_behind_older_downloads_is_told_how_long():
@@ -219,23 +219,23 @@ def test_done_and_a_request_that_replaces_drop_what_is_queued():
     desk, customer = Desk(blocks_per_s=10), Customer()
     desk.ask(customer, D, [(0, 0, 100)], order=customer.order(D))
     desk.ask(customer, D, [(1, 0, 5)], replaces=True)
-    assert desk.uploader.queues.pending <= 5
+    assert desk.uploader.sizes()["blocks"] <= 5
     desk.uploader.on_done(m.Done(D), sender=customer.identity.node)
-    assert desk.uploader.queues.pending == 0
+    assert desk.uploader.sizes()["blocks"] == 0
 
 
 def test_nobody_can_end_or_receipt_the_download_of_another():
     desk, customer, other = Desk(blocks_per_s=1), Customer(1), Customer(2)
     desk.ask(customer, D, [(0, 0, 9)], order=customer.order(D))
     desk.ask(other, E, [(0, 0, 9)], order=other.order(E))
-    pending = desk.uploader.queues.pending
+    pending = desk.uploader.sizes()["blocks"]
     with pytest.raises(BadFrame, match="misdirected"):
         desk.uploader.on_done(m.Done(D), sender=other.identity.node)
     with pytest.raises(BadFrame, match="misdirected"):
         desk.receive(other, other.receipt(D, 1))
     with pytest.raises(BadFrame, match="misdirected"):
         desk.ask(other, D, [(0, 0, 9)])
-    assert desk.uploader.queues.pending == pending
+    assert desk.uploader.sizes()["blocks"] == pending
     assert desk.uploader.deposits() == []
 
 
@@ -271,7 +271,7 @@ def test_customers_whose_order_ran_out_are_forgotten_once_their_receipt_was_forw
     desk.uploader.forget_expired()
     assert [len(desk.uploader.deposits()) for _ in range(3)] == [1, 1, 0]
     desk.uploader.forget_expired()
-    assert desk.uploader.queues.pending == 0
+    assert desk.uploader.sizes()["blocks"] == 0
     desk.ask(customer, D, [(0, 0, 1)])
     assert desk.words(customer) == [m.Refusal(D, "no-order")]
 
@@ -279,8 +279,7 @@ def test_customers_whose_order_ran_out_are_forgotten_once_their_receipt_was_forw
 def test_a_file_that_is_given_up_is_sent_no_more():
     desk, customer = Desk(blocks_per_s=10), Customer()
     desk.ask(customer, D, [(0, 0, 100)], order=customer.order(D))
-    del desk.roots[FILE]
-    desk.uploader.queues.withdraw(FILE)
+    desk.uploader.withdraw(FILE)
     sent = len(desk.endpoint.sent)
     desk.clock.advance(3)
     assert len(desk.endpoint.sent) == sent
