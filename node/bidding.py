@@ -72,7 +72,7 @@ class Bidding:
             self.split = {}
             return {}
         odds = self.odds.shares
-        known = max([len(odds), *(index + 1 for index in files)])
+        known = max(len(odds), files[-1] + 1)
         moves, wish = self._chance(), self._chance()
         if list(self.split) != files or self._turns.comes(moves):
             decided = self._policy.split(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import msgspec
 
 from netem.errors import ConfigError
-from scenarios.calibration import quick_calibration, saved_calibration
 from scenarios.capacity import (
     LEAST_DEMAND,
     Calibration,
@@ -47,6 +46,8 @@ class Fit:
 
 def host_calibration() -> Calibration:
     """Return the figures of the last `swarmbed calibrate`, or a guess that takes a fifth of a second."""
+    from scenarios.calibration import quick_calibration, saved_calibration  # late: a simulated run needs no benchmark
+
     return saved_calibration() or quick_calibration()
 
 

@@ -126,7 +126,7 @@ def plain_table(columns: Sequence[str], *, left: Container[str]) -> Table:
 
 def table_lines(table: Table) -> Iterator[str]:
     """Yield a table's lines, as wide as the terminal, or as it needs when there is none."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    console = Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(table)
     yield from (line.rstrip() for line in capture.get().rstrip("\n").split("\n"))

@@ -101,8 +101,8 @@ class Market:
             raise Rejection("unknown-download")
         if download.downloader != sender:
             raise Rejection("not-yours")
-        others = {**self.receipts.totals(receipt.download), receipt.server: 0}
-        if sum(others.values()) + receipt.total_bytes > download.size_bytes:
+        others_bytes = self.receipts.others_bytes(receipt.download, receipt.server)
+        if others_bytes + receipt.total_bytes > download.size_bytes:
             raise Rejection("bad-receipt", f"beyond the {download.size_bytes} bytes of the file")
         if not self.rates.knows(receipt.server):
             raise Rejection("unknown-server")

@@ -179,7 +179,7 @@ class OddsView:
         self.newest = -1
         self.board = -1
         self.shares = np.empty(0)
-        self._pages: list[tuple[int, Odds] | None] = []
+        self._pages: list[tuple[int, Odds, np.ndarray] | None] = []
 
     def add(self, number: int, odds: Odds) -> bool:
         """Take a page of board `number`, already verified; say whether it is news.
@@ -189,7 +189,7 @@ class OddsView:
             RemoteProtocolError: `equivocation`: it contradicts a page of the same board, which proves that the tracker
                 says different things to different nodes; nothing changed.
         """
-        _check_page(odds)
+        shares = _shares_of(odds)
         if odds.pages != len(self._pages):
             if number == self.newest:
                 raise RemoteProtocolError("equivocation", f"board {number} with {odds.pages} pages")
@@ -201,7 +201,7 @@ class OddsView:
             if known[0] == number and known[1] != odds:
                 raise RemoteProtocolError("equivocation", f"board {number}, page {odds.page}")
             return False
-        self._pages[odds.page] = (number, odds)
+        self._pages[odds.page] = (number, odds, shares)
         self.newest = max(self.newest, number)
         self.board = min(-1 if page is None else page[0] for page in self._pages)
         self.shares = self._joined()
@@ -213,15 +213,13 @@ class OddsView:
 
     def _joined(self) -> np.ndarray:
         uniform = 1 / (FILES_PER_PAGE * len(self._pages))
-        parts = [
-            np.full(FILES_PER_PAGE, uniform) if page is None else np.frombuffer(page[1].shares, _PAGE_DTYPE)
-            for page in self._pages
-        ]
-        return (np.concatenate(parts) if len(parts) > 1 else parts[0]).astype(np.float64)
+        parts = [np.full(FILES_PER_PAGE, uniform) if page is None else page[2] for page in self._pages]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 @functools.lru_cache(maxsize=64)  # all nodes of a process get the same pages
-def _check_page(odds: Odds) -> None:
+def _shares_of(odds: Odds) -> np.ndarray:
+    """Return π_j on a page, float64 and read-only; raise `BadFrame` for a page that is not cut as `pages` does."""
     size_bytes = len(odds.shares)
     files, rest = divmod(size_bytes, _PAGE_DTYPE.itemsize)
     full = files == FILES_PER_PAGE or odds.page == odds.pages - 1
@@ -238,3 +236,6 @@ def _check_page(odds: Odds) -> None:
     # Not-a-number fails both comparisons.
     if not bool(np.all((values >= 0) & (values <= 1))):
         raise BadFrame("malformed", f"odds page {odds.page}")
+    shares = values[:files].astype(np.float64)
+    shares.flags.writeable = False
+    return shares

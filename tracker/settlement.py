@@ -104,6 +104,10 @@ class ReceiptBook:
         """Return the accepted bytes by server, in order of node id; empty for a download without receipts."""
         return {server: word[0] for server, word in sorted(self._downloads.get(download, {}).items())}
 
+    def others_bytes(self, download: bytes, server: bytes) -> int:
+        """Return the accepted bytes of a download from all servers but one."""
+        return sum(word[0] for other, word in self._downloads.get(download, {}).items() if other != server)
+
     def forget(self, download: bytes) -> None:
         """Drop a download that was settled; a later receipt for it would start anew, so refuse those before."""
         self._downloads.pop(download, None)

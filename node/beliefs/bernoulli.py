@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from node.beliefs.base import Beliefs
+from node.beliefs.given import Given
 
 
-class Bernoulli(Beliefs):
+class Bernoulli(Given):
     """Believe that only one file will be asked for, drawn by this server from the prior when it adopts that.
 
     A share p_j of servers believes in file j: the mean of their beliefs is the prior. With two files this is the paper's P_t.
@@ -25,10 +25,3 @@ class Bernoulli(Beliefs):
             return prior
         believed = self._chance.choice(len(prior), p=prior / total)
         return np.asarray(np.eye(1, len(prior), believed)[0])
-
-    def observe(self, file: int, download: bytes) -> None:
-        """Ignore it."""
-
-    def weights(self, n_files: int) -> np.ndarray:
-        """Return 1 for the file believed in, 0 for the others; all 0 while it is not in the catalogue."""
-        return self._prior_of(n_files, beyond=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -14,9 +15,21 @@ class Given(Beliefs):
 
     name: ClassVar[str] = "given"
 
+    def adopt(self, prior: Sequence[float] | np.ndarray) -> None:
+        """See `Beliefs.adopt`."""
+        super().adopt(prior)
+        self._known = np.empty(0)
+
     def observe(self, file: int, download: bytes) -> None:
         """Ignore it."""
 
     def weights(self, n_files: int) -> np.ndarray:
         """Return the prior of the first `n_files` files."""
         return self._prior_of(n_files, beyond=0.0)
+
+    def probabilities(self, n_files: int) -> np.ndarray:
+        """See `Beliefs.probabilities`; the same array, not to be changed, until another prior is adopted: every board asks."""
+        if len(self._known) != n_files:
+            self._known = super().probabilities(n_files)
+            self._known.flags.writeable = False
+        return self._known

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from node.beliefs.base import Beliefs
+from node.beliefs.given import Given
 
 
-class Heterogeneous(Beliefs):
+class Heterogeneous(Given):
     """Believe p_ij in proportion to p_j exp(σ z_ij): the prior times log-normal noise of this server's own, drawn when it adopts that.
 
     σ is `noise`, z_ij are standard normal draws. Renormalised over the files in the catalogue; a file that the prior does not name
@@ -22,10 +22,3 @@ class Heterogeneous(Beliefs):
 
     def _own(self, prior: np.ndarray) -> np.ndarray:
         return prior * np.exp(self._noise * self._chance.standard_normal(len(prior)))
-
-    def observe(self, file: int, download: bytes) -> None:
-        """Ignore it."""
-
-    def weights(self, n_files: int) -> np.ndarray:
-        """Return the noisy prior of the first `n_files` files."""
-        return self._prior_of(n_files, beyond=0.0)

@@ -108,6 +108,8 @@ class Policy(ABC):
 
 def _at(values: np.ndarray, files: tuple[int, ...]) -> np.ndarray:
     """Return values[files] of ascending files, 0 beyond the end."""
+    if files[-1] < len(values):
+        return values[list(files)]
     found = np.zeros(len(files))
     inside = files[: bisect_left(files, len(values))]
     found[: len(inside)] = values[list(inside)]

@@ -90,8 +90,8 @@ def test_a_scenario_that_declares_its_demand_is_fitted():
 
 
 def test_without_measured_figures_a_guess_is_taken(monkeypatch):
-    monkeypatch.setattr(fitting, "saved_calibration", lambda: None)
-    monkeypatch.setattr(fitting, "quick_calibration", lambda: HOST)
+    monkeypatch.setattr("scenarios.calibration.saved_calibration", lambda: None)
+    monkeypatch.setattr("scenarios.calibration.quick_calibration", lambda: HOST)
     assert fit(fill(FLASH_CROWD, {"nodes": 200}), REAL, given=()) == fit_of(nodes=200)
 
 
