@@ -2,7 +2,6 @@
 
 The same seed gives the same run whatever the hash seed or the load of the machine. That needs two private names of trio,
 which `schedule_deterministically` alone touches; `tests/netem/test_virtual_time.py` tells when a release breaks it.
-A third private name, where `wait_all_tasks_blocked` is found, spares `trio.testing`, which imports pytest where there is one.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from heapq import heappop, heappush
 from typing import Any
 
 import trio
-from trio._core import wait_all_tasks_blocked  # type: ignore[attr-defined]  # exported by trio.testing only
 
 from netem.clock import CallAt, Gate, Timer
 from netem.errors import LocalProtocolError
@@ -127,6 +125,8 @@ class VirtualTime(trio.abc.Clock):
             self._released_s = time.monotonic()
 
     async def _jump_along(self) -> None:
+        from trio.testing import wait_all_tasks_blocked  # late: it imports pytest where there is one
+
         wakes = _Wakes()
         trio.lowlevel.add_instrument(wakes)
         await wait_all_tasks_blocked()
