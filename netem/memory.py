@@ -53,7 +53,9 @@ class MemoryWire:
         sender = path.sender
         route.in_flight -= 1
         sender.in_flight -= 1
-        receiver = self.endpoints.get(path.target)
+        receiver = path.receiver
+        if receiver is None or not receiver.open:
+            receiver = path.receiver = self.endpoints.get(path.target)
         if receiver is None:
             route.link.dropped[Cause.DESTINATION_DOWN] += 1
         else:

@@ -57,15 +57,16 @@ class Wire(Protocol):
 
 
 class Path:
-    """The way from one endpoint to one address."""
+    """The way from one endpoint to one address; `receiver` is who was last found there, if the wire is memory."""
 
-    __slots__ = ("link", "route", "sender", "target")
+    __slots__ = ("link", "receiver", "route", "sender", "target")
 
     def __init__(self, route: Route, sender: Endpoint, target: Address) -> None:
         self.route = route
         self.link = route.link
         self.sender = sender
         self.target = target
+        self.receiver: Endpoint | None = None
 
 
 Held = tuple[Path, bytes, int, int, int]  # data, packet number, send time (ns), when it was due (ns)
