@@ -108,8 +108,7 @@ class FateBlocks:
             columns = Columns(self.end - self.begin, copying=self._plan.copying)
             self._before = self._after
             self._after = self._decide(columns)
-            self.fates = columns.fates()
-            self.fates.reverse()
+            self.fates = array("q", columns.fates()[::-1].tobytes())  # turned by numpy in a tenth of the time
             self.columns = _NO_COLUMNS if columns.all_usual else columns
 
     def states_at(self, number: int) -> Mapping[Instance, State]:
@@ -190,7 +189,7 @@ def _constant_ns(impairments: tuple[Impairment, ...]) -> int:
     columns = Columns(1, copying=False)
     for impairment in impairments:
         impairment.decide(columns, _NO_UNIFORMS, impairment.start())
-    return columns.fates()[0]
+    return int(columns.fates()[0])
 
 
 def _block_of(number: int) -> tuple[int, int, int]:

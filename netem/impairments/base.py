@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import abc
 import importlib
-from array import array
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
@@ -77,8 +76,8 @@ class Columns:
         self.damage[places] = np.maximum(self.damage[places], where)
         self.unusual = self.unusual | packets
 
-    def fates(self) -> array[int]:
-        """Return each packet's delay in ns, LOST, RUINED, or UNUSUAL (see the columns), 8 bytes each.
+    def fates(self) -> np.ndarray:
+        """Return each packet's delay in ns, LOST, RUINED, or UNUSUAL (see the columns), int64.
 
         As in tc-netem, loss and duplication of one packet cancel.
         """
@@ -96,7 +95,7 @@ class Columns:
             fate[self.ruined & ~self.copy] = RUINED
         if lost is not _NOTHING:
             fate[lost] = LOST
-        return array("q", fate.tobytes())
+        return fate
 
 
 _NOTHING = np.zeros(1, dtype=bool)
