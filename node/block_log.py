@@ -37,7 +37,7 @@ class BlockLog:
         self._descriptors = descriptors
         self._size_bytes = size_bytes
         self._most_waiting = min(MOST_WAITING, size_bytes // BLOCK_BYTES // 100)
-        self._waiting: list[bytes] = []
+        self._waiting: list[bytes] = []  # records not yet written, each in two parts: joined at last, to copy once
         self._written_bytes = 0
 
     def keep(self, key: int, sender: bytes, data: bytes) -> None:
@@ -45,8 +45,8 @@ class BlockLog:
 
         At most 1 % of the file's blocks, and at most `MOST_WAITING`, wait to be written together.
         """
-        self._waiting.append(_RECORD.pack(key, sender, len(data)) + data)
-        if len(self._waiting) > self._most_waiting:
+        self._waiting += (_RECORD.pack(key, sender, len(data)), data)
+        if len(self._waiting) > 2 * self._most_waiting:
             self.flush()
 
     def flush(self) -> None:
@@ -68,7 +68,9 @@ class BlockLog:
 
     def forget(self, piece: int) -> None:
         """Write nothing more of a piece: it is finished, and what waits may be of a try that failed."""
-        self._waiting = [kept for kept in self._waiting if _RECORD.unpack_from(kept)[0] // BLOCKS_PER_PIECE != piece]
+        records = zip(self._waiting[::2], self._waiting[1::2], strict=True)
+        kept = [record for record in records if _RECORD.unpack(record[0])[0] // BLOCKS_PER_PIECE != piece]
+        self._waiting = [part for record in kept for part in record]
 
     def read(self, *, finished: set[int]) -> dict[int, Blocks]:
         """Return what earlier boots kept of the pieces that are not `finished`, by piece and block.

@@ -121,7 +121,7 @@ class Tabs:
     def forgive(self, now_ns: int) -> None:
         """Forgive everybody what time forgives."""
         for tab in self._tabs.values():
-            if tab.owed_bytes > 0:
+            if tab.sent_bytes > tab.paid_bytes:
                 tab.forgive(now_ns)
             else:
                 tab.forgiven_ns = now_ns  # as forgiving would: most owe nothing, and a call each costs more

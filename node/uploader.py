@@ -97,7 +97,7 @@ class Uploader:
         customer = self._customers.get(request.download)
         if customer is None:
             if order is None:
-                self._refuse(session, request.download, "no-order", to=source, board=board)
+                self._say(m.Refusal(request.download, "no-order"), session, to=source, board=board)
                 return
             flow = flow_id(order.download, self._node)
             customer = Customer(
@@ -110,11 +110,11 @@ class Uploader:
         customer.address = source
         file = self._files.get(request.index)
         if customer.void or now_ns >= customer.order.expires_ns:
-            self._refuse(session, request.download, "expired", to=source, board=board)
+            self._say(m.Refusal(request.download, "expired"), session, to=source, board=board)
         elif file is None or request.index != customer.order.index:
-            self._refuse(session, request.download, "not-held", to=source, board=board)
+            self._say(m.Refusal(request.download, "not-held"), session, to=source, board=board)
         elif tab.exhausted:
-            self._refuse(session, request.download, "unpaid", to=source, board=board)
+            self._say(m.Refusal(request.download, "unpaid"), session, to=source, board=board)
         else:
             self._enqueue(file, customer, request, board=board)
 
@@ -127,9 +127,7 @@ class Uploader:
         queue.enqueue(customer, request.runs, place=place, now_ns=self._clock.now_ns())
         wait_ns = queue.wait_ns(customer)
         if wait_ns > LONG_WAIT_NS:
-            self._endpoint.send(
-                customer.session.seal(m.Queued(request.download, wait_ns), board=board), customer.address
-            )
+            self._say(m.Queued(request.download, wait_ns), customer.session, to=customer.address, board=board)
         if file.timer_ns is None:
             self._wake(file)
 
@@ -190,12 +188,11 @@ class Uploader:
 
     def sizes(self) -> dict[str, int]:
         """Return how many downloads, waiting blocks and tabs are kept, and how many customers are late in paying."""
-        tabs = self.tabs.all()
         return {
             "customers": len(self._customers),
             "blocks": self._room.pending,
-            "tabs": len(tabs),
-            "late": sum(tab.late for tab in tabs.values()),
+            "tabs": len(self.tabs.all()),
+            "late": sum(tab.late for tab in self.tabs.all().values()),
         }
 
     def set_rates(self, bids_bytes_per_s: Mapping[int, float]) -> None:
@@ -249,5 +246,5 @@ class Uploader:
         if next_ns is not None:
             self._clock.call_at(next_ns, self._tick, file, next_ns)
 
-    def _refuse(self, session: Session, download: bytes, reason: str, *, to: Address, board: int) -> None:
-        self._endpoint.send(session.seal(m.Refusal(download, reason), board=board), to)
+    def _say(self, message: m.Message, session: Session, *, to: Address, board: int) -> None:
+        self._endpoint.send(session.seal(message, board=board), to)
