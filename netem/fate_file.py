@@ -27,6 +27,7 @@ from netem.plain_link import to_plain
 from netem.route import Route
 
 VERSION = 1
+_CAUSES = [(cause.name.lower(), cause) for cause in Cause]
 COLUMNS: Sequence[np.dtype[Any]] = (np.dtype("<u4"), np.dtype("<u4"), np.dtype("<i8"))  # link id, number, own delay
 
 
@@ -59,7 +60,7 @@ class FateFile:
         self._log.fold()
         for route in routes:
             link = route.link
-            drops = {cause.name.lower(): link.dropped[cause] for cause in Cause if link.dropped[cause]}
+            drops = {name: link.dropped[cause] for name, cause in _CAUSES if link.dropped[cause]}
             met = [[to_plain(exposure.config), exposure.packets] for exposure in link.exposures()]
             self._write(["link", link.link_id, link.source, link.target, link.offered, link.duplicated, drops, met])
         try:

@@ -97,7 +97,7 @@ class Bidding:
 
     def heartbeats(self) -> list[Heartbeat]:
         """Return the heartbeat that declares the split, in pages of at most `BIDS_PER_HEARTBEAT` files, at least one."""
-        bids = sorted(self.split.items())
+        bids = list(self.split.items())
         size = BIDS_PER_HEARTBEAT
         parts = [bids[i : i + size] for i in range(0, len(bids), size)] or [[]]
         return [Heartbeat(page, len(parts), part) for page, part in enumerate(parts)]

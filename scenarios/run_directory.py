@@ -9,6 +9,7 @@ import json
 import math
 import os
 import platform
+import zipfile
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
@@ -75,7 +76,11 @@ def write_links(directory: Path, report: LinkReport) -> None:
         return
     path = directory / TABLE
     try:
-        np.savez_compressed(path, **report.table())  # type: ignore[arg-type]  # names of columns are no other arguments
+        # As numpy.savez_compressed, which takes three times as long to make it a seventh smaller.
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as table:
+            for name, column in report.table().items():
+                with table.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, column, allow_pickle=False)
     except OSError as fault:
         raise TraceError(f"cannot write {path}: {fault.strerror}") from fault
 

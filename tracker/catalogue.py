@@ -5,6 +5,8 @@ Source: DESIGN section 4 (a catalogue over TCP gives files indices).
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from netem.errors import Rejection
 from tracker.manifest import check_manifest
 from tracker.messages import MAX_FILES, Entry, Manifest
@@ -107,6 +109,6 @@ class Catalogue:
         """Return the nodes that hold a known file, sorted."""
         return sorted(self._holders[index])
 
-    def files_of(self, node: bytes) -> list[int]:
-        """Return the files that a node holds, sorted."""
-        return sorted(self._files.get(node, ()))
+    def files_of(self, node: bytes) -> AbstractSet[int]:
+        """Return the files that a node holds, in no order and only to be looked at: they change with what it holds."""
+        return self._files.get(node, frozenset())

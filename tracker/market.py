@@ -79,7 +79,7 @@ class Market:
 
     def declare(self, node: bytes, split: Mapping[int, float], *, now_ns: int) -> None:
         """Note a server's declared split; shares on files that it does not hold are void."""
-        held = set(self.catalogue.files_of(node))
+        held = self.catalogue.files_of(node)
         self.splits[node] = {index: share for index, share in sorted(split.items()) if index in held}
         self._refresh_busy([node], now_ns)
 

@@ -104,7 +104,7 @@ class Reception:
 
     def _heartbeat(self, member: Member, beat: m.Heartbeat) -> None:
         now_ns = self._clock.now_ns()
-        held = frozenset(self._desk.catalogue.files_of(member.node))
+        held = self._desk.catalogue.files_of(member.node)
         self._desk.membership.heartbeat(member.node, beat, now_ns, held=held)
         self._desk.market.declare(member.node, member.split, now_ns=now_ns)
 

@@ -6,6 +6,7 @@ Source: huberman-wu, section 2 (whoever wants a file downloads it).
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 
 import numpy as np
@@ -57,7 +58,7 @@ async def let_requests_come(
         customers: which of the peers ask.
         for_s: then no more requests come, and it returns when the last download has ended.
     """
-    fetching: set[tuple[bytes, int]] = set()
+    fetching: defaultdict[int, set[bytes]] = defaultdict(set)  # by file
     async with trio.open_nursery() as nursery:
         for next_s in arrival_times(chance, mean_s=mean_s, from_s=trio.current_time(), for_s=for_s):
             await trio.sleep_until(next_s)
@@ -65,12 +66,13 @@ async def let_requests_come(
             pick = chance.random()
             if not is_out(index):
                 continue
-            free = [q for q in bed.peers[customers] if not q.holds(index) and (q.node, index) not in fetching]
+            busy = fetching[index]
+            free = [q for q in bed.peers[customers] if not q.holds(index) and q.node not in busy]
             peer = free[int(pick * len(free))] if free else None
             bed.emit(Arrival(index, peer.node if peer else b""))
             if peer is not None:
-                fetching.add((peer.node, index))
-                nursery.start_soon(_fetch, peer, index, fetch, fetching)
+                busy.add(peer.node)
+                nursery.start_soon(_fetch, peer, index, fetch, busy)
 
 
 async def fetch_and_drop(peer: AnyPeer, index: int, *, serve: bool = True) -> None:
@@ -83,10 +85,10 @@ async def fetch_and_drop(peer: AnyPeer, index: int, *, serve: bool = True) -> No
     await peer.drop(index)
 
 
-async def _fetch(peer: AnyPeer, index: int, fetch: Fetch, fetching: set[tuple[bytes, int]]) -> None:
+async def _fetch(peer: AnyPeer, index: int, fetch: Fetch, busy: set[bytes]) -> None:
     try:
         await fetch(peer, index)
     except Rejection:
         pass  # told by the DownloadStopped event
     finally:
-        fetching.discard((peer.node, index))
+        busy.discard(peer.node)

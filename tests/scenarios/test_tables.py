@@ -41,6 +41,11 @@ def test_each_claim_has_a_row_and_what_fails_its_note(told):
     assert "  taste: switched off" in lines
 
 
+def test_a_claim_of_ones_own_is_told_as_it_is_written(told):
+    lines = told(claims=[dataclasses.replace(CLAIMS[0], name="share [bold] of :star: pieces")])
+    assert row(lines, "share")[:5] == ["share", "[bold]", "of", ":star:", "pieces"]
+
+
 def test_a_good_run_ends_with_digest_and_place(told, finished):
     lines = told(claims=CLAIMS[:1])
     assert f"digest      {finished.digest}" in lines
