@@ -128,8 +128,7 @@ class Uploader:
         wait_ns = queue.wait_ns(customer)
         if wait_ns > LONG_WAIT_NS:
             self._say(m.Queued(request.download, wait_ns), customer.session, to=customer.address, board=board)
-        if file.timer_ns is None:
-            self._wake(file)
+        self._wake(file)
 
     def on_done(self, done: m.Done, *, sender: bytes) -> None:
         """Drop what is queued for a download that is over; raise `BadFrame` (`misdirected`) if it is not the sender's."""

@@ -159,6 +159,17 @@ def test_a_raised_rate_counts_at_once_and_a_lowered_one_too():
     assert 60 <= len(desk.endpoint.blocks()) <= 64
 
 
+def test_a_rate_raised_while_nothing_is_asked_counts_for_what_is_asked_next():
+    desk, customer = Desk(blocks_per_s=0.01), Customer()
+    desk.ask(customer, D, [(0, 0, 2)], order=customer.order(D))
+    desk.uploader.on_done(m.Done(D), sender=customer.identity.node)  # the timer for its second block is set, in 100 s
+    desk.pace(50)
+    desk.clock.advance(1)
+    desk.ask(customer, D, [(0, 1, 4)])
+    desk.clock.advance(1)
+    assert len(desk.endpoint.blocks()) == 5
+
+
 def test_changing_rates_often_sends_no_faster_and_leaves_no_timers_behind():
     desk, customer = Desk(blocks_per_s=20), Customer()
     desk.ask(customer, D, [(0, 0, 256)], order=customer.order(D))
