@@ -74,7 +74,12 @@ class Asking:
                 self._give_back(flow.timed_out())
         idle = [flow for flow in self._flows.values() if len(flow.outstanding) <= flow.refill_at]
         idle.sort(key=_fastest_first)
-        found = [ask for flow in idle if (ask := self._fill(flow, now_ns)) is not None]
+        # Once there is nothing to ask of anybody, those who have nothing to do need not be looked at.
+        found = [
+            ask
+            for flow in idle
+            if (flow.outstanding or now_ns >= self._idle_until_ns) and (ask := self._fill(flow, now_ns)) is not None
+        ]
         if len(self._flows) == 1 and found and found[0].replaces:
             # Nothing is under way, and nobody else can help if this gets lost.
             found.append(found[0]._replace(replaces=False))
