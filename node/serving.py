@@ -9,6 +9,7 @@ Source: Huberman and Wu, the bids b_ij and the pooled service; DESIGN section 4.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
@@ -29,7 +30,7 @@ class Asked:
     """What one download asks of its file's queue; a driver's subclass says what else it knows of the download.
 
     Attributes:
-        download: its id, unlike any other's in the queue.
+        download: its id.
         pending: the blocks it waits for, piece * 256 + block, in the order they were asked. Only the queue changes them.
         place: its place in line, as it last gave it.
         queued: whether it is in line.
@@ -78,6 +79,7 @@ class FileQueue(Generic[A]):
         "_line",
         "_most_of_one",
         "_n_blocks",
+        "_next",
         "_room",
         "_spacing_ns",
         "_wire_bytes",
@@ -88,7 +90,9 @@ class FileQueue(Generic[A]):
         self._room = room
         self._wire_bytes = BLOCK_BYTES + overhead_bytes  # of a short last block too: the difference is small
         self._most_of_one = most_of_one
-        self._line: list[tuple[int, bytes, A]] = []  # heap of (place, download, the same); some wait for nothing by now
+        # Heap of (place, download, which of two with one id, the same); some wait for nothing by now.
+        self._line: list[tuple[int, bytes, int, A]] = []
+        self._next = itertools.count().__next__
         self._first: A | None = None  # the oldest download; None, or without pending blocks: look it up
         self._idle_until_ns = 0
         self._last_ns = -LONGEST_NS  # when the last block left
@@ -120,7 +124,7 @@ class FileQueue(Generic[A]):
             self._add(asked, run)
         if asked.pending and not asked.queued:
             asked.queued = True
-            heappush(self._line, (place, asked.download, asked))
+            heappush(self._line, (place, asked.download, self._next(), asked))
             self._first = None  # it may be older
 
     def _add(self, asked: A, run: Run) -> None:
@@ -140,7 +144,7 @@ class FileQueue(Generic[A]):
         """Return how long what is queued of older downloads will take before this one's turn, in ns up to 2**62; 0 when it is next."""
         if not self._spacing_ns or self._find_first() is asked:
             return 0
-        ahead = sum([len(other.pending) for place, _, other in self._line if place < asked.place])
+        ahead = sum([len(other.pending) for place, _, _, other in self._line if place < asked.place])
         # Next to nothing may be reserved, and the answer must fit a frame.
         return min(ahead * self._spacing_ns, LONGEST_NS)
 
@@ -185,7 +189,7 @@ class FileQueue(Generic[A]):
     def _leave(self, asked: A) -> None:
         if asked.queued:
             asked.queued = False
-            self._line = [entry for entry in self._line if entry[2] is not asked]
+            self._line = [entry for entry in self._line if entry[-1] is not asked]
             heapify(self._line)
             self._first = None
 
@@ -195,7 +199,7 @@ class FileQueue(Generic[A]):
         if first is not None and first.pending:
             return first
         line = self._line
-        while line and not line[0][2].pending:
-            heappop(line)[2].queued = False
-        self._first = line[0][2] if line else None
+        while line and not line[0][-1].pending:
+            heappop(line)[-1].queued = False
+        self._first = line[0][-1] if line else None
         return self._first

@@ -132,6 +132,15 @@ def test_a_forgotten_download_is_gone_and_may_come_back_at_its_place():
     assert line.room.pending == 0
 
 
+def test_a_download_that_was_forgotten_for_good_may_be_asked_for_anew_by_another_of_its_id():
+    line = Line()
+    line.ask(A, [(0, 0, 3)])
+    line.forget(A)
+    line.asked[A] = Asked(download=A)
+    assert line.ask(A, [(0, 5, 2)]) == 2
+    assert [block for _, _, _, block in line.drain(S)] == [5, 6]
+
+
 def test_a_closed_queue_is_empty_and_its_downloads_may_ask_another():
     line, other = Line(), Line()
     line.ask(A, [(0, 0, 5)])
