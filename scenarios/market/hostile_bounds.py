@@ -18,7 +18,7 @@ from tracker.limits import JOIN_BYTES, JOIN_S, STRANGERS
 from tracker.messages import BLOCK_BYTES
 from tracker.odds import LEAST_BUSY
 
-QUEUED_BLOCKS = 512  # of one download, by `UploadQueues`
+QUEUED_BLOCKS = 512  # of one download, by its `FileQueue`
 UNPAID_NAME = "bytes from a server that an attacker did not pay for"
 
 
