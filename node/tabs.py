@@ -66,7 +66,7 @@ class Tab:
     @property
     def exhausted(self) -> bool:
         """Whether nothing more is to be sent on credit."""
-        return self.equivocated or self.owed_bytes >= MOST_OWED_BYTES
+        return self.sent_bytes - self.paid_bytes >= MOST_OWED_BYTES or self.equivocated
 
     @property
     def unreceipted_bytes(self) -> int:
@@ -76,7 +76,7 @@ class Tab:
     def sent(self, nbytes: int) -> bool:
         """Note a block sent; say whether it is now `exhausted`."""
         self.sent_bytes += nbytes
-        return self.sent_bytes - self.paid_bytes >= MOST_OWED_BYTES or self.equivocated
+        return self.exhausted
 
     def may_ask(self, now_ns: int) -> bool:
         """Count a request; say whether it is not one too many."""
