@@ -42,12 +42,12 @@ class Pace:
         timeouts: timeouts since the last answer.
         last_position: the latest position answered; earlier ones still outstanding are late or lost.
         patience_ns: how long to wait for the first answer.
-        tolerance: how many positions later an answer may be before the gap counts as loss.
     """
 
     __slots__ = (
         "_ask_again_ns",
         "_asked_ns",
+        "_first_tolerance",
         "_heard_ns",
         "_in_line_ns",
         "_limit",
@@ -62,7 +62,6 @@ class Pace:
         "rtt_ns",
         "spacing_ns",
         "timeouts",
-        "tolerance",
     )
 
     def __init__(self) -> None:
@@ -72,10 +71,10 @@ class Pace:
         self.timeouts = 0
         self.patience_ns = FIRST_TIMEOUT_NS
         self.last_position = 0
-        self.tolerance = TOLERANCE
         self.refill_at = 0
         self._slack_ns = JITTER_NS
         self._limit = FEWEST_FIRST
+        self._first_tolerance = TOLERANCE  # until the rate is measured
         self._reorder_ns = 0
         self._since_position = 0  # the answer that the next sample of the rate counts from
         self._since_ns = 0
@@ -127,7 +126,6 @@ class Pace:
                 self.rtt_ns = max(waited_ns, 1)
         elif once and waited_ns < self.rtt_ns:
             self.rtt_ns = max(waited_ns, 1)
-            self._tolerate()
         ahead = position - self.last_position
         if ahead > 0:
             self.last_position = position
@@ -153,7 +151,6 @@ class Pace:
             self.refill_at = MAX_WINDOW
         self.spacing_ns = smoothed = max(MIN_SPACING_NS, smoothed)
         self.rate = 1.0 / smoothed
-        self._tolerate()
 
     def hurried(self) -> None:
         """Note that the last timeout was too early: wait longer from now on."""
@@ -164,14 +161,16 @@ class Pace:
         behind = self.last_position - position
         if self.spacing_ns:
             self._reorder_ns = min(max(self._reorder_ns, int(1.25 * behind * self.spacing_ns)), self.rtt_ns)
-            self._tolerate()
         else:
-            self.tolerance = min(max(self.tolerance, behind + 1), MAX_TOLERANCE)
+            self._first_tolerance = min(max(self._first_tolerance, behind + 1), MAX_TOLERANCE)
 
-    def _tolerate(self) -> None:
-        if self.spacing_ns:
-            late_ns = max(self._reorder_ns, self.rtt_ns // 4)
-            self.tolerance = min(int(late_ns / self.spacing_ns) + 1, MAX_TOLERANCE)
+    @property
+    def tolerance(self) -> int:
+        """How many positions later an answer may be before the gap counts as loss; reckoned only when there is a gap."""
+        if not self.spacing_ns:
+            return self._first_tolerance
+        late_ns = max(self._reorder_ns, self.rtt_ns // 4)
+        return min(int(late_ns / self.spacing_ns) + 1, MAX_TOLERANCE)
 
     def window(self, remaining_ns: float) -> int:
         """Return how many blocks to have outstanding when the whole download will last `remaining_ns` more.

@@ -8,13 +8,13 @@ retransmission that was answered too soon was not needed) in spirit.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 
 from node.pace import FIRST_TIMEOUT_NS, NEVER_NS, Pace
 
 MAX_LATE = 1_024
 _NONE: Sequence[int] = ()
+_NOTHING = (NEVER_NS, NEVER_NS)  # what is outstanding to a server that was asked nothing
 
 
 class ServerFlow(Pace):
@@ -23,20 +23,19 @@ class ServerFlow(Pace):
     Blocks are keys (piece * 256 + block).
 
     Attributes:
-        outstanding: key -> (position, time asked in ns) of the blocks asked and neither answered nor given up.
+        outstanding: key -> (position, time asked in ns) of the blocks asked and neither answered nor given up, in order asked.
         owned: pieces that this server fetches alone, oldest first (kept by the swarm).
 
     Invariant: at most `MAX_WINDOW` blocks are asked ahead of an answer.
     """
 
-    __slots__ = ("_deadline_ns", "_expected_ns", "_late", "_order", "_position", "outstanding", "owned", "server")
+    __slots__ = ("_deadline_ns", "_expected_ns", "_late", "_position", "outstanding", "owned", "server")
 
     def __init__(self, server: bytes) -> None:
         super().__init__()
         self.server = server
         self.outstanding: dict[int, tuple[int, int]] = {}
         self.owned: list[int] = []
-        self._order: deque[tuple[int, int]] = deque()  # (position, key), some of them answered already
         self._position = 0
         self._late: dict[
             int, int
@@ -46,14 +45,12 @@ class ServerFlow(Pace):
         self._deadline_ns = 0
 
     def ask(self, keys: Iterable[int], now_ns: int) -> None:
-        """Note that blocks are asked now, in this order."""
-        position = self._position
-        outstanding, order = self.outstanding, self._order
+        """Note that blocks, none of them outstanding, are asked now, in this order."""
+        position, outstanding = self._position, self.outstanding
         self._expected_ns = self._deadline_ns = 0
         for key in keys:
             position += 1
             outstanding[key] = (position, now_ns)
-            order.append((position, key))
         self._position = position
 
     def answer(self, key: int, now_ns: int) -> Sequence[int] | None:
@@ -84,9 +81,8 @@ class ServerFlow(Pace):
                 return _NONE
         self.answered(now_ns)
         self.measure(position, asked_ns=asked_ns, now_ns=now_ns, once=once)
-        order = self._order
-        horizon = position - self.tolerance
-        if order and order[0][0] <= horizon:
+        oldest, _ = next(iter(self.outstanding.values()), _NOTHING)
+        if oldest < position and oldest <= (horizon := position - self.tolerance):
             return self._lost(horizon)
         return _NONE
 
@@ -116,16 +112,16 @@ class ServerFlow(Pace):
 
     def _lost(self, horizon: int, *, by_gap: bool = True) -> list[int]:
         """Give up what was asked at `horizon` or before."""
-        lost, late = [], self._late
-        outstanding, order = self.outstanding, self._order
         self._expected_ns = self._deadline_ns = 0
-        while order and order[0][0] <= horizon:
-            position, key = order.popleft()
-            asked = outstanding.get(key)
-            if asked is not None and asked[0] == position:
-                del outstanding[key]
-                lost.append(key)
-                late[key] = position if by_gap else 0
+        lost: list[int] = []
+        outstanding, late = self.outstanding, self._late
+        for key, (position, _) in outstanding.items():
+            if position > horizon:
+                break
+            lost.append(key)
+            late[key] = position if by_gap else 0
+        for key in lost:
+            del outstanding[key]
         if len(late) > MAX_LATE:
             late.clear()
         return lost
@@ -149,8 +145,7 @@ class ServerFlow(Pace):
             del self.outstanding[key]
             self._late[key] = 0
         # The server goes from the last of these on to whatever is asked next.
-        self._order = deque([(position, key) for key, (position, _) in self.outstanding.items()])
-        self._position = self._order[-1][0]
+        self._position = next(reversed(self.outstanding.values()))[0]
         return keys
 
     def timed_out(self) -> list[int]:
@@ -160,14 +155,7 @@ class ServerFlow(Pace):
 
     def oldest_ns(self) -> int:
         """Return when the oldest outstanding block was asked; `NEVER_NS` if there is none."""
-        order = self._order
-        while order:
-            position, key = order[0]
-            asked = self.outstanding.get(key)
-            if asked is not None and asked[0] == position:
-                return asked[1]
-            order.popleft()
-        return NEVER_NS
+        return next(iter(self.outstanding.values()), _NOTHING)[1]
 
     def expected_ns(self) -> int:
         """Return when to expect the next answer; `NEVER_NS` if nothing is outstanding."""
